@@ -1,0 +1,61 @@
+"""What the grid worlds share: the action set, moves, splits of problem ids, pictures."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+ACTIONS = ("left", "up", "right", "down", "no-op", "ride bus", "end episode", "pick up", "drop")
+LEFT, UP, RIGHT, DOWN, NO_OP, RIDE, END, PICK, DROP = range(9)
+NUM_ACTIONS = len(ACTIONS)
+
+_DX = np.array([-1, 0, 1, 0, 0, 0, 0, 0, 0], np.int32)
+_DY = np.array([0, 1, 0, -1, 0, 0, 0, 0, 0], np.int32)
+
+
+def move(position: jax.Array, action: jax.Array, size: int) -> jax.Array:
+    """Position [2] after a move on a size x size grid; clipped at the border, others stay put."""
+    delta = jnp.stack([jnp.asarray(_DX)[action], jnp.asarray(_DY)[action]])
+    return jnp.clip(position + delta, 0, size - 1)
+
+
+class GridProblems:
+    """Problem ids and their splits. Subclasses set `_splits` and `num_problems`."""
+
+    name: str
+    num_actions = NUM_ACTIONS
+    end_episode_action = END
+    descriptors: np.ndarray | None = None
+    num_problems: int
+    _splits: dict[str, np.ndarray]
+
+    def __init__(self, horizon: int = 20):
+        if horizon < 1:
+            raise ValueError(f"horizon={horizon}: an episode needs at least 1 step, for example 20")
+        self.horizon = int(horizon)
+
+    def problem_ids(self, split: str) -> np.ndarray:
+        if split not in self._splits:
+            raise ValueError(f"unknown split {split!r}; valid: {', '.join(self._splits)}")
+        return self._splits[split]
+
+
+def disjoint_splits(train: np.ndarray, test: np.ndarray) -> dict[str, np.ndarray]:
+    """The two splits as int32; raises if a held-out id is trained on."""
+    both = np.intersect1d(train, test)
+    if both.size:
+        raise ValueError(f"problem ids {both.tolist()} are in both splits; they must be disjoint")
+    return {"train": train.astype(np.int32), "test": test.astype(np.int32)}
+
+
+def draw_grid(cells: np.ndarray, agent: tuple[int, int], cell_pixels: int = 24) -> np.ndarray:
+    """Picture [H, W, 3] uint8 of `cells` [X, Y, 3] uint8, y pointing up, the agent a dark disc."""
+    image = np.kron(cells.transpose(1, 0, 2)[::-1], np.ones((cell_pixels, cell_pixels, 1)))
+    image = image.astype(np.uint8)
+    image[::cell_pixels] = 200
+    image[:, ::cell_pixels] = 200
+    row = (cells.shape[1] - 1 - agent[1]) * cell_pixels
+    column = agent[0] * cell_pixels
+    yy, xx = np.mgrid[:cell_pixels, :cell_pixels] - (cell_pixels - 1) / 2
+    disc = yy**2 + xx**2 < (0.32 * cell_pixels) ** 2
+    image[row : row + cell_pixels, column : column + cell_pixels][disc] = (40, 40, 40)
+    return image
