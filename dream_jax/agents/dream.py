@@ -1,0 +1,249 @@
+"""DREAM (Liu et al., 2021): decoupled exploration and exploitation, of ONE trial.
+
+Two learners. "exploitation": pi_task, the encoder f and the decoder g. "exploration": pi_exp.
+Callers vmap over trials; parameters are explicit; nothing is stored here.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dream_jax import rollout
+from dream_jax.agents import recurrent_q
+from dream_jax.config import Config
+from dream_jax.losses import dream as losses
+from dream_jax.losses.reduce import masked_mean
+from dream_jax.losses.td import double_q_lambda
+from dream_jax.nets.heads import Decoder, Encoder, ExploitationPolicy, ExplorationPolicy
+from dream_jax.types import Array, Env, Episode, Key, Params, Trial
+
+LOSS_NAMES = ("exploitation_td", "bottleneck", "decoder", "exploration_td")
+
+
+class ExploitationParams(NamedTuple):
+    policy: Params
+    encoder: Params
+    decoder: Params
+
+
+class DreamParams(NamedTuple):
+    exploitation: ExploitationParams
+    exploration: Params
+
+
+class TrialTerms(NamedTuple):
+    """Loss terms of one trial, per step, to be averaged over a batch with their masks."""
+
+    exploitation_td: Array  # [N, T] squared TD errors
+    exploitation_mask: Array  # [N, T]
+    bottleneck: Array  # []
+    decoder: Array  # [L + 1]
+    decoder_mask: Array  # [L + 1]
+    exploration_td: Array  # [L]
+    exploration_mask: Array  # [L]
+
+
+class Dream:
+    """The networks of DREAM for an environment, and pure functions of their parameters."""
+
+    def __init__(self, config: Config, env: Env):
+        self.config, self.env = config, env
+        nets, shown = config.networks, config.trial.rewards_in_exploration
+        self._explore = ExplorationPolicy(nets, env.observation_sizes, env.num_actions, shown)
+        self._exploit = ExploitationPolicy(
+            nets, env.observation_sizes, env.instruction_sizes, env.num_actions
+        )
+        self._decoder = Decoder(nets, env.observation_sizes, env.num_actions, shown)
+        self._encoder = Encoder(nets, env.num_problems)
+        self._random_actions = recurrent_q.random_action_set(config.acting, env.num_actions)
+
+    def init(self, key: Key) -> DreamParams:
+        keys = jax.random.split(key, 4)
+        env, nets = self.env, self.config.networks
+        observation = jnp.zeros((2, len(env.observation_sizes)), jnp.int32)
+        instruction = jnp.zeros(len(env.instruction_sizes), jnp.int32)
+        action, reward, time = jnp.zeros(2, jnp.int32), jnp.zeros(2), jnp.zeros(2)
+        z = jnp.zeros(nets.z_size)
+        return DreamParams(
+            ExploitationParams(
+                self._exploit.init(keys[0], observation, instruction, z, time),
+                self._encoder.init(keys[1], self._problem_input(jnp.zeros((), jnp.int32))),
+                self._decoder.init(keys[2], observation, action[:1], reward[:1]),
+            ),
+            self._explore.init(keys[3], observation, action, reward, time),
+        )
+
+    # Acting
+
+    def encode(self, params: DreamParams, problem: Array) -> Array:
+        """f(mu): [] id -> [Z]."""
+        return self._encoder.apply(params.exploitation.encoder, self._problem_input(problem))
+
+    def decode(self, params: DreamParams, exploration: Episode) -> Array:
+        """g(tau_:t) of every prefix: [L + 1, Z]."""
+        return self._decode(params.exploitation.decoder, exploration)
+
+    def read(self, params: DreamParams, exploration: Episode) -> Array:
+        """z = g(tau) of the whole exploration: [Z]. Knows nothing of the problem id."""
+        return self.decode(params, exploration)[jnp.sum(exploration.mask)]
+
+    def explore(self, params: DreamParams, key: Key, problem: Array, epsilon: Array) -> Episode:
+        """Exploration of one trial; `problem` drives the environment and nothing else."""
+        net, weights = self._explore, params.exploration
+
+        def actor(carry, observation, action, reward, fraction, key):
+            carry, q = net.apply(
+                weights, carry, observation, action, reward, fraction, method="step"
+            )
+            return carry, recurrent_q.epsilon_greedy(key, q, epsilon, self._random_actions)
+
+        carry = net.apply(weights, method="initial")
+        return rollout.explore(self.env, actor, carry, key, problem, self.config.trial)
+
+    def exploit(
+        self,
+        params: DreamParams,
+        key: Key,
+        problem: Array,
+        instruction: Array,
+        z: Array,
+        epsilon: Array,
+        suffix_start: Array | None = None,
+    ) -> Episode:
+        """One exploitation episode conditioned on z. From step `suffix_start` on, act randomly."""
+        net, weights = self._exploit, params.exploitation.policy
+
+        def actor(carry, observation, fraction, step, key):
+            carry, q = net.apply(
+                weights, carry, observation, instruction, z, fraction, method="step"
+            )
+            rate = epsilon
+            if suffix_start is not None:
+                rate = jnp.where(step >= suffix_start, jnp.maximum(epsilon, 0.9), epsilon)
+            return carry, recurrent_q.epsilon_greedy(key, q, rate, self._random_actions)
+
+        carry = net.apply(weights, method="initial")
+        return rollout.exploit(self.env, actor, carry, key, problem, instruction)
+
+    # Learning
+
+    def trial_terms(
+        self,
+        params: DreamParams,
+        target: DreamParams,
+        trial: Trial,
+        f: Array,
+        gain_scale: Array,
+        key: Key,
+    ) -> TrialTerms:
+        """All loss terms of one trial in one pass over it. f: [Z], the encoding of its problem."""
+        c = self.config
+        g = self._decode(params.exploitation.decoder, trial.exploration)
+
+        z = losses.sample_encoding(key, f, c.losses.rho)
+        if c.losses.td_reaches_decoder:
+            read = g[jnp.sum(trial.exploration.mask)]
+            z = jnp.where(trial.z_from_decoder, read, z)
+        if c.losses.bottleneck == "kl":
+            bottleneck = losses.bottleneck_kl(f, c.losses.rho)
+        else:
+            bottleneck = losses.bottleneck_clipped(f, c.losses.bottleneck_clip)
+
+        exploitation_td = jax.vmap(
+            lambda episode, instruction: self._exploitation_td(
+                params, target, episode, instruction, z
+            )
+        )(trial.exploitation, trial.instruction)
+        mask = trial.exploration.mask
+        gain = losses.information_gain(g, f, c.losses.exploration_step_penalty, gain_scale)
+        return TrialTerms(
+            jnp.square(exploitation_td),
+            trial.exploitation.mask,
+            bottleneck,
+            losses.decoder_loss(g, f),
+            jnp.concatenate([jnp.ones_like(mask[:1]), mask]),
+            jnp.square(self._exploration_td(params, target, trial.exploration, gain)),
+            mask,
+        )
+
+    def batch_loss(
+        self, params: DreamParams, target: DreamParams, trials: Trial, key: Key
+    ) -> tuple[Array, dict[str, Array]]:
+        """Mean loss of a batch of trials (leaves [B, ...]) and its parts by name."""
+        keys = jax.random.split(key, trials.problem.shape[0])
+        f = jax.vmap(lambda problem: self.encode(params, problem))(trials.problem)
+        scale = jnp.ones(())
+        if self.config.losses.normalise_information_gain:
+            scale = losses.spread(f, self.config.losses.rho)
+        terms = jax.vmap(self.trial_terms, in_axes=(None, None, 0, 0, None, 0))(
+            params, target, trials, f, scale, keys
+        )
+        parts = {
+            "exploitation_td": masked_mean(terms.exploitation_td, terms.exploitation_mask),
+            "bottleneck": jnp.mean(terms.bottleneck),
+            "decoder": masked_mean(terms.decoder, terms.decoder_mask),
+            "exploration_td": masked_mean(terms.exploration_td, terms.exploration_mask),
+        }
+        weight = self.config.losses.bottleneck_weight
+        total = (
+            parts["exploitation_td"]
+            + weight * parts["bottleneck"]
+            + parts["decoder"]
+            + parts["exploration_td"]
+        )
+        return total, parts
+
+    def _exploitation_td(
+        self, params: DreamParams, target: DreamParams, episode: Episode, instruction, z: Array
+    ) -> Array:
+        """[T] TD errors; reach pi_task and, through z, the encoder (or the decoder)."""
+        fraction = rollout.fraction_over(episode.action.shape[0])
+
+        def values(weights, z):
+            return self._exploit.apply(weights, episode.observation, instruction, z, fraction)
+
+        return double_q_lambda(
+            values(params.exploitation.policy, z),
+            values(target.exploitation.policy, jax.lax.stop_gradient(z)),
+            episode.action.astype(jnp.int32),
+            episode.reward,
+            recurrent_q.discounts(self.config, episode.terminated, episode.truncated),
+            episode.mask,
+            self.config.td.trace_lambda,
+        )
+
+    def _exploration_td(
+        self, params: DreamParams, target: DreamParams, episode: Episode, gain: Array
+    ) -> Array:
+        """[L] TD errors on information gain [L], recomputed with the current f and g."""
+        reward = jnp.where(episode.mask, gain, 0.0)
+        action = episode.action.astype(jnp.int32)
+        fraction = rollout.fraction_over(action.shape[0])
+        previous_action = jnp.concatenate([jnp.array([self.env.num_actions]), action])
+        previous_reward = jnp.concatenate([jnp.zeros(1), episode.reward])
+
+        def values(weights):
+            return self._explore.apply(
+                weights, episode.observation, previous_action, previous_reward, fraction
+            )
+
+        return double_q_lambda(
+            values(params.exploration),
+            values(target.exploration),
+            action,
+            reward,
+            recurrent_q.discounts(self.config, episode.terminated, episode.truncated),
+            episode.mask,
+            self.config.td.trace_lambda,
+        )
+
+    def _decode(self, weights: Any, exploration: Episode) -> Array:
+        action = exploration.action.astype(jnp.int32)
+        return self._decoder.apply(weights, exploration.observation, action, exploration.reward)
+
+    def _problem_input(self, problem: Array) -> Array:
+        """The id itself (one-hot inside the encoder), or its descriptor."""
+        if self.env.descriptors is None:
+            return problem
+        return jnp.asarray(self.env.descriptors)[problem]

@@ -1,0 +1,79 @@
+"""What every Q-learning agent here shares: acting with exploration noise, and the update."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dream_jax.config import ActingConfig, Config, OptimizerConfig
+from dream_jax.types import Array, Key, LearnerState, Params
+
+
+def epsilon_greedy(key: Key, q: Array, epsilon: Array, random_actions: np.ndarray) -> Array:
+    """Greedy with probability 1 - epsilon, else uniform over `random_actions`. q: [A] -> []."""
+    coin_key, action_key = jax.random.split(key)
+    choice = jax.random.randint(action_key, (), 0, len(random_actions))
+    is_random = jax.random.uniform(coin_key) < epsilon
+    action = jnp.where(is_random, jnp.asarray(random_actions)[choice], jnp.argmax(q))
+    return action.astype(jnp.int32)
+
+
+def random_action_set(acting: ActingConfig, num_actions: int) -> np.ndarray:
+    """The actions that may be drawn at random."""
+    kept = [a for a in range(num_actions) if a not in acting.excluded_random_actions]
+    return np.array(kept, np.int32)
+
+
+def epsilons(acting: ActingConfig, own_steps: Array, count: int) -> Array:
+    """[count] epsilon of each parallel trial, a function of a step count.
+
+    "ladder": spread evenly from `epsilon_min` to `epsilon_max` over the parallel trials.
+    "linear": one schedule from max to min over `epsilon_decay_steps` of the policy's own steps.
+    """
+    if acting.epsilon == "ladder":
+        return jnp.linspace(acting.epsilon_min, acting.epsilon_max, count)
+    schedule = optax.linear_schedule(
+        acting.epsilon_max, acting.epsilon_min, acting.epsilon_decay_steps
+    )
+    return jnp.full((count,), schedule(own_steps))
+
+
+def make_optimizer(config: OptimizerConfig, total_updates: int) -> optax.GradientTransformation:
+    """Adam after clipping by the global norm; the learning rate may decay linearly to the end."""
+    schedule = optax.linear_schedule(
+        config.learning_rate,
+        config.learning_rate * config.final_learning_rate_fraction,
+        max(total_updates, 1),
+    )
+    return optax.chain(
+        optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(schedule)
+    )
+
+
+def init_learner(params: Params, optimizer: optax.GradientTransformation) -> LearnerState:
+    """The target network starts as a copy."""
+    copy = jax.tree.map(jnp.copy, params)
+    return LearnerState(params, copy, optimizer.init(params), jnp.zeros((), jnp.int32))
+
+
+def update_learner(
+    learner: LearnerState,
+    gradient: Params,
+    optimizer: optax.GradientTransformation,
+    target_update_period_updates: int,
+    enabled: Array,
+) -> LearnerState:
+    """One optimiser step and, every so many updates, a target copy; nothing if not `enabled`."""
+    step, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
+    params = optax.apply_updates(learner.params, step)
+    updates = learner.updates + 1
+    copy_now = updates % target_update_period_updates == 0
+    target = jax.tree.map(lambda t, p: jnp.where(copy_now, p, t), learner.target_params, params)
+    new = LearnerState(params, target, opt_state, updates)
+    return jax.tree.map(lambda a, b: jnp.where(enabled, a, b), new, learner)
+
+
+def discounts(config: Config, terminated: Array, truncated: Array) -> Array:
+    """Discount after each step: 0 at termination, and at a time-out unless it bootstraps."""
+    cut = terminated if config.td.bootstrap_on_truncation else terminated | truncated
+    return config.td.discount * (1.0 - cut.astype(jnp.float32))

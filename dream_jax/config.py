@@ -1,0 +1,306 @@
+"""Configuration: frozen dataclasses, overrides, validation, JSON. Units are in the names."""
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from typing import Any, Literal
+
+
+class ConfigError(ValueError):
+    """A bad setting; the message is one line that names the value and a valid one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvConfig:
+    horizon: int = 20  # most steps of an episode
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialConfig:
+    exploration_episodes: int = 1
+    exploitation_episodes: int = 1
+    redraw_instruction: bool = True  # a new instruction for each exploitation episode
+    rewards_in_exploration: bool = False  # the exploration policy and the decoder see rewards
+    hidden_goal_ends_exploration: bool = True  # as the authors' environments
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    embedding: Literal["sum", "mlp"] = "sum"  # "mlp": the authors' 32 each -> 256 -> 64
+    hidden_size: int = 64
+    head_size: int = 128
+    z_size: int = 64
+    exploration_memory: Literal["lstm", "mingru"] = "mingru"
+    decoder_memory: Literal["lstm", "mingru"] = "mingru"
+    exploitation_memory: Literal["none", "lstm", "mingru"] = "none"
+    decoder_memory_size: int = 64
+    time_input: bool = True  # both policies see how much of the episode is over
+    layer_norm: bool = True
+    film: bool = True  # z also enters the exploitation policy multiplicatively
+    encoder_init_scale: float = 0.1  # of the encoder's output layer
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    rho: float = 0.1  # standard deviation of encoder and decoder
+    bottleneck: Literal["kl", "clipped"] = "kl"  # "clipped": the authors' max(|f|^2, clip)
+    bottleneck_weight: float = 2e-6  # lambda of Eq. 2, on nats for "kl"
+    bottleneck_clip: float = 10.0
+    exploration_step_penalty: float = 0.0  # c of Eq. 5
+    normalise_information_gain: bool = True  # by the spread of the encodings; the paper: False
+    td_reaches_decoder: bool = False  # as the authors: trials acted on z = g(tau) train through it
+
+
+@dataclasses.dataclass(frozen=True)
+class TdConfig:
+    discount: float = 0.99
+    trace_lambda: float = 0.8  # Watkins's Q(lambda); 0 is one-step double Q-learning
+    target_update_period_updates: int = 50
+    bootstrap_on_truncation: bool = False  # time is part of these tasks
+
+
+@dataclasses.dataclass(frozen=True)
+class ActingConfig:
+    epsilon: Literal["ladder", "linear"] = "ladder"  # one per parallel trial, or one schedule
+    epsilon_min: float = 0.02
+    epsilon_max: float = 1.0
+    epsilon_decay_steps: int = 250_000  # of the policy's own environment steps, for "linear"
+    random_suffix_fraction: float = 0.0  # of exploitation episodes: greedy, then random
+    excluded_random_actions: tuple[int, ...] = ()  # never drawn at random (still chosen greedily)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    learning_rate: float = 1e-3
+    final_learning_rate_fraction: float = 1.0  # linear decay over the whole run
+    max_gradient_norm: float = 10.0
+    average_decay: float = 0.0  # of the averaged parameters used to evaluate; 0: the newest
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplayConfig:
+    capacity_trials: int = 16_384
+    batch_trials: int = 32
+    warmup_trials_exploitation: int = 512
+    warmup_trials_exploration: int = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    trials: int = 76_800
+    trials_per_iteration: int = 128
+    updates_per_iteration: int = 32  # 0: by env_steps_per_update instead
+    env_steps_per_update: int = 4  # of each policy's own steps, when updates_per_iteration is 0
+    evaluation_period_trials: int = 2_560
+    evaluation_trials: int = 250  # of each split; rounded up to cover problems evenly
+    final_evaluation_trials: int = 1_000
+    evaluations_per_checkpoint: int = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything a run depends on besides its seeds."""
+
+    benchmark: str = "cooking"
+    preset: str = "dream"
+    agent: Literal["dream", "random_exploration", "optimal", "no_exploration"] = "dream"
+    env: EnvConfig = EnvConfig()
+    trial: TrialConfig = TrialConfig()
+    networks: NetworkConfig = NetworkConfig()
+    losses: LossConfig = LossConfig()
+    td: TdConfig = TdConfig()
+    acting: ActingConfig = ActingConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    replay: ReplayConfig = ReplayConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+# Fields whose valid range is not "at least 1" for an int or "at least 0" for a float.
+_MAY_BE_ZERO = {
+    "updates_per_iteration",
+    "warmup_trials_exploitation",
+    "warmup_trials_exploration",
+}
+_AT_MOST_ONE = {
+    "discount",
+    "trace_lambda",
+    "epsilon_min",
+    "epsilon_max",
+    "random_suffix_fraction",
+    "final_learning_rate_fraction",
+}
+
+
+def to_dict(config: Any) -> dict:
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: dict, cls: type = Config, prefix: str = "") -> Any:
+    """A config from nested dicts; keys that are missing keep their default.
+
+    Raises ConfigError for an unknown key or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise ConfigError(_unknown("config key", prefix + key, [prefix + k for k in hints]))
+        kind = hints[key]
+        if dataclasses.is_dataclass(kind):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{prefix}{key}={value!r}: it is a group; set its fields")
+            arguments[key] = from_dict(value, typing.cast(type, kind), f"{prefix}{key}.")
+        else:
+            arguments[key] = _convert(value, kind, prefix + key)
+    return cls(**arguments)
+
+
+def override(config: Config, assignments: dict[str, str]) -> Config:
+    """`config` with fields set by dotted path, for example {"td.discount": "0.9"}."""
+    values = to_dict(config)
+    for path, text in assignments.items():
+        node, fields = values, path.split(".")
+        for depth, field in enumerate(fields):
+            if not isinstance(node, dict) or field not in node:
+                raise ConfigError(_unknown("config key", path, list(_paths(to_dict(config)))))
+            if depth == len(fields) - 1:
+                if isinstance(node[field], dict):
+                    inside = ", ".join(f"{path}.{name}" for name in node[field])
+                    raise ConfigError(f"{path}={text!r}: it is a group; set one of {inside}")
+                node[field] = text
+            node = node[field]
+    return from_dict(values)
+
+
+def load(path: str) -> Config:
+    """A config from a JSON file: a saved `config.json`, or just its "config" part."""
+    try:
+        with open(path) as file:
+            values = json.load(file)
+    except (OSError, json.JSONDecodeError) as error:
+        raise ConfigError(f"cannot read config file {path!r}: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"config file {path!r} holds no JSON object")
+    return from_dict(values.get("config", values))
+
+
+def validate(config: Config, num_actions: int) -> Config:
+    """`config` itself if every value is possible. Raises ConfigError, naming value and remedy."""
+    for path, value in _paths(to_dict(config)).items():
+        name = path.split(".")[-1]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if isinstance(value, int):
+            least: float = 0 if name in _MAY_BE_ZERO else 1
+        else:
+            least = 0.0
+        most = 1.0 if name in _AT_MOST_ONE else float("inf")
+        if not least <= value <= most:
+            bound = f"between {least:g} and {most:g}" if most == 1.0 else f"at least {least:g}"
+            raise ConfigError(f"{path}={value!r} must be {bound}")
+    c = config
+    if c.losses.rho == 0:
+        raise ConfigError("losses.rho=0.0 must be above 0, for example 0.1")
+    if c.optimizer.max_gradient_norm == 0:
+        raise ConfigError("optimizer.max_gradient_norm=0.0 must be above 0, for example 10.0")
+    if not c.optimizer.average_decay < 1:
+        raise ConfigError(
+            f"optimizer.average_decay={c.optimizer.average_decay} must be below 1, like 0.99"
+        )
+    if c.acting.epsilon_min > c.acting.epsilon_max:
+        raise ConfigError(
+            f"acting.epsilon_min={c.acting.epsilon_min} must be at most "
+            f"acting.epsilon_max={c.acting.epsilon_max}"
+        )
+    for action in c.acting.excluded_random_actions:
+        if not 0 <= action < num_actions:
+            raise ConfigError(
+                f"acting.excluded_random_actions names action {action}; valid: 0 to "
+                f"{num_actions - 1}"
+            )
+    if len(set(c.acting.excluded_random_actions)) >= num_actions:
+        raise ConfigError("acting.excluded_random_actions leaves no action; leave out at least one")
+    if c.replay.batch_trials > c.replay.capacity_trials:
+        raise ConfigError(
+            f"replay.batch_trials={c.replay.batch_trials} is larger than the buffer, "
+            f"replay.capacity_trials={c.replay.capacity_trials}"
+        )
+    per_iteration = c.training.trials_per_iteration
+    for path, value in (
+        ("replay.capacity_trials", c.replay.capacity_trials),
+        ("training.evaluation_period_trials", c.training.evaluation_period_trials),
+        ("training.trials", c.training.trials),
+    ):
+        if value % per_iteration:
+            near = max(1, round(value / per_iteration)) * per_iteration
+            raise ConfigError(
+                f"{path}={value} must be a multiple of training.trials_per_iteration="
+                f"{per_iteration}, for example {near}"
+            )
+    for path, value in (
+        ("replay.warmup_trials_exploitation", c.replay.warmup_trials_exploitation),
+        ("replay.warmup_trials_exploration", c.replay.warmup_trials_exploration),
+    ):
+        if value > c.replay.capacity_trials:
+            raise ConfigError(
+                f"{path}={value} is larger than replay.capacity_trials={c.replay.capacity_trials}"
+            )
+    return config
+
+
+def nearest(word: str, valid: list[str]) -> str:
+    """'did you mean ...' and the valid names, for messages."""
+    close = difflib.get_close_matches(word, valid, n=3, cutoff=0.5)
+    if not close:  # a right field under a wrong group
+        tail = word.split(".")[-1]
+        tails = {name.split(".")[-1]: name for name in valid}
+        close = [tails[t] for t in difflib.get_close_matches(tail, list(tails), n=3, cutoff=0.5)]
+    return f"nearest: {', '.join(close)}" if close else f"valid: {', '.join(valid)}"
+
+
+def _unknown(what: str, word: str, valid: list[str]) -> str:
+    return f"unknown {what} {word!r}; {nearest(word, valid)}"
+
+
+def _paths(values: dict, prefix: str = "") -> dict[str, Any]:
+    """{"td.discount": 0.99, ...} of nested dicts."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_paths(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _convert(value: Any, kind: Any, path: str) -> Any:
+    """`value`, perhaps a string from the command line, as `kind`."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(f"{path}={value!r}: valid: {', '.join(map(str, arguments))}")
+        return value
+    if origin in (tuple, types.GenericAlias):
+        if isinstance(value, str):
+            value = [part for part in value.strip("()[]").split(",") if part.strip()]
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{path}={value!r} is not a list; for example 1,2")
+        return tuple(_convert(part, arguments[0], path) for part in value)
+    examples = {bool: "true or false", int: "a whole number like 3", float: "a number like 0.5"}
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
+        if kind is int:
+            number = float(value)
+            if isinstance(value, bool) or number != int(number):
+                raise ValueError
+            return int(number)
+        if kind is float:
+            if isinstance(value, bool) or float(value) != float(value):
+                raise ValueError
+            return float(value)
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(f"{path}={value!r} is not {examples[kind]}") from error
+    return str(value)

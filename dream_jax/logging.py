@@ -1,0 +1,205 @@
+"""What a run writes while it trains: metric rows, one line of progress, JSON files."""
+
+import contextlib
+import importlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import jax
+import numpy as np
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "chex", "rlax", "orbax-checkpoint", "numpy")
+
+
+class MetricsWriter:
+    """Appends rows to DIR/metrics.jsonl, one JSON object a line, each flushed at once.
+
+    A number that is not finite is written as null, since JSON has no word for it. Where
+    tensorboardX is installed, the rows also go to DIR/tensorboard, one run per seed.
+
+    Args:
+      directory: of the run; made when missing.
+      resume_rows: None starts a new file; n keeps the first n rows of the file there and drops the
+        rest, so that a run resumed from an older checkpoint writes no row twice.
+    """
+
+    def __init__(self, directory: str | Path, resume_rows: int | None = None):
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / "metrics.jsonl"
+        kept = [] if resume_rows is None else _first_lines(path, resume_rows)
+        self._file = path.open("ab")
+        self._file.truncate(sum(map(len, kept)))
+        self._board = _TensorBoard(directory / "tensorboard", [json.loads(x) for x in kept])
+        self.rows = len(kept)  # written so far: what to hand to `resume_rows` later
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append one row: a mapping of names to numbers (numpy and JAX scalars too) or strings."""
+        row = to_json(row)
+        self._file.write((json.dumps(row, allow_nan=False) + "\n").encode())
+        self._file.flush()
+        self._board.write(row)
+        self.rows += 1
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _TensorBoard:
+    """Rows as scalars over environment steps; does nothing where tensorboardX is missing."""
+
+    def __init__(self, directory: Path, earlier_rows: Sequence[Mapping[str, Any]]):
+        self._library: Any = None
+        with contextlib.suppress(Exception):  # missing or broken: never a reason not to train
+            self._library = importlib.import_module("tensorboardX")
+        self._directory = directory
+        self._writers: dict[Any, Any] = {}
+        # A resumed run hides what the interrupted one had logged beyond the rows kept.
+        self._purge = {row.get("seed"): int(row.get("env_steps") or 0) + 1 for row in earlier_rows}
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        if self._library is None:
+            return
+        seed = row.get("seed")
+        if seed not in self._writers:
+            self._writers[seed] = self._library.SummaryWriter(
+                str(self._directory / f"seed_{seed}"), purge_step=self._purge.get(seed)
+            )
+        for name, value in row.items():
+            if name not in ("seed", "env_steps") and isinstance(value, int | float):
+                self._writers[seed].add_scalar(name, value, row.get("env_steps"))
+        self._writers[seed].flush()
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+
+def progress_line(
+    rows: Sequence[Mapping[str, Any]],
+    total_updates: int,
+    steps_per_s: float | None = None,
+    left_s: float | None = None,
+) -> str:
+    """One line for a person, from the newest row of every seed.
+
+    Args:
+      rows: the rows of one evaluation, one per seed.
+      total_updates: of one seed, at the end of the run.
+      steps_per_s: environment steps per second, all seeds together.
+      left_s: seconds to go, as far as known.
+    """
+    updates = max(int(row["updates"]) for row in rows)
+    parts = [f"updates {updates:,}/{total_updates:,}"]
+    if steps_per_s is not None:
+        parts.append(f"{steps_per_s:,.0f} steps/s")
+    for label, name in (
+        ("train", "train_return"),
+        ("test", "test_return"),
+        ("encoder", "train_return_encoder"),
+    ):
+        values = _finite(row.get(name) for row in rows)
+        if values:
+            least = f" (min {min(values):.3f})" if len(rows) > 1 and label != "encoder" else ""
+            parts.append(f"{label} {sum(values) / len(values):.3f}{least}")
+    lengths = _finite(row.get("exploration_length") for row in rows)
+    if lengths:
+        parts.append(f"explore {sum(lengths) / len(lengths):.1f} steps")
+    if left_s is not None:
+        parts.append(f"{duration(left_s)} left")
+    return " | ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """9.6 -> '10s', 130 -> '2m10s', 7980 -> '2h13m'."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the whole new one, never half of it."""
+    path = Path(path)
+    text = json.dumps(to_json(value), indent=2, allow_nan=False) + "\n"
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def to_json(value: Any) -> Any:
+    """Plain Python for `json`: arrays as (nested) lists, numbers that are not finite as None."""
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        return to_json(np.asarray(value).tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"cannot write a {type(value).__name__} as JSON: {value!r}")
+
+
+def versions() -> dict[str, Any]:
+    """Software and devices of this process, for config.json; imports nothing heavy."""
+    devices = jax.devices()
+    return {
+        **{name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "backend": jax.default_backend(),
+        "devices": [f"{device.device_kind}:{device.id}" for device in devices],
+        "cpu_count": os.cpu_count(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _finite(values: Any) -> list[float]:
+    return [float(x) for x in values if x is not None and math.isfinite(x)]
+
+
+def _first_lines(path: Path, count: int) -> list[bytes]:
+    """The first `count` complete lines; one that a crash cut short does not count."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    if lines and not lines[-1].endswith(b"\n"):
+        lines.pop()
+    if len(lines) < count:
+        raise ValueError(f"{path} has {len(lines)} rows, cannot resume after row {count}")
+    return lines[:count]

@@ -1,0 +1,199 @@
+"""The four networks of DREAM. Each takes one sequence, or one step; the caller vmaps."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from dream_jax.config import NetworkConfig
+from dream_jax.nets.embed import IndexEmbedding, make_embedding, normalise
+from dream_jax.nets.memory import make_memory
+from dream_jax.types import Array
+
+
+class Dueling(nn.Module):
+    """Dueling head (Wang et al., 2016), advantages centred per state: [..., D] -> [..., A]."""
+
+    num_actions: int
+
+    @nn.compact
+    def __call__(self, h: Array) -> Array:
+        value = nn.Dense(1)(h)
+        advantage = nn.Dense(self.num_actions)(h)
+        return value + advantage - jnp.mean(advantage, axis=-1, keepdims=True)
+
+
+class TimeFeature(nn.Module):
+    """A learned direction scaled by how much of the episode is over: [...] -> [..., features]."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, fraction: Array) -> Array:
+        direction = self.param("direction", nn.initializers.normal(0.5), (self.features,))
+        return (2.0 * fraction - 1.0)[..., None] * direction
+
+
+class ExplorationPolicy(nn.Module):
+    """pi_exp(a | s_t, tau_:t): Q-values from observations and previous actions (and rewards).
+
+    Inputs of a sequence: observation [T, K], previous action [T] (`num_actions` at the start),
+    previous reward [T], fraction of the episode that is over [T]. Returns [T, A].
+    """
+
+    config: NetworkConfig
+    observation_sizes: tuple[int, ...]
+    num_actions: int
+    sees_rewards: bool
+
+    def setup(self) -> None:
+        c = self.config
+        self.observation = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
+        self.previous_action = IndexEmbedding(self.num_actions + 1, 16)
+        self.time = TimeFeature(c.hidden_size)
+        self.mix = nn.Dense(c.hidden_size)
+        self.memory = make_memory(c.exploration_memory, c.hidden_size)
+        self.hidden = nn.Dense(c.hidden_size)
+        self.dueling = Dueling(self.num_actions)
+
+    def __call__(self, observation: Array, action: Array, reward: Array, time: Array) -> Array:
+        x = self._features(observation, action, reward, time)
+        return self._head(x, self.memory(x))
+
+    def step(
+        self, carry: Any, observation: Array, action: Array, reward: Array, time: Array
+    ) -> tuple[Any, Array]:
+        """One step of the above: observation [K], scalars -> (carry, [A])."""
+        x = self._features(observation, action, reward, time)
+        carry, h = self.memory.step(carry, x)
+        return carry, self._head(x, h)
+
+    def initial(self) -> Any:
+        return self.memory.initial()
+
+    def _features(self, observation: Array, action: Array, reward: Array, time: Array) -> Array:
+        c = self.config
+        x = self.observation(observation)
+        if c.time_input:
+            x = x + self.time(time)
+        parts = [normalise(x, c.layer_norm), self.previous_action(action)]
+        if self.sees_rewards:
+            parts.append(reward[..., None])
+        return self.mix(nn.relu(jnp.concatenate(parts, axis=-1)))
+
+    def _head(self, x: Array, h: Array) -> Array:
+        c = self.config
+        if c.exploration_memory == "mingru":  # its state passes no input through
+            h = nn.relu(self.hidden(jnp.concatenate([nn.relu(x), h], axis=-1)))
+        return self.dueling(normalise(h, c.layer_norm))
+
+
+class ExploitationPolicy(nn.Module):
+    """pi_task(a | s, i, z): Q-values from observations, the instruction and the encoding.
+
+    Inputs of a sequence: observation [T, K], instruction [I], z [Z], fraction of the episode that
+    is over [T]. Returns [T, A].
+    """
+
+    config: NetworkConfig
+    observation_sizes: tuple[int, ...]
+    instruction_sizes: tuple[int, ...]
+    num_actions: int
+
+    def setup(self) -> None:
+        c = self.config
+        self.observation = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
+        self.instruction = make_embedding(c.embedding, self.instruction_sizes, c.hidden_size)
+        self.time = TimeFeature(c.hidden_size)
+        self.mix = nn.Dense(c.hidden_size)
+        self.memory = make_memory(c.exploitation_memory, c.hidden_size)
+        self.gain = nn.Dense(c.hidden_size)
+        self.from_memory = nn.Dense(c.head_size)
+        self.from_z = nn.Dense(c.head_size, use_bias=False)
+        self.output = nn.Dense(c.hidden_size)
+        self.dueling = Dueling(self.num_actions)
+
+    def __call__(self, observation: Array, instruction: Array, z: Array, time: Array) -> Array:
+        return self._head(self.memory(self._features(observation, instruction, time)), z)
+
+    def step(
+        self, carry: Any, observation: Array, instruction: Array, z: Array, time: Array
+    ) -> tuple[Any, Array]:
+        """One step of the above: observation [K], instruction [I], z [Z] -> (carry, [A])."""
+        carry, h = self.memory.step(carry, self._features(observation, instruction, time))
+        return carry, self._head(h, z)
+
+    def initial(self) -> Any:
+        return self.memory.initial()
+
+    def _features(self, observation: Array, instruction: Array, time: Array) -> Array:
+        c = self.config
+        x = self.observation(observation)
+        if c.time_input:
+            x = x + self.time(time)
+        goal = normalise(self.instruction(instruction), c.layer_norm)
+        goal = jnp.broadcast_to(goal, x.shape)  # embedded once per episode, not once per step
+        return self.mix(nn.relu(jnp.concatenate([normalise(x, c.layer_norm), goal], axis=-1)))
+
+    def _head(self, h: Array, z: Array) -> Array:
+        c = self.config
+        if c.film:
+            h = h * (1.0 + self.gain(z))
+        # Dense([h, z]), with the part of z computed once per episode.
+        h = normalise(self.from_memory(h) + self.from_z(z), c.layer_norm)
+        h = nn.relu(self.output(nn.relu(h)))
+        return self.dueling(normalise(h, c.layer_norm))
+
+
+class Decoder(nn.Module):
+    """g(tau_:t) for every prefix of a trajectory, the empty one included.
+
+    observation [T + 1, K], action [T], reward [T] -> [T + 1, Z].
+    """
+
+    config: NetworkConfig
+    observation_sizes: tuple[int, ...]
+    num_actions: int
+    sees_rewards: bool
+
+    @nn.compact
+    def __call__(self, observation: Array, action: Array, reward: Array) -> Array:
+        c = self.config
+        embedding = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
+        s = normalise(embedding(observation), c.layer_norm)  # once for s and s'
+        parts = [s[:-1], s[1:], IndexEmbedding(self.num_actions, 32)(action)]
+        if self.sees_rewards:
+            parts.append(reward[..., None])
+        x = jnp.concatenate(parts, axis=-1)
+        x = nn.relu(x) if c.embedding == "sum" else x
+        x = nn.Dense(c.hidden_size)(nn.relu(nn.Dense(c.head_size)(x)))
+        memory = make_memory(c.decoder_memory, c.decoder_memory_size)
+        h = memory(x)
+        h = jnp.concatenate([jnp.zeros_like(h[:1]), h], axis=0)
+        h = nn.relu(nn.Dense(c.head_size)(h))
+        return nn.Dense(c.z_size, kernel_init=_scaled_uniform(c.encoder_init_scale))(h)
+
+
+class Encoder(nn.Module):
+    """f(mu): the mean of the encoding of a problem, [] id or [D] descriptor -> [Z].
+
+    The output layer starts small (`encoder_init_scale`): what the exploitation policy has no use
+    for then never enters z, and the decoder has no random code of the id to chase.
+    """
+
+    config: NetworkConfig
+    num_problems: int
+
+    @nn.compact
+    def __call__(self, problem: Array) -> Array:
+        c = self.config
+        if jnp.issubdtype(problem.dtype, jnp.integer):
+            h = IndexEmbedding(self.num_problems, 32)(problem)
+        else:
+            h = nn.relu(nn.Dense(32)(problem))
+        return nn.Dense(c.z_size, kernel_init=_scaled_uniform(c.encoder_init_scale))(h)
+
+
+def _scaled_uniform(scale: float) -> nn.initializers.Initializer:
+    """`scale` times U(+-1 / sqrt(fan in)), PyTorch's default for linear layers."""
+    return nn.initializers.variance_scaling(scale**2 / 3.0, "fan_in", "uniform")

@@ -1,0 +1,229 @@
+"""Pictures and numbers of a finished run: learning curves, GIFs, intervals over seeds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart with any colour vision.
+_SERIES = (
+    ("train_return_encoder", "train, z from the problem id", "#999999"),
+    ("train_return", "train", "#0072B2"),
+    ("test_return", "test (held-out problems)", "#D55E00"),
+)
+_BOUNDS = (("optimal", "optimal", "bottom"), ("no_exploration", "no exploration", "top"))
+_INK, _FAINT, _GRID = "#222222", "#666666", "#e6e6e6"
+
+
+def curves(
+    path: str | Path,
+    rows: Sequence[Mapping[str, Any]],
+    bounds: Mapping[str, Mapping[str, float]],
+    title: str,
+) -> None:
+    """Write a PNG of returns against wall-clock time (left) and environment steps (right).
+
+    One thin line per seed and their mean, thick; dashed lines for what is optimal, and for the
+    best that can be done without exploring, on the test split.
+
+    Args:
+      path: of the PNG.
+      rows: of metrics.jsonl; a missing or null value leaves a gap.
+      bounds: {"test": {"optimal": ..., "no_exploration": ...}}; other splits are not drawn.
+      title: above the picture.
+    """
+    # Heavy, and wanted only once a run is over.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not rows:
+        raise ValueError("no rows to draw: the run has not been evaluated yet")
+    figure = Figure(figsize=(10, 4.4), dpi=160, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, sharey=True)
+    seconds, unit = _time_unit(max(_number(row, "wall_s") for row in rows))
+    test_bounds = bounds.get("test", {})
+    _panel(left, rows, "wall_s", seconds, test_bounds)
+    _panel(right, rows, "env_steps", 1.0, test_bounds)
+    _name_bounds(right, test_bounds)
+    left.set_xlabel(f"wall-clock time ({unit})")
+    right.set_xlabel("environment steps")
+    right.xaxis.set_major_formatter(lambda x, _: _short(x))
+    left.set_ylabel("average return")
+    seeds = len({row["seed"] for row in rows})
+    subtitle = f"{seeds} seeds: thin lines; their mean: thick" if seeds > 1 else "1 seed"
+    figure.suptitle(f"{title}\n", fontsize=13, color=_INK, x=0.02, ha="left")
+    figure.text(0.02, 0.925, subtitle, fontsize=9, color=_FAINT, va="top")
+    _legend(figure, left)
+    canvas.print_png(str(path))
+
+
+def save_gif(
+    path: str | Path,
+    frames: Sequence[np.ndarray],
+    captions: Sequence[str],
+    fps: float = 3,
+    scale: int | None = None,
+) -> None:
+    """Write a GIF with a caption in a strip beneath each frame; the last frame stays 2 s longer.
+
+    Consecutive frames that are equal to the pixel are stored as one that lasts longer.
+
+    Args:
+      path: of the GIF.
+      frames: uint8 [H, W, 3], of any sizes; centred on a canvas that holds the largest.
+      captions: one per frame, wrapped to the width.
+      fps: frames per second.
+      scale: whole factor of enlargement; by default the least that makes the width 320 pixels.
+    """
+    if not frames or len(frames) != len(captions):
+        raise ValueError(f"{len(frames)} frames with {len(captions)} captions: need one for each")
+    height, width = (max(frame.shape[axis] for frame in frames) for axis in (0, 1))
+    scale = scale or max(1, -(-320 // width))
+    font = ImageFont.load_default()
+    margin, line_height = 6, 4 + _text_height(font)
+    texts = [_wrap(caption, font, width * scale - 2 * margin) for caption in captions]
+    strip = 2 * margin + line_height * max(text.count("\n") + 1 for text in texts)
+    images = []
+    for frame, text in zip(frames, texts, strict=True):
+        image = Image.new("RGB", (width * scale, height * scale + strip), "white")
+        h, w = frame.shape[:2]
+        enlarged = Image.fromarray(frame).resize((w * scale, h * scale), Image.Resampling.NEAREST)
+        image.paste(enlarged, ((width - w) * scale // 2, (height - h) * scale // 2))
+        draw = ImageDraw.Draw(image)
+        for i, line in enumerate(text.split("\n")):
+            draw.text((margin, height * scale + margin + i * line_height), line, _INK, font)
+        images.append(image.quantize(256, dither=Image.Dither.NONE))
+    each = round(1000 / fps)
+    images[0].save(
+        path,
+        save_all=True,
+        append_images=images[1:],
+        duration=[each] * (len(images) - 1) + [each + 2000],
+        loop=0,
+    )
+
+
+def ci95(values: Sequence[float], resamples: int = 10_000) -> tuple[float, float]:
+    """95% percentile-bootstrap interval of the mean over seeds, equal for equal input.
+
+    With one value the interval is that value. With a handful of seeds it is too narrow, as every
+    bootstrap of few values is; no distribution is assumed.
+    """
+    sample = np.asarray(values, np.float64)
+    if sample.ndim != 1 or sample.size == 0:
+        raise ValueError(f"need a list of at least 1 value, got shape {sample.shape}")
+    generator = np.random.default_rng(0)
+    drawn = generator.integers(sample.size, size=(resamples, sample.size))
+    low, high = np.quantile(sample[drawn].mean(axis=1), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _panel(
+    axes: "Axes",
+    rows: Sequence[Mapping[str, Any]],
+    x_name: str,
+    per_unit: float,
+    bounds: Mapping[str, float],
+) -> None:
+    seeds = sorted({row["seed"] for row in rows})
+    for name, label, colour in _SERIES:
+        lines = [
+            np.array(
+                [(_number(r, x_name) / per_unit, _number(r, name)) for r in rows if r["seed"] == s]
+            )
+            for s in seeds
+        ]
+        if all(np.isnan(line[:, 1]).all() for line in lines):
+            continue
+        marker = "o" if max(map(len, lines)) == 1 else ""
+        if len(lines) > 1:
+            for x, y in (line.T for line in lines):
+                axes.plot(x, y, color=colour, lw=0.8, alpha=0.4, marker=marker, ms=3)
+        # Seeds are evaluated together; one that has ended early ends the mean.
+        common = min(map(len, lines))
+        x, y = np.mean([line[:common] for line in lines], axis=0).T
+        axes.plot(x, y, color=colour, lw=2.2, marker=marker, label=label, solid_capstyle="round")
+    for name, _, _ in _BOUNDS:
+        if name in bounds:
+            axes.axhline(bounds[name], color=_FAINT, lw=1, ls=(0, (5, 3)), zorder=1)
+    axes.set_xlim(left=0)
+    axes.margins(y=0.1)
+    axes.grid(True, color=_GRID, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=9, colors=_FAINT, labelleft=True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_FAINT)
+
+
+def _name_bounds(axes: "Axes", bounds: Mapping[str, float]) -> None:
+    """Right of the panel, where no curve runs; above and below, so that two close ones fit."""
+    for name, label, where in _BOUNDS:
+        if name in bounds:
+            axes.annotate(
+                f"{label}\n(test) {bounds[name]:.3g}",
+                (1.01, bounds[name]),
+                xycoords=("axes fraction", "data"),
+                ha="left",
+                va=where,
+                fontsize=8,
+                color=_FAINT,
+            )
+
+
+def _legend(figure: "Figure", axes: "Axes") -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(
+            handles[::-1],
+            labels[::-1],
+            loc="outside lower center",
+            ncols=len(handles),
+            frameon=False,
+            fontsize=9,
+        )
+
+
+def _number(row: Mapping[str, Any], name: str) -> float:
+    value = row.get(name)
+    return float("nan") if value is None else float(value)
+
+
+def _time_unit(seconds: float) -> tuple[float, str]:
+    if seconds < 180:
+        return 1.0, "s"
+    return (60.0, "min") if seconds < 3 * 3600 else (3600.0, "h")
+
+
+def _short(x: float) -> str:
+    """12500 -> '12.5k', 3000000 -> '3M'."""
+    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(x) >= factor:
+            return f"{x / factor:g}{letter}"
+    return f"{x:g}"
+
+
+def _text_height(font: Any) -> int:
+    top, bottom = font.getbbox("Ág")[1::2]
+    return round(bottom - top)
+
+
+def _wrap(text: str, font: Any, width: int) -> str:
+    """Break lines at spaces so that each fits; a longer word keeps a line of its own."""
+    wrapped = []
+    for line in text.split("\n"):
+        current = ""
+        for word in line.split(" "):
+            longer = f"{current} {word}" if current else word
+            if current and font.getlength(longer) > width:
+                wrapped.append(current)
+                longer = word
+            current = longer
+        wrapped.append(current)
+    return "\n".join(wrapped)

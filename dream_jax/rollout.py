@@ -1,0 +1,175 @@
+"""Whole episodes and trials under scan; knows environments and policies by protocol only.
+
+Every function rolls ONE episode or trial; callers vmap over trials.
+
+Several exploration episodes of a trial are one stream of L = E * T + (E - 1) steps: after an
+episode ends, one step whose action has no effect shows the first observation of the next one.
+For E = 1 this is the episode itself.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from dream_jax.config import TrialConfig
+from dream_jax.types import Array, Env, Episode, Key
+
+# (carry, observation, previous action, previous reward, fraction over, key) -> (carry, action)
+ExplorationActor = Callable[[Any, Array, Array, Array, Array, Key], tuple[Any, Array]]
+# (carry, observation, fraction over, step, key) -> (carry, action)
+ExploitationActor = Callable[[Any, Array, Array, Array, Key], tuple[Any, Array]]
+
+
+def exploration_length(env: Env, trial: TrialConfig) -> int:
+    """L, the most steps of the exploration stream."""
+    return trial.exploration_episodes * (env.horizon + 1) - 1
+
+
+def fraction_over(length: int) -> Array:
+    """[length + 1] share of a stream of `length` steps that is over before each step."""
+    return jnp.arange(length + 1, dtype=jnp.float32) / length
+
+
+def explore(
+    env: Env,
+    actor: ExplorationActor,
+    carry: Any,
+    key: Key,
+    problem: Array,
+    trial: TrialConfig,
+) -> Episode:
+    """The exploration stream of a trial, each episode with a hidden instruction of its own."""
+    length = exploration_length(env, trial)
+    episodes = trial.exploration_episodes
+
+    def start(key):
+        instruction_key, reset_key = jax.random.split(key)
+        instruction = env.sample_instruction(instruction_key, problem)
+        return env.reset(reset_key, problem, instruction)
+
+    def body(loop, inputs):
+        state, observation, memory, last_action, last_reward, steps, ended, episode, alive = loop
+        key, fraction = inputs
+        act_key, start_key = jax.random.split(key)
+        memory, action = actor(memory, observation, last_action, last_reward, fraction, act_key)
+        next_state, time_step = env.step(state, action)
+        steps = steps + 1
+        over = time_step.terminated
+        if not trial.hidden_goal_ends_exploration:
+            over = action == env.end_episode_action
+        truncated = (steps >= env.horizon) & ~over
+        reward = time_step.reward
+        next_observation = time_step.observation
+        if episodes > 1:  # this step may be the reset between two episodes
+            fresh_state, fresh = start(start_key)
+            next_state = _select(ended, fresh_state, next_state)
+            next_observation = jnp.where(ended, fresh.observation, next_observation)
+            reward = jnp.where(ended, 0.0, reward)
+            over, truncated = over & ~ended, truncated & ~ended
+            steps = jnp.where(ended, 0, steps)
+            episode = episode + ended
+        now_ended = over | truncated
+        last = now_ended & (episode == episodes - 1)
+        # Padding repeats the last observation; the state is never looked at again.
+        next_observation = jnp.where(alive, next_observation, observation)
+        record = Episode(
+            _small(observation),
+            action.astype(jnp.uint8),
+            jnp.where(alive, reward, 0.0),
+            alive & last & over,
+            alive & last & truncated,
+            alive,
+        )
+        loop = (
+            next_state,
+            next_observation,
+            memory,
+            action,
+            reward,
+            steps,
+            now_ended,
+            episode,
+            alive & ~last,
+        )
+        return loop, record
+
+    reset_key, loop_key = jax.random.split(key)
+    state, first = start(reset_key)
+    loop = (
+        state,
+        first.observation,
+        carry,
+        jnp.array(env.num_actions, jnp.int32),  # "no previous action"
+        jnp.zeros((), jnp.float32),
+        jnp.zeros((), jnp.int32),
+        jnp.zeros((), bool),
+        jnp.zeros((), jnp.int32),
+        jnp.ones((), bool),
+    )
+    inputs = (jax.random.split(loop_key, length), fraction_over(length)[:-1])
+    loop, record = jax.lax.scan(body, loop, inputs)
+    return _with_last(record, loop[1])
+
+
+def exploit(
+    env: Env,
+    actor: ExploitationActor,
+    carry: Any,
+    key: Key,
+    problem: Array,
+    instruction: Array,
+) -> Episode:
+    """One exploitation episode. `actor` already knows the instruction and z."""
+
+    def body(loop, inputs):
+        state, observation, memory, alive = loop
+        key, fraction, step = inputs
+        memory, action = actor(memory, observation, fraction, step, key)
+        next_state, time_step = env.step(state, action)
+        next_observation = jnp.where(alive, time_step.observation, observation)
+        record = Episode(
+            _small(observation),
+            action.astype(jnp.uint8),
+            jnp.where(alive, time_step.reward, 0.0),
+            alive & time_step.terminated,
+            alive & time_step.truncated,
+            alive,
+        )
+        return (next_state, next_observation, memory, alive & ~time_step.done), record
+
+    reset_key, loop_key = jax.random.split(key)
+    state, first = env.reset(reset_key, problem, instruction)
+    length = env.horizon
+    inputs = (
+        jax.random.split(loop_key, length),
+        fraction_over(length)[:-1],
+        jnp.arange(length),
+    )
+    loop, record = jax.lax.scan(
+        body, (state, first.observation, carry, jnp.ones((), bool)), inputs
+    )
+    return _with_last(record, loop[1])
+
+
+def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) -> Array:
+    """[N, I] uint8: one instruction per exploitation episode, or the same for all."""
+    keys = jax.random.split(key, trial.exploitation_episodes)
+    if not trial.redraw_instruction:
+        keys = jnp.broadcast_to(keys[0], keys.shape)
+    drawn = jax.vmap(lambda k: env.sample_instruction(k, problem))(keys)
+    return drawn.astype(jnp.uint8)
+
+
+def _small(observation: Array) -> Array:
+    return observation.astype(jnp.uint8)
+
+
+def _with_last(record: Episode, last_observation: Array) -> Episode:
+    observations = jnp.concatenate([record.observation, _small(last_observation)[None]])
+    return record._replace(observation=observations)
+
+
+def _select(condition: Array, when_true: Any, when_false: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), when_true, when_false)

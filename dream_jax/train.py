@@ -1,0 +1,259 @@
+"""Training: collect -> add -> sample -> update, one jitted and donated chunk over all seeds."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from dream_jax import replay, rollout
+from dream_jax.agents import recurrent_q
+from dream_jax.agents.dream import LOSS_NAMES, Dream, DreamParams
+from dream_jax.config import Config
+from dream_jax.types import Array, Env, Key, LearnerState, TrainState, Trial
+
+Metrics = dict[str, Array]
+
+
+class Trainer(NamedTuple):
+    """Pure functions of one seed's TrainState."""
+
+    agent: Dream
+    init: Callable[[Array], TrainState]  # [] seed -> state
+    iterate: Callable[[TrainState], tuple[TrainState, Metrics]]
+    trial_shape: Trial  # of jax.ShapeDtypeStruct
+
+
+def make_trainer(config: Config, env: Env) -> Trainer:
+    agent = Dream(config, env)
+    training, acting = config.training, config.acting
+    parallel = training.trials_per_iteration
+    train_ids = env.problem_ids("train")
+    random_exploration = config.agent == "random_exploration"
+    fixed_updates = training.updates_per_iteration
+    optimizer = recurrent_q.make_optimizer(config.optimizer, _total_updates(config))
+
+    def collect_one(
+        params: DreamParams,
+        key: Key,
+        exploration_epsilon: Array,
+        exploitation_epsilon: Array,
+        z_from_decoder: Array,
+        random_suffix: Array,
+    ) -> Trial:
+        keys = jax.random.split(key, 6)
+        problem = jnp.asarray(train_ids)[jax.random.randint(keys[0], (), 0, len(train_ids))]
+        exploration = agent.explore(params, keys[1], problem, exploration_epsilon)
+        instructions = rollout.sample_instructions(env, keys[2], problem, config.trial)
+
+        f = agent.encode(params, problem)
+        z_encoder = f + config.losses.rho * jax.random.normal(keys[3], f.shape)
+        z = jnp.where(z_from_decoder, agent.read(params, exploration), z_encoder)
+
+        start = jax.random.randint(keys[4], (), 0, env.horizon)
+        start = jnp.where(random_suffix, start, env.horizon)
+        epsilon = jnp.where(random_suffix, acting.epsilon_min, exploitation_epsilon)
+        episode_keys = jax.random.split(keys[5], config.trial.exploitation_episodes)
+        exploitation = jax.vmap(
+            lambda k, i: agent.exploit(params, k, problem, i, z, epsilon, start)
+        )(episode_keys, instructions)
+        return Trial(problem, exploration, instructions, exploitation, z_from_decoder)
+
+    def collect(state: TrainState, params: DreamParams, key: Key) -> Trial:
+        """Trials of all parallel actors, leaves [B, ...]."""
+        explore_epsilon = recurrent_q.epsilons(acting, state.exploration_steps, parallel)
+        if random_exploration:
+            explore_epsilon = jnp.ones(parallel)
+        # Untrained policies act randomly: the decoder needs to see everything before one is trained.
+        warming = state.trials < config.replay.warmup_trials_exploration
+        explore_epsilon = jnp.where(warming, 1.0, explore_epsilon)
+        # Reversed: the actor that explores most randomly exploits most greedily.
+        exploit_epsilon = recurrent_q.epsilons(acting, state.exploitation_steps, parallel)[::-1]
+        actor = jnp.arange(parallel)
+        # "Choose z ~ q every other trial" (Section 4.2).
+        from_decoder = (actor + (state.trials // parallel) * (parallel % 2)) % 2 == 0
+        # Every other pair, so that both sources of z get their share of random suffixes.
+        share = acting.random_suffix_fraction
+        suffix = jnp.floor((actor // 2 + 1) * share) > jnp.floor((actor // 2) * share)
+        return jax.vmap(collect_one, in_axes=(None, 0, 0, 0, 0, 0))(
+            params,
+            jax.random.split(key, parallel),
+            explore_epsilon,
+            exploit_epsilon,
+            from_decoder,
+            suffix,
+        )
+
+    def init(seed: Array) -> TrainState:
+        params_key, key = jax.random.split(jax.random.key(seed))
+        params = agent.init(params_key)
+        zero = jnp.zeros((), jnp.int32)
+        return TrainState(
+            recurrent_q.init_learner(params.exploitation, optimizer),
+            recurrent_q.init_learner(params.exploration, optimizer),
+            jax.tree.map(jnp.copy, params),
+            replay.init(trial_shape, config.replay.capacity_trials),
+            key,
+            zero,
+            zero,
+            zero,
+            jnp.zeros(2),
+        )
+
+    def iterate(state: TrainState) -> tuple[TrainState, Metrics]:
+        key, collect_key, update_key = jax.random.split(state.key, 3)
+        trials = collect(state, newest_params(state), collect_key)
+        exploration_steps = jnp.sum(trials.exploration.mask)
+        exploitation_steps = jnp.sum(trials.exploitation.mask)
+        state = state._replace(
+            key=key,
+            replay=replay.add(state.replay, trials),
+            trials=state.trials + parallel,
+            exploration_steps=state.exploration_steps + exploration_steps,
+            exploitation_steps=state.exploitation_steps + exploitation_steps,
+        )
+        # Which learner may update, and how often: [2], exploitation first.
+        warm = state.trials >= jnp.array(
+            [config.replay.warmup_trials_exploitation, config.replay.warmup_trials_exploration]
+        )
+        if fixed_updates:
+            due = jnp.full(2, fixed_updates)
+            most: int | Array = fixed_updates
+        else:
+            steps = jnp.stack([exploitation_steps, exploration_steps]).astype(jnp.float32)
+            credit = state.update_credit + steps * warm / training.env_steps_per_update
+            due = jnp.floor(credit).astype(jnp.int32)
+            state = state._replace(update_credit=credit - due)
+            most = jnp.max(due)
+        if random_exploration:
+            warm = warm & jnp.array([True, False])
+
+        def update(i: Array, loop: tuple) -> tuple:
+            learners, average, sums, key = loop
+            key, sample_key, loss_key = jax.random.split(key, 3)
+            batch = replay.sample(state.replay, sample_key, config.replay.batch_trials)
+            learners, average, parts = _update(
+                agent, optimizer, learners, average, batch, loss_key, warm & (i < due)
+            )
+            sums = {name: sums[name] + parts[name] for name in LOSS_NAMES}
+            return learners, average, sums, key
+
+        zeros = {name: jnp.zeros(()) for name in LOSS_NAMES}
+        loop = ((state.exploitation, state.exploration), state.average, zeros, update_key)
+        (exploitation, exploration), average, sums, _ = jax.lax.fori_loop(0, most, update, loop)
+        state = state._replace(exploitation=exploitation, exploration=exploration, average=average)
+        count = jnp.maximum(jnp.asarray(most, jnp.float32), 1.0)
+        return state, {f"loss_{name}": sums[name] / count for name in LOSS_NAMES}
+
+    def one_trial(key: Key) -> Trial:
+        zero, no = jnp.zeros(()), jnp.zeros((), bool)
+        return collect_one(agent.init(key), key, zero, zero, no, no)
+
+    trial_shape = jax.eval_shape(one_trial, jax.random.key(0))
+    return Trainer(agent, init, iterate, trial_shape)
+
+
+def newest_params(state: TrainState) -> DreamParams:
+    return DreamParams(state.exploitation.params, state.exploration.params)
+
+
+def evaluation_params(config: Config, state: TrainState) -> DreamParams:
+    """Averaged parameters if the config asks for them, else the newest."""
+    return state.average if config.optimizer.average_decay else newest_params(state)
+
+
+def _update(
+    agent: Dream,
+    optimizer: Any,
+    learners: tuple[LearnerState, LearnerState],
+    average: DreamParams,
+    batch: Trial,
+    key: Key,
+    enabled: Array,
+) -> tuple[tuple[LearnerState, LearnerState], DreamParams, Metrics]:
+    """One update of both learners from one batch; the losses share no path between them."""
+    config = agent.config
+    exploitation, exploration = learners
+    target = DreamParams(exploitation.target_params, exploration.target_params)
+    params = DreamParams(exploitation.params, exploration.params)
+    gradient, parts = jax.grad(agent.batch_loss, has_aux=True)(params, target, batch, key)
+    period = config.td.target_update_period_updates
+    exploitation = recurrent_q.update_learner(
+        exploitation, gradient.exploitation, optimizer, period, enabled[0]
+    )
+    exploration = recurrent_q.update_learner(
+        exploration, gradient.exploration, optimizer, period, enabled[1]
+    )
+    if config.optimizer.average_decay:
+        decay = config.optimizer.average_decay
+        params = DreamParams(exploitation.params, exploration.params)
+        average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, average, params)
+    return (exploitation, exploration), average, parts
+
+
+def _total_updates(config: Config) -> int:
+    training = config.training
+    iterations = training.trials // training.trials_per_iteration
+    per_iteration = training.updates_per_iteration or (
+        training.trials_per_iteration * config.env.horizon // training.env_steps_per_update
+    )
+    return iterations * per_iteration
+
+
+class SeedRunner(NamedTuple):
+    """The trainer over a leading seed axis, spread over devices."""
+
+    init: Callable[[], TrainState]
+    chunk: Callable[[TrainState], tuple[TrainState, Metrics]]  # donates its argument
+    place: Callable[[Any], Any]  # host arrays -> devices, for restoring
+    over_seeds: Callable[[Callable], Callable]  # f(params, ...) -> the same with a seed axis
+    seeds: int  # asked for; states may hold more, to fill the devices evenly
+
+
+def make_runner(
+    trainer: Trainer, seeds: Sequence[int], iterations_per_chunk: int, devices: Sequence[Any]
+) -> SeedRunner:
+    """Seeds vmapped on each device and sharded over `devices`."""
+    used = list(devices)[: len(seeds)]
+    padded = list(seeds)
+    while len(padded) % len(used):  # shards are of equal size; the extra seeds are not reported
+        padded.append(max(padded) + 1)
+    mesh = Mesh(np.array(used), ("seed",))
+    spec = PartitionSpec("seed")
+    sharding = NamedSharding(mesh, spec)
+
+    def spread(function, in_specs):
+        return jax.shard_map(
+            function, mesh=mesh, in_specs=in_specs, out_specs=spec, check_vma=False
+        )
+
+    def chunk(states: TrainState) -> tuple[TrainState, Metrics]:
+        def body(states, _):
+            return jax.vmap(trainer.iterate)(states)
+
+        states, metrics = jax.lax.scan(body, states, None, length=iterations_per_chunk)
+        return states, jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
+
+    def over_seeds(function):
+        """Maps the first argument over seeds; the others are shared."""
+
+        def mapped(first, *shared):
+            return jax.vmap(lambda one: function(one, *shared))(first)
+
+        def call(first, *shared):
+            in_specs = (spec, *(PartitionSpec() for _ in shared))
+            return spread(mapped, in_specs)(first, *shared)
+
+        return jax.jit(call)
+
+    seed_array = jax.device_put(jnp.asarray(padded, jnp.int32), sharding)
+    init = jax.jit(spread(jax.vmap(trainer.init), (spec,)))
+    return SeedRunner(
+        lambda: init(seed_array),
+        jax.jit(spread(chunk, (spec,)), donate_argnums=0),
+        lambda tree: jax.device_put(tree, sharding),
+        over_seeds,
+        len(seeds),
+    )

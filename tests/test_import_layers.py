@@ -1,0 +1,119 @@
+"""Imports go one way, and files stay short: read off the source, nothing is imported."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAX_LINES = 350
+
+# What each part of dream_jax may import of it, besides itself.
+FOUNDATION = {"types", "config"}
+WRITERS = {"checkpoint", "logging", "report"}
+MECHANISMS = {"envs", "nets", "losses", "replay", "rollout"}
+LEARNERS = {"agents", "oracles"}
+ALLOWED = {
+    "__init__": set(),
+    "types": set(),
+    "config": {"types"},
+    **{name: {"types"} for name in WRITERS},
+    **{name: FOUNDATION for name in MECHANISMS},
+    **{name: FOUNDATION | MECHANISMS for name in LEARNERS},
+    "train": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
+    "evaluate": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
+    "experiments": FOUNDATION | MECHANISMS | LEARNERS | WRITERS | {"train", "evaluate"},
+}
+
+
+def sources() -> dict[str, str]:
+    """Source by path, for every module of the package and the experiments."""
+    paths = [path for top in ("dream_jax", "experiments") for path in (ROOT / top).rglob("*.py")]
+    return {path.relative_to(ROOT).as_posix(): path.read_text() for path in sorted(paths)}
+
+
+def part_of(path: str) -> str:
+    """dream_jax/envs/grid.py -> envs, dream_jax/train.py -> train, experiments/* -> experiments."""
+    parts = path.removesuffix(".py").split("/")
+    return parts[1] if parts[0] == "dream_jax" else parts[0]
+
+
+def imported(source: str) -> set[str]:
+    """Dotted names a source imports, wherever in it: `from a import b` gives a.b."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            prefix = "." * node.level + (node.module or "")
+            names |= {f"{prefix}.{alias.name}" for alias in node.names}
+    return names
+
+
+def violations(path: str, source: str) -> list[str]:
+    part = part_of(path)
+    if part not in ALLOWED:
+        return [f"{path}: {part} has no layer yet; give it one in this test"]
+    found = []
+    for name in sorted(imported(source)):
+        top, *rest = name.split(".")
+        if name.startswith("."):
+            found.append(f"{path}: relative import {name}")
+        elif top in ("tests", "benchmarks") or (top == "experiments" and part != "experiments"):
+            found.append(f"{path}: imports {name}")
+        elif top == "dream_jax":
+            if rest and rest[0] not in ALLOWED[part] | {part}:
+                found.append(f"{path}: {part} may not import {name}")
+            if any(x.startswith("_") for x in rest):
+                found.append(f"{path}: {name} is private")
+    if "rlax" in {name.split(".")[0] for name in imported(source)} and not path.endswith("/td.py"):
+        found.append(f"{path}: only losses/td.py imports rlax")
+    lines = len(source.splitlines())
+    if lines > MAX_LINES:
+        found.append(f"{path}: {lines} lines, more than {MAX_LINES}")
+    return found
+
+
+def test_imports_go_one_way():
+    found = [line for path, source in sources().items() for line in violations(path, source)]
+    assert not found, "\n".join(found)
+
+
+def test_rlax_is_imported_in_exactly_one_module():
+    users = [
+        path
+        for path, source in sources().items()
+        if "rlax" in {name.split(".")[0] for name in imported(source)}
+    ]
+    assert users == ["dream_jax/losses/td.py"]
+
+
+@pytest.mark.parametrize(
+    "path, source, problem",
+    [
+        ("dream_jax/envs/bus.py", "from dream_jax.agents import dream", "envs may not import"),
+        ("dream_jax/envs/bus.py", "from dream_jax import train", "envs may not import"),
+        ("dream_jax/envs/bus.py", "import dream_jax.losses.td", "envs may not import"),
+        ("dream_jax/types.py", "from dream_jax.config import Config", "types may not import"),
+        ("dream_jax/report.py", "from dream_jax.config import Config", "report may not import"),
+        ("dream_jax/rollout.py", "def f():\n  from dream_jax import envs", "rollout may not"),
+        ("dream_jax/train.py", "import experiments.common", "imports experiments.common"),
+        ("experiments/bus.py", "from tests import helpers", "imports tests.helpers"),
+        ("dream_jax/agents/dream.py", "from . import e_rl2", "relative import"),
+        ("dream_jax/train.py", "from dream_jax.replay import _index", "is private"),
+        ("dream_jax/agents/dream.py", "import rlax", "only losses/td.py imports rlax"),
+        ("dream_jax/losses/dream.py", "from rlax import lambda_returns", "only losses/td.py"),
+        ("dream_jax/novel.py", "", "novel has no layer yet"),
+        ("dream_jax/config.py", "\n" * (MAX_LINES + 1), "351 lines"),
+    ],
+)
+def test_the_check_finds(path, source, problem):
+    (line,) = violations(path, source)
+    assert problem in line
+
+
+def test_the_check_accepts_what_is_allowed():
+    source = "import jax\nfrom dream_jax.types import Env\nfrom dream_jax.envs import grid\n"
+    assert violations("dream_jax/envs/bus.py", source) == []
+    assert violations("experiments/bus.py", source + "from dream_jax import train") == []
+    assert violations("dream_jax/losses/td.py", "import rlax") == []
