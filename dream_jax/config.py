@@ -250,6 +250,12 @@ def validate(config: Config, num_actions: int) -> Config:
     return config
 
 
+def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+    """{path: (old value, new value)} of the fields that differ."""
+    before, after = _paths(to_dict(old)), _paths(to_dict(new))
+    return {path: (before[path], after[path]) for path in before if before[path] != after[path]}
+
+
 def nearest(word: str, valid: list[str]) -> str:
     """'did you mean ...' and the valid names, for messages."""
     close = difflib.get_close_matches(word, valid, n=3, cutoff=0.5)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax.config import ConfigError
 from dream_jax.types import Array, Key, Trial
 
 
@@ -20,6 +21,23 @@ def size_bytes(example: Trial, capacity: int) -> int:
     leaves = jax.tree.leaves(example)
     per_trial = sum(int(np.prod(x.shape)) * np.dtype(x.dtype).itemsize for x in leaves)
     return capacity * per_trial
+
+
+def check_fits(bytes_per_seed: int, seeds: int, capacity_trials: int) -> None:
+    """Print the size of the replay; raises ConfigError if it does not fit."""
+    total = bytes_per_seed * seeds
+    print(
+        f"replay: {total:,} bytes ({seeds} x {capacity_trials:,} trials of "
+        f"{bytes_per_seed // capacity_trials:,} bytes)",
+        flush=True,
+    )
+    available = _available_bytes()
+    if available is not None and total > 0.9 * available:
+        fits = int(0.9 * available / seeds / (bytes_per_seed / capacity_trials))
+        raise ConfigError(
+            f"replay.capacity_trials={capacity_trials:,} needs {total:,} bytes, {available:,} are "
+            f"free; at most about {fits:,} trials fit"
+        )
 
 
 def init(example: Trial, capacity: int) -> ReplayState:
@@ -44,8 +62,21 @@ def add(state: ReplayState, trials: Trial) -> ReplayState:
 
 
 def sample(state: ReplayState, key: Key, count: int) -> Trial:
-    """`count` trials, uniformly with replacement, leaves [count, ...]. The ring must not be empty."""
+    """`count` trials, uniformly with replacement: leaves [count, ...]. Not from an empty ring."""
     capacity = state.storage.problem.shape[0]
     filled = jnp.minimum(state.inserted, capacity)
     index = jax.random.randint(key, (count,), 0, filled)
     return jax.tree.map(lambda x: x[index], state.storage)
+
+
+def _available_bytes() -> int | None:
+    """Bytes free for arrays: of the accelerator, or of this machine; None if unknown."""
+    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
+    try:
+        with open("/proc/meminfo") as file:
+            fields = dict(line.split(":", 1) for line in file)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None

@@ -39,8 +39,12 @@ def explore(
     key: Key,
     problem: Array,
     trial: TrialConfig,
-) -> Episode:
-    """The exploration stream of a trial, each episode with a hidden instruction of its own."""
+) -> tuple[Episode, Any]:
+    """The exploration stream of a trial, each episode with a hidden instruction of its own.
+
+    Also returns the environment states [L + 1, ...], for rendering; unused, they cost nothing
+    under jit.
+    """
     length = exploration_length(env, trial)
     episodes = trial.exploration_episodes
 
@@ -93,7 +97,7 @@ def explore(
             episode,
             alive & ~last,
         )
-        return loop, record
+        return loop, (record, state)
 
     reset_key, loop_key = jax.random.split(key)
     state, first = start(reset_key)
@@ -109,8 +113,8 @@ def explore(
         jnp.ones((), bool),
     )
     inputs = (jax.random.split(loop_key, length), fraction_over(length)[:-1])
-    loop, record = jax.lax.scan(body, loop, inputs)
-    return _with_last(record, loop[1])
+    loop, (record, states) = jax.lax.scan(body, loop, inputs)
+    return _with_last(record, loop[1]), _append(states, loop[0])
 
 
 def exploit(
@@ -120,8 +124,11 @@ def exploit(
     key: Key,
     problem: Array,
     instruction: Array,
-) -> Episode:
-    """One exploitation episode. `actor` already knows the instruction and z."""
+) -> tuple[Episode, Any]:
+    """One exploitation episode. `actor` already knows the instruction and z.
+
+    Also returns the environment states [T + 1, ...], as `explore`.
+    """
 
     def body(loop, inputs):
         state, observation, memory, alive = loop
@@ -137,7 +144,8 @@ def exploit(
             alive & time_step.truncated,
             alive,
         )
-        return (next_state, next_observation, memory, alive & ~time_step.done), record
+        loop = (next_state, next_observation, memory, alive & ~time_step.done)
+        return loop, (record, state)
 
     reset_key, loop_key = jax.random.split(key)
     state, first = env.reset(reset_key, problem, instruction)
@@ -147,10 +155,9 @@ def exploit(
         fraction_over(length)[:-1],
         jnp.arange(length),
     )
-    loop, record = jax.lax.scan(
-        body, (state, first.observation, carry, jnp.ones((), bool)), inputs
-    )
-    return _with_last(record, loop[1])
+    loop = (state, first.observation, carry, jnp.ones((), bool))
+    loop, (record, states) = jax.lax.scan(body, loop, inputs)
+    return _with_last(record, loop[1]), _append(states, loop[0])
 
 
 def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) -> Array:
@@ -167,8 +174,11 @@ def _small(observation: Array) -> Array:
 
 
 def _with_last(record: Episode, last_observation: Array) -> Episode:
-    observations = jnp.concatenate([record.observation, _small(last_observation)[None]])
-    return record._replace(observation=observations)
+    return record._replace(observation=_append(record.observation, _small(last_observation)))
+
+
+def _append(sequence: Any, last: Any) -> Any:
+    return jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), sequence, last)
 
 
 def _select(condition: Array, when_true: Any, when_false: Any) -> Any:

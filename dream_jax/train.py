@@ -33,7 +33,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
     train_ids = env.problem_ids("train")
     random_exploration = config.agent == "random_exploration"
     fixed_updates = training.updates_per_iteration
-    optimizer = recurrent_q.make_optimizer(config.optimizer, _total_updates(config))
+    optimizer = recurrent_q.make_optimizer(config.optimizer, total_updates(config))
 
     def collect_one(
         params: DreamParams,
@@ -193,7 +193,8 @@ def _update(
     return (exploitation, exploration), average, parts
 
 
-def _total_updates(config: Config) -> int:
+def total_updates(config: Config) -> int:
+    """Updates of a whole run; an upper bound where they are paid for by environment steps."""
     training = config.training
     iterations = training.trials // training.trials_per_iteration
     per_iteration = training.updates_per_iteration or (
@@ -209,7 +210,7 @@ class SeedRunner(NamedTuple):
     chunk: Callable[[TrainState], tuple[TrainState, Metrics]]  # donates its argument
     place: Callable[[Any], Any]  # host arrays -> devices, for restoring
     over_seeds: Callable[[Callable], Callable]  # f(params, ...) -> the same with a seed axis
-    seeds: int  # asked for; states may hold more, to fill the devices evenly
+    padded_seeds: int  # in the states: extra ones at the end fill the devices evenly
 
 
 def make_runner(
@@ -255,5 +256,5 @@ def make_runner(
         jax.jit(spread(chunk, (spec,)), donate_argnums=0),
         lambda tree: jax.device_put(tree, sharding),
         over_seeds,
-        len(seeds),
+        len(padded),
     )

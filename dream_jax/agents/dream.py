@@ -90,6 +90,12 @@ class Dream:
 
     def explore(self, params: DreamParams, key: Key, problem: Array, epsilon: Array) -> Episode:
         """Exploration of one trial; `problem` drives the environment and nothing else."""
+        return self.explore_with_states(params, key, problem, epsilon)[0]
+
+    def explore_with_states(
+        self, params: DreamParams, key: Key, problem: Array, epsilon: Array
+    ) -> tuple[Episode, Any]:
+        """`explore`, and the environment states [L + 1, ...]."""
         net, weights = self._explore, params.exploration
 
         def actor(carry, observation, action, reward, fraction, key):
@@ -112,6 +118,21 @@ class Dream:
         suffix_start: Array | None = None,
     ) -> Episode:
         """One exploitation episode conditioned on z. From step `suffix_start` on, act randomly."""
+        return self.exploit_with_states(
+            params, key, problem, instruction, z, epsilon, suffix_start
+        )[0]
+
+    def exploit_with_states(
+        self,
+        params: DreamParams,
+        key: Key,
+        problem: Array,
+        instruction: Array,
+        z: Array,
+        epsilon: Array,
+        suffix_start: Array | None = None,
+    ) -> tuple[Episode, Any]:
+        """`exploit`, and the environment states [T + 1, ...]."""
         net, weights = self._exploit, params.exploitation.policy
 
         def actor(carry, observation, fraction, step, key):

@@ -45,9 +45,7 @@ def make_optimizer(config: OptimizerConfig, total_updates: int) -> optax.Gradien
         config.learning_rate * config.final_learning_rate_fraction,
         max(total_updates, 1),
     )
-    return optax.chain(
-        optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(schedule)
-    )
+    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(schedule))
 
 
 def init_learner(params: Params, optimizer: optax.GradientTransformation) -> LearnerState:

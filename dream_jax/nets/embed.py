@@ -30,9 +30,7 @@ class SumEmbedding(nn.Module):
         if not self.sizes:
             return jnp.zeros((*x.shape[:-1], self.features))
         scale = 1.0 / np.sqrt(len(self.sizes))
-        table = self.param(
-            "table", nn.initializers.normal(scale), (sum(self.sizes), self.features)
-        )
+        table = self.param("table", nn.initializers.normal(scale), (sum(self.sizes), self.features))
         return _multi_hot(x, self.sizes) @ table
 
 

@@ -1,0 +1,8 @@
+"""`python -m experiments.bus --config=dream --out=runs/bus`: see README.md."""
+
+import sys
+
+from experiments.common import main
+
+if __name__ == "__main__":
+    sys.exit(main("bus"))

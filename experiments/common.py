@@ -1,0 +1,54 @@
+"""What every benchmark's module runs: one command, from flags to summary.json."""
+
+import os
+import sys
+import time
+
+_IMPORTED_AT = time.time()
+
+
+def process_start_s() -> float:
+    """Unix time at which this process started, so that wall-clock includes the imports."""
+    try:
+        with open("/proc/self/stat") as file:
+            ticks = float(file.read().rsplit(")", 1)[1].split()[19])
+        with open("/proc/uptime") as file:
+            uptime = float(file.read().split()[0])
+        return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return _IMPORTED_AT
+
+
+def set_up_jax() -> None:
+    """One CPU device per core, and a compilation cache that outlives the process.
+
+    Must run before JAX touches its devices. On accelerators the CPU devices lie idle.
+    """
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    if jax.config.jax_compilation_cache_dir is None:
+        base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+        jax.config.update("jax_compilation_cache_dir", os.path.join(base, "dream_jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def main(benchmark: str, argv: list[str] | None = None) -> int:
+    """Run `python -m experiments.<benchmark>`; returns the exit status.
+
+    0 done, or stopped by a signal with a checkpoint kept; 1 training failed; 2 bad input.
+    """
+    from dream_jax.config import ConfigError
+    from experiments import cli
+
+    try:
+        arguments = cli.parse(benchmark, sys.argv[1:] if argv is None else argv)
+        set_up_jax()
+        from experiments import analytic, training
+
+        if arguments.config.agent in analytic.AGENTS:
+            return analytic.run(arguments, process_start_s())
+        return training.run(arguments, process_start_s())
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2

@@ -1,0 +1,8 @@
+"""`python -m experiments.distracting_bus --config=dream --out=runs/distracting_bus`: see README.md."""
+
+import sys
+
+from experiments.common import main
+
+if __name__ == "__main__":
+    sys.exit(main("distracting_bus"))

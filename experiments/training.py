@@ -1,0 +1,294 @@
+"""A training run: chunks of training, evaluations, rows, checkpoints, and a summary at the end."""
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dream_jax import checkpoint, envs, evaluate, oracles, replay, report, train
+from dream_jax import logging as logs
+from dream_jax.config import Config
+from dream_jax.types import TrainState
+from experiments import summary as summaries
+from experiments import video
+from experiments.cli import Arguments, prepare_folder
+
+EVALUATION_KEY = 20_210_718  # trials to evaluate on are the same for every run
+SPLITS = summaries.SPLITS
+
+
+class Programs(NamedTuple):
+    """Everything compiled for a run."""
+
+    runner: train.SeedRunner
+    chunk: Any
+    evaluate: Any
+    compile_s: float
+
+
+def run(arguments: Arguments, started_s: float) -> int:
+    config, out, seeds = arguments.config, arguments.out, arguments.seeds
+    env = envs.make(config.benchmark, horizon=config.env.horizon)
+    trainer = train.make_trainer(config, env)
+    iterations = config.training.evaluation_period_trials // config.training.trials_per_iteration
+    runner = train.make_runner(trainer, seeds, iterations, jax.devices())
+
+    _announce_memory(config, trainer, runner)
+    prepare_folder(arguments, summaries.run_record(config, seeds))
+    stop = _StopSignal()
+    with ThreadPoolExecutor(1) as pool:  # the oracles while XLA compiles
+        bounds = pool.submit(lambda: {split: oracles.bounds(env, split) for split in SPLITS})
+        programs = _compile(config, trainer, runner)
+        state, about = _start_or_resume(arguments, runner, programs)
+        return _train(arguments, env, trainer, programs, state, about, bounds, started_s, stop)
+
+
+def _train(
+    arguments: Arguments,
+    env: Any,
+    trainer: train.Trainer,
+    programs: Programs,
+    state: TrainState,
+    about: dict[str, Any],
+    bounds_future: "Future[dict[str, oracles.Bounds]]",
+    started_s: float,
+    stop: "_StopSignal",
+) -> int:
+    config, out, seeds = arguments.config, arguments.out, arguments.seeds
+    checkpoints = out / "checkpoints"
+    compile_s = about["compile_s"] + programs.compile_s
+    earlier_s = about["wall_s"]  # spent before this process, when resumed
+    trials, evaluations = about["trials"], about["evaluations"]
+    rows: list[dict[str, Any]] = list(_read_rows(out, about["rows"]))
+    total_updates = train.total_updates(config)
+    curve_sets = _trial_sets(config, env, config.training.evaluation_trials, cover=False)
+    began_s, began_trials, began_steps = time.time(), trials, None
+
+    def clock() -> float:
+        return time.time() - started_s + earlier_s
+
+    def save() -> None:
+        metadata = {
+            "rows": len(rows),
+            "trials": trials,
+            "evaluations": evaluations,
+            "wall_s": clock(),
+            "compile_s": compile_s,
+            "time_to_95_s": about["time_to_95_s"],
+        }
+        checkpoint.save(checkpoints, trials, state, metadata)
+
+    with logs.MetricsWriter(out, resume_rows=len(rows)) as writer:
+        while trials < config.training.trials:
+            state, metrics = programs.chunk(state)
+            bad = _not_finite(metrics, len(seeds))
+            if bad:
+                _report_failure(bad, checkpoints, out)
+                return 1
+            trials += config.training.evaluation_period_trials
+            evaluations += 1
+            results = programs.evaluate(_evaluation_params(config, state), curve_sets)
+            new = _rows(seeds, state, metrics, results, clock(), compile_s)
+            for row in new:
+                writer.write(row)
+            rows.extend(new)
+            bounds = bounds_future.result()
+            for i, row in enumerate(new):
+                solved = summaries.normalised(row["test_return"], bounds["test"]) >= 0.95
+                if solved and about["time_to_95_s"][i] is None:
+                    about["time_to_95_s"][i] = row["wall_s"]
+
+            steps = sum(row["env_steps"] for row in new)
+            began_steps = steps if began_steps is None else began_steps
+            elapsed = max(time.time() - began_s, 1e-9)
+            done = (trials - began_trials) / max(config.training.trials - began_trials, 1)
+            rate = (steps - began_steps) / elapsed if steps > began_steps else None
+            left = elapsed * (1.0 - done) / done
+            print(logs.progress_line(new, total_updates, rate, left), flush=True)
+
+            stopping = stop.requested and trials < config.training.trials
+            due = evaluations % config.training.evaluations_per_checkpoint == 1
+            if due or stopping or config.training.evaluations_per_checkpoint == 1:
+                save()
+            if stopping:
+                _curves(out, config, rows, bounds)
+                print(f"stopped by {stop.requested}; --resume goes on from {out}", flush=True)
+                return 0
+        save()
+
+    bounds = bounds_future.result()
+    _curves(out, config, rows, bounds)
+    summary = _summarise(arguments, env, programs, state, bounds, about, compile_s)
+    summary["wall_s"] = clock()
+    logs.write_json(out / "summary.json", summary)
+    video.write(out / "videos", trainer.agent, _evaluation_params(config, state), seeds)
+    print(summaries.describe(summary), flush=True)
+    print(f"written to {out}: summary.json, metrics.jsonl, curves.png, videos/", flush=True)
+    return 0
+
+
+def _compile(config: Config, trainer: train.Trainer, runner: train.SeedRunner) -> Programs:
+    """Compile the chunk; the evaluation compiles at its first use."""
+    began = time.time()
+    shapes = jax.eval_shape(runner.init)
+    chunk = runner.chunk.lower(shapes).compile()
+    key = jax.random.key(EVALUATION_KEY)
+
+    def evaluate_sets(params, sets):
+        return {
+            split: evaluate.evaluate(trainer.agent, params, key, trials)
+            for split, trials in sets.items()
+        }
+
+    return Programs(runner, chunk, runner.over_seeds(evaluate_sets), time.time() - began)
+
+
+def _start_or_resume(
+    arguments: Arguments, runner: train.SeedRunner, programs: Programs
+) -> tuple[TrainState, dict[str, Any]]:
+    """The state to go on from, and what the checkpoint says about it."""
+    fresh = {
+        "rows": 0,
+        "trials": 0,
+        "evaluations": 0,
+        "wall_s": 0.0,
+        "compile_s": 0.0,
+        "time_to_95_s": [None] * len(arguments.seeds),
+    }
+    folder = arguments.out / "checkpoints"
+    if not arguments.resume or checkpoint.latest_step(folder) is None:
+        return runner.init(), fresh
+    state, about = checkpoint.restore(folder, jax.eval_shape(runner.init))
+    print(f"resumed from {folder} at {about['trials']:,} trials", flush=True)
+    return runner.place(state), about
+
+
+def _trial_sets(config: Config, env: Any, count: int, cover: bool) -> dict[str, evaluate.TrialSet]:
+    episodes = config.trial.exploitation_episodes
+    return {split: evaluate.trial_set(env, split, count, episodes, cover) for split in SPLITS}
+
+
+def _evaluation_params(config: Config, state: TrainState) -> Any:
+    return train.evaluation_params(config, state)
+
+
+def _rows(
+    seeds: Sequence[int],
+    state: TrainState,
+    metrics: dict[str, jax.Array],
+    results: dict[str, evaluate.Evaluation],
+    wall_s: float,
+    compile_s: float,
+) -> list[dict[str, Any]]:
+    """One row of metrics.jsonl per seed."""
+    host = jax.device_get((state.exploration_steps + state.exploitation_steps, state.trials))
+    updates = jax.device_get(state.exploitation.updates)
+    results, metrics = jax.device_get((results, metrics))
+    rows = []
+    for i, seed in enumerate(seeds):
+        row = {
+            "seed": seed,
+            "env_steps": int(host[0][i]),
+            "trials": int(host[1][i]),
+            "updates": int(updates[i]),
+            "wall_s": wall_s,
+            "compile_s": compile_s,
+            "train_return": float(results["train"].trial_return[i].mean()),
+            "test_return": float(results["test"].trial_return[i].mean()),
+            "train_return_encoder": float(results["train"].encoder_return[i].mean()),
+            "exploration_length": float(results["test"].exploration_length[i].mean()),
+        }
+        rows.append(row | {name: float(value[i]) for name, value in sorted(metrics.items())})
+    return rows
+
+
+def _summarise(
+    arguments: Arguments,
+    env: Any,
+    programs: Programs,
+    state: TrainState,
+    bounds: dict[str, oracles.Bounds],
+    about: dict[str, Any],
+    compile_s: float,
+) -> dict[str, Any]:
+    config, seeds = arguments.config, arguments.seeds
+    count = config.training.final_evaluation_trials
+    sets = _trial_sets(config, env, count, cover=True)
+    results = jax.device_get(programs.evaluate(_evaluation_params(config, state), sets))
+    returns = {
+        split: [float(results[split].trial_return[i].mean()) for i in range(len(seeds))]
+        for split in SPLITS
+    }
+    steps = np.asarray(jax.device_get(state.exploration_steps + state.exploitation_steps))
+    updates = np.asarray(jax.device_get(state.exploitation.updates))
+    return {
+        "benchmark": config.benchmark,
+        "config": config.preset,
+        "seeds": list(seeds),
+        "splits": {
+            split: summaries.split_summary(returns[split], bounds[split]) for split in SPLITS
+        },
+        "time_to_95_s": about["time_to_95_s"],
+        "wall_s": 0.0,
+        "compile_s": compile_s,
+        "env_steps": int(steps[: len(seeds)].mean()),
+        "trials": int(np.asarray(jax.device_get(state.trials))[0]),
+        "updates": int(updates[: len(seeds)].mean()),
+    }
+
+
+def _curves(
+    out: Path, config: Config, rows: list[dict[str, Any]], bounds: dict[str, oracles.Bounds]
+) -> None:
+    lines = {split: bounds[split]._asdict() for split in SPLITS}
+    report.curves(out / "curves.png", rows, lines, f"{config.preset} on {config.benchmark}")
+
+
+def _announce_memory(config: Config, trainer: train.Trainer, runner: train.SeedRunner) -> None:
+    """Print what the replay takes before it is allocated; refuse what does not fit."""
+    each = replay.size_bytes(trainer.trial_shape, config.replay.capacity_trials)
+    replay.check_fits(each, runner.padded_seeds, config.replay.capacity_trials)
+
+
+def _not_finite(metrics: dict[str, jax.Array], seeds: int) -> str | None:
+    """The first loss that is NaN or infinite, with its seed."""
+    for name, values in jax.device_get(metrics).items():
+        bad = np.flatnonzero(~np.isfinite(values[:seeds]))
+        if bad.size:
+            return f"{name} is {values[bad[0]]} in seed number {bad[0]}"
+    return None
+
+
+def _report_failure(bad: str, checkpoints: Path, out: Path) -> None:
+    step = checkpoint.latest_step(checkpoints)
+    kept = f"the last good checkpoint is {checkpoints}/{step}" if step else "no checkpoint yet"
+    print(f"error: {bad}; training stopped, {kept}, rows so far in {out}", file=sys.stderr)
+
+
+def _read_rows(out: Path, count: int) -> list[dict[str, Any]]:
+    import json
+
+    if not count:
+        return []
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()[:count]]
+
+
+class _StopSignal:
+    """Notes the first Ctrl-C or SIGTERM, so that the chunk at hand ends; a second one kills."""
+
+    def __init__(self) -> None:
+        self.requested: str | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: Any) -> None:
+        self.requested = signal.Signals(number).name
+        print(f"{self.requested}: stopping after this chunk, with a checkpoint", flush=True)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)

@@ -1,0 +1,63 @@
+"""GIFs of a held-out trial: exploration with the information gain of each step, exploitation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dream_jax import report
+from dream_jax.agents.dream import Dream, DreamParams
+from dream_jax.losses.dream import information_gain
+
+
+def write(folder: Path, agent: Dream, params: DreamParams, seeds: Sequence[int]) -> None:
+    """One GIF per seed; `params` has a leading seed axis."""
+    folder.mkdir(parents=True, exist_ok=True)
+    env, config = agent.env, agent.config
+    problem = int(env.problem_ids("test")[0])
+    rows = env.instructions(problem)
+    instruction = jnp.asarray(rows[len(rows) // 2])  # any; in cooking one of two ingredients
+    epsilon = jnp.float32(1.0 if config.agent == "random_exploration" else 0.0)
+
+    @jax.jit
+    def roll(params, key):
+        explore_key, exploit_key = jax.random.split(key)
+        mu = jnp.int32(problem)
+        exploration, exploration_states = agent.explore_with_states(
+            params, explore_key, mu, epsilon
+        )
+        z = agent.read(params, exploration)
+        exploitation, exploitation_states = agent.exploit_with_states(
+            params, exploit_key, mu, instruction, z, jnp.float32(0.0)
+        )
+        gain = information_gain(agent.decode(params, exploration), agent.encode(params, mu), 0.0)
+        return exploration, exploration_states, gain, exploitation, exploitation_states
+
+    for i, seed in enumerate(seeds):
+        one = jax.tree.map(lambda x, i=i: np.asarray(x)[i], jax.device_get(params))
+        exploration, before, gain, exploitation, after = jax.device_get(
+            roll(one, jax.random.key(seed))
+        )
+        frames, captions = [], []
+        total = 0.0
+        for t in range(int(exploration.mask.sum()) + 1):
+            frames.append(env.render_image(_at(before, t)))
+            total += float(gain[t - 1]) if t else 0.0
+            last = f"gain {gain[t - 1]:+.3f}, " if t else ""
+            captions.append(f"exploration, step {t}: {last}in total {total:+.3f}")
+        total = 0.0
+        for t in range(int(exploitation.mask.sum()) + 1):
+            frames.append(env.render_image(_at(after, t)))
+            total += float(exploitation.reward[t - 1]) if t else 0.0
+            captions.append(
+                f"exploitation, instruction {np.asarray(instruction).tolist()}, step {t}: "
+                f"return {total:+.2f}"
+            )
+        report.save_gif(folder / f"problem{problem}_seed{seed}.gif", frames, captions)
+
+
+def _at(states: Any, t: int) -> Any:
+    return jax.tree.map(lambda x: x[t], states)
