@@ -68,6 +68,7 @@ class ActingConfig:
     epsilon_max: float = 1.0
     epsilon_decay_steps: int = 250_000  # of the policy's own environment steps, for "linear"
     random_suffix_fraction: float = 0.0  # of exploitation episodes: greedy, then random
+    time_shift_fraction: float = 0.0  # of exploitation episodes: acts as if later than it is
     excluded_random_actions: tuple[int, ...] = ()  # never drawn at random (still chosen greedily)
 
 
@@ -129,6 +130,7 @@ _AT_MOST_ONE = {
     "epsilon_min",
     "epsilon_max",
     "random_suffix_fraction",
+    "time_shift_fraction",
     "final_learning_rate_fraction",
 }
 

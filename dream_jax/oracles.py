@@ -14,16 +14,17 @@ episode" may depend. Others raise ValueError.
 import collections
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from dream_jax.beliefs import Search, Table
 from dream_jax.types import Env
 
-TOLERANCE = 1e-5  # returns this close are tied; rounding of float32 rewards adds up to less
 MAX_STATES = 4_000_000
 BATCH = 1 << 13  # states stepped at once
 
@@ -43,7 +44,7 @@ def bounds(env: Env, split: str) -> Bounds:
 def optimal(env: Env, split: str) -> np.ndarray:
     """[n] return on each id of the split of the best policy that knows the problem."""
     ids = env.problem_ids(split)
-    return _returns(env)[0][ids]
+    return _returns(env)[0][ids]  # type: ignore[arg-type]  # hashed by identity
 
 
 def no_exploration(env: Env, split: str) -> np.ndarray:
@@ -55,44 +56,26 @@ def no_exploration(env: Env, split: str) -> np.ndarray:
     one id, nor the mean over a split.
     """
     ids = env.problem_ids(split)
-    return _returns(env)[1][ids]
+    return _returns(env)[1][ids]  # type: ignore[arg-type]
 
 
 @functools.lru_cache(maxsize=16)
-def _returns(env: Env) -> tuple[np.ndarray, np.ndarray]:
+def _returns(env: Any) -> tuple[np.ndarray, np.ndarray]:
     """([num_problems] optimal, [num_problems] without exploration)."""
     table = _tabulate(env)
     values = _optimal_values(table)
     share = table.weight * env.num_problems  # p(instruction | problem)
-    both = (values[0], _Search(table, values).run())
-    return tuple(np.bincount(table.problem, share * x, env.num_problems) for x in both)
+    both = (values[0], Search(table, values).run())
+    known, unknown = (np.bincount(table.problem, share * x, env.num_problems) for x in both)
+    return known, unknown
 
 
-class _Table(NamedTuple):
-    problem: np.ndarray  # [P]
-    weight: np.ndarray  # [P] p(problem, instruction), problems being uniform
-    group: np.ndarray  # [P] number shared by pairs of equal instruction and first observation
-    pair: np.ndarray  # [S]
-    next_state: np.ndarray  # [S, A] -1 where the episode ends
-    signal: np.ndarray  # [S, A] a number for what is seen, observation and reward
-    reward: np.ndarray  # [S, A] its column `end_action` holds at one step only
-    end_reward: np.ndarray  # [T, S]
-    end_action: int
-    reachable: np.ndarray  # [T] at step t only the first reachable[t] states can occur
-
-    def rewards(self, step: int, states: np.ndarray | slice) -> np.ndarray:
-        """[len(states), A]"""
-        reward = self.reward[states].copy()
-        reward[:, self.end_action] = self.end_reward[step, states]
-        return reward
-
-
-def _need(env: Env, kept: bool, what: str) -> None:
+def _need(env: Env, kept: Any, what: str) -> None:
     if not kept:
         raise ValueError(f"{env.name}: the exact oracles need {what}")
 
 
-def _tabulate(env: Env) -> _Table:
+def _tabulate(env: Env) -> Table:
     """Takes every action in every reachable state of every pair, breadth first."""
     problem, instruction, weight = _pairs(env)
     states, seen, unravel = _initial(env, problem, instruction)
@@ -125,7 +108,7 @@ def _tabulate(env: Env) -> _Table:
     next_state, code, reward, end_reward = (np.concatenate(c) for c in zip(*columns, strict=True))
     levels, level = np.unique(reward, return_inverse=True)
     first_sight = np.column_stack([instruction, seen])
-    return _Table(
+    return Table(
         problem=problem,
         weight=weight,
         group=np.unique(first_sight, axis=0, return_inverse=True)[1].ravel(),
@@ -150,7 +133,9 @@ def _pairs(env: Env) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array(problem, np.int32), np.array(instruction, np.int32), np.array(weight)
 
 
-def _initial(env: Env, problem: np.ndarray, instruction: np.ndarray):
+def _initial(
+    env: Env, problem: np.ndarray, instruction: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, Callable]:
     """Rows [P, D] of the initial states (pair, then state), what is seen [P], and row -> state."""
     reset = jax.jit(jax.vmap(env.reset, in_axes=(None, 0, 0)))
     state, seen = reset(jax.random.key(0), problem, instruction)
@@ -181,7 +166,7 @@ def _code(env: Env, observation: jax.Array) -> jax.Array:
     return jnp.where(jnp.all((observation >= 0) & (observation < np.array(sizes))), code, -1)
 
 
-def _make_look(env: Env, unravel):
+def _make_look(env: Env, unravel: Callable) -> Callable:
     """look(rows [n, D], step) -> next rows [n, A, D], observation, reward, terminated [n, A], and
     the reward of "end episode" at each step [n, T]."""
     actions, times, end = np.arange(env.num_actions), np.arange(env.horizon), env.end_episode_action
@@ -214,16 +199,16 @@ def _make_look(env: Env, unravel):
         _need(env, np.all(step_after == steps[:, :, None] + 1), "a `step` that counts the steps")
         _need(env, np.all(truncated == (late & ~terminated)), "truncation at the horizon only")
         _need(env, np.all(terminated[:, :, end]), "an end_episode_action that terminates")
-        timeless = [np.array_equal(x[:, 0], x[:, 1]) for x in (following, code, terminated)]
+        same = [np.array_equal(x[:, 0], x[:, 1]) for x in (following, code, terminated)]
         same_reward = (reward[:, 0] == reward[:, 1]) | (actions == end)
-        timeless = all(timeless) and np.all(same_reward)
+        timeless = all(same) and np.all(same_reward)
         _need(env, timeless, "no influence of `step` but on the reward of end_episode_action")
         return following[:, 0], code[:, 0], reward[:, 0], terminated[:, 0], end_reward
 
     return look
 
 
-def _optimal_values(table: _Table) -> list[np.ndarray]:
+def _optimal_values(table: Table) -> list[np.ndarray]:
     """[T][reachable[t]] return from step t on of the best policy that knows the problem."""
     values: list[np.ndarray] = []
     for step in reversed(range(len(table.reachable))):
@@ -234,97 +219,3 @@ def _optimal_values(table: _Table) -> list[np.ndarray]:
             q += np.where(following >= 0, values[-1][following], 0.0)
         values.append(q.max(axis=1))
     return values[::-1]
-
-
-class _Belief:
-    """A node of the search. Expectations are sums over its states, weighted by p(pair)."""
-
-    step: int
-    states: np.ndarray  # [m] still possible, at most one for each pair, in the order of the pairs
-    pairs: np.ndarray  # [m]
-    value: float  # upper bound of the expected Bayes-optimal return; exact when solved
-    slack: float  # expectations this close are tied
-    reward: np.ndarray  # [A] expected
-    children: list[list["_Belief"]] | None = None  # [A][signals that can be seen]
-    best: list[int]  # actions tied for the highest bound
-    returns: np.ndarray | None = None  # [m] in each state, the best actions equally likely
-    sweep: int = 0  # the last sweep that came by
-
-    @property
-    def solved(self) -> bool:
-        return self.returns is not None
-
-    def successors(self) -> list["_Belief"]:
-        """All that the best actions can lead to."""
-        return [child for action in self.best for child in self.children[action]]
-
-
-class _Search:
-    """AO* (Nilsson 1980) over belief states, in sweeps as in ILAO* (Hansen & Zilberstein 2001).
-
-    A belief's first bound is the return of who knows the problem. Only actions with the highest
-    bound are followed; expanding what they lead to lowers their bounds, until everything the best
-    ones lead to is solved. The rest, unexplored, cannot be better.
-    """
-
-    def __init__(self, table: _Table, values: list[np.ndarray]):
-        self.table, self.values = table, values
-        self.beliefs: dict[tuple[int, bytes], _Belief] = {}
-
-    def run(self) -> np.ndarray:
-        """[P] expected return on each pair."""
-        returns, count = np.zeros(len(self.table.problem)), 0
-        for group in np.unique(self.table.group):
-            root = self.belief(0, np.flatnonzero(self.table.group == group).astype(np.int32))
-            while not root.solved:
-                count += 1
-                self.sweep(root, count)
-            returns[root.pairs] = root.returns
-        return returns
-
-    def belief(self, step: int, states: np.ndarray) -> _Belief:
-        key = (step, states.tobytes())
-        if key not in self.beliefs:
-            node = self.beliefs[key] = _Belief()
-            node.step, node.states, node.pairs = step, states, self.table.pair[states]
-            weight, knowing = self.table.weight[node.pairs], self.values[step][states]
-            node.value, node.slack = weight @ knowing, TOLERANCE * weight.sum()
-            end = weight @ self.table.end_reward[step, states]
-            if len(states) == 1 or node.value - end <= node.slack:
-                node.returns = knowing  # nothing left to learn, or nothing to gain from it
-        return self.beliefs[key]
-
-    def expand(self, node: _Belief) -> None:
-        table, states = self.table, node.states
-        node.reward = table.weight[node.pairs] @ table.rewards(node.step, states)
-        node.children = [[] for _ in node.reward]
-        action, member = np.nonzero(table.next_state[states].T >= 0)
-        if node.step + 1 == len(self.values) or not len(action):
-            return
-        signal = table.signal[states[member], action]
-        order = np.lexsort((signal, action))  # stable, so the order of the pairs is kept
-        action, signal, member = action[order], signal[order], member[order]
-        following = table.next_state[states[member], action]
-        cuts = np.flatnonzero((np.diff(action) != 0) | (np.diff(signal) != 0)) + 1
-        for a, part in zip(action[np.append(0, cuts)], np.split(following, cuts), strict=True):
-            node.children[a].append(self.belief(node.step + 1, part))
-
-    def sweep(self, node: _Belief, count: int) -> None:
-        """Expands the ends of the best actions, and lowers the bounds on the way back."""
-        if node.solved or node.sweep == count:
-            return
-        node.sweep = count
-        if node.children is None:
-            self.expand(node)
-        else:
-            for child in node.successors():
-                self.sweep(child, count)
-        q = node.reward + [sum(child.value for child in row) for row in node.children]
-        node.value = q.max()
-        node.best = np.flatnonzero(q >= node.value - node.slack).tolist()
-        successors = node.successors()
-        if all(child.solved for child in successors):
-            node.returns = self.table.rewards(node.step, node.states)[:, node.best].mean(axis=1)
-            for child in successors:
-                place = np.searchsorted(node.pairs, child.pairs)
-                node.returns[place] += child.returns / len(node.best)

@@ -41,9 +41,8 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         exploration_epsilon: Array,
         exploitation_epsilon: Array,
         z_from_decoder: Array,
-        random_suffix: Array,
     ) -> Trial:
-        keys = jax.random.split(key, 6)
+        keys = jax.random.split(key, 9)
         problem = jnp.asarray(train_ids)[jax.random.randint(keys[0], (), 0, len(train_ids))]
         exploration = agent.explore(params, keys[1], problem, exploration_epsilon)
         instructions = rollout.sample_instructions(env, keys[2], problem, config.trial)
@@ -52,12 +51,16 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         z_encoder = f + config.losses.rho * jax.random.normal(keys[3], f.shape)
         z = jnp.where(z_from_decoder, agent.read(params, exploration), z_encoder)
 
-        start = jax.random.randint(keys[4], (), 0, env.horizon)
-        start = jnp.where(random_suffix, start, env.horizon)
-        epsilon = jnp.where(random_suffix, acting.epsilon_min, exploitation_epsilon)
-        episode_keys = jax.random.split(keys[5], config.trial.exploitation_episodes)
+        # Greedy up to a random step, random after it: reaches what a half-learned policy leads to.
+        suffix = jax.random.bernoulli(keys[4], acting.random_suffix_fraction)
+        start = jnp.where(suffix, jax.random.randint(keys[5], (), 0, env.horizon), env.horizon)
+        epsilon = jnp.where(suffix, acting.epsilon_min, exploitation_epsilon)
+        # As if the episode were further on: what is first learned near the end is tried early.
+        shifted = jax.random.bernoulli(keys[6], acting.time_shift_fraction)
+        shift = jnp.where(shifted, jax.random.uniform(keys[7]), 0.0)
+        episode_keys = jax.random.split(keys[8], config.trial.exploitation_episodes)
         exploitation = jax.vmap(
-            lambda k, i: agent.exploit(params, k, problem, i, z, epsilon, start)
+            lambda k, i: agent.exploit(params, k, problem, i, z, epsilon, start, shift)
         )(episode_keys, instructions)
         return Trial(problem, exploration, instructions, exploitation, z_from_decoder)
 
@@ -66,7 +69,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         explore_epsilon = recurrent_q.epsilons(acting, state.exploration_steps, parallel)
         if random_exploration:
             explore_epsilon = jnp.ones(parallel)
-        # Untrained policies act randomly: the decoder needs to see everything before one is trained.
+        # An untrained policy acts randomly: the decoder needs to see everything first.
         warming = state.trials < config.replay.warmup_trials_exploration
         explore_epsilon = jnp.where(warming, 1.0, explore_epsilon)
         # Reversed: the actor that explores most randomly exploits most greedily.
@@ -74,16 +77,12 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         actor = jnp.arange(parallel)
         # "Choose z ~ q every other trial" (Section 4.2).
         from_decoder = (actor + (state.trials // parallel) * (parallel % 2)) % 2 == 0
-        # Every other pair, so that both sources of z get their share of random suffixes.
-        share = acting.random_suffix_fraction
-        suffix = jnp.floor((actor // 2 + 1) * share) > jnp.floor((actor // 2) * share)
-        return jax.vmap(collect_one, in_axes=(None, 0, 0, 0, 0, 0))(
+        return jax.vmap(collect_one, in_axes=(None, 0, 0, 0, 0))(
             params,
             jax.random.split(key, parallel),
             explore_epsilon,
             exploit_epsilon,
             from_decoder,
-            suffix,
         )
 
     def init(seed: Array) -> TrainState:
@@ -149,7 +148,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
 
     def one_trial(key: Key) -> Trial:
         zero, no = jnp.zeros(()), jnp.zeros((), bool)
-        return collect_one(agent.init(key), key, zero, zero, no, no)
+        return collect_one(agent.init(key), key, zero, zero, no)
 
     trial_shape = jax.eval_shape(one_trial, jax.random.key(0))
     return Trainer(agent, init, iterate, trial_shape)

@@ -76,9 +76,7 @@ class TrainState(NamedTuple):
     trials: Array  # [] int32, trials collected
     exploration_steps: Array  # [] int32, environment steps taken while exploring
     exploitation_steps: Array  # [] int32, environment steps taken while exploiting
-    update_credit: (
-        Array  # [2] float32, (exploitation, exploration) steps not yet paid for by updates
-    )
+    update_credit: Array  # [2] float32, updates owed to (exploitation, exploration)
 
 
 class Env(Protocol):

@@ -1,4 +1,4 @@
-"""`python -m experiments.bus --config=dream --out=runs/bus`: see README.md."""
+"""`python -m experiments.bus --config=dream --out=DIR`: see README.md."""
 
 import sys
 

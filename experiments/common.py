@@ -27,7 +27,7 @@ def set_up_jax() -> None:
     import jax
 
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    if jax.config.jax_compilation_cache_dir is None:
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
         jax.config.update("jax_compilation_cache_dir", os.path.join(base, "dream_jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,4 +1,4 @@
-"""`python -m experiments.cooking --config=dream --out=runs/cooking`: see README.md."""
+"""`python -m experiments.cooking --config=dream --out=DIR`: see README.md."""
 
 import sys
 

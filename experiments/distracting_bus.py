@@ -1,4 +1,4 @@
-"""`python -m experiments.distracting_bus --config=dream --out=runs/distracting_bus`: see README.md."""
+"""`python -m experiments.distracting_bus --config=dream --out=DIR`: see README.md."""
 
 import sys
 

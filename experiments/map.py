@@ -1,4 +1,4 @@
-"""`python -m experiments.map --config=dream --out=runs/map`: see README.md."""
+"""`python -m experiments.map --config=dream --out=DIR`: see README.md."""
 
 import sys
 

@@ -33,7 +33,7 @@ class Programs(NamedTuple):
 
 
 def run(arguments: Arguments, started_s: float) -> int:
-    config, out, seeds = arguments.config, arguments.out, arguments.seeds
+    config, seeds = arguments.config, arguments.seeds
     env = envs.make(config.benchmark, horizon=config.env.horizon)
     trainer = train.make_trainer(config, env)
     iterations = config.training.evaluation_period_trials // config.training.trials_per_iteration
@@ -137,7 +137,7 @@ def _compile(config: Config, trainer: train.Trainer, runner: train.SeedRunner) -
     """Compile the chunk; the evaluation compiles at its first use."""
     began = time.time()
     shapes = jax.eval_shape(runner.init)
-    chunk = runner.chunk.lower(shapes).compile()
+    chunk = runner.chunk.lower(shapes).compile()  # type: ignore[attr-defined]
     key = jax.random.key(EVALUATION_KEY)
 
     def evaluate_sets(params, sets):

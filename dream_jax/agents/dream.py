@@ -116,10 +116,15 @@ class Dream:
         z: Array,
         epsilon: Array,
         suffix_start: Array | None = None,
+        time_shift: Array | float = 0.0,
     ) -> Episode:
-        """One exploitation episode conditioned on z. From step `suffix_start` on, act randomly."""
+        """One exploitation episode conditioned on z.
+
+        For data collection: from step `suffix_start` on, act randomly; `time_shift` is added to
+        the share of the episode that the policy takes to be over.
+        """
         return self.exploit_with_states(
-            params, key, problem, instruction, z, epsilon, suffix_start
+            params, key, problem, instruction, z, epsilon, suffix_start, time_shift
         )[0]
 
     def exploit_with_states(
@@ -131,11 +136,13 @@ class Dream:
         z: Array,
         epsilon: Array,
         suffix_start: Array | None = None,
+        time_shift: Array | float = 0.0,
     ) -> tuple[Episode, Any]:
         """`exploit`, and the environment states [T + 1, ...]."""
         net, weights = self._exploit, params.exploitation.policy
 
         def actor(carry, observation, fraction, step, key):
+            fraction = jnp.minimum(fraction + time_shift, 1.0)
             carry, q = net.apply(
                 weights, carry, observation, instruction, z, fraction, method="step"
             )
@@ -216,7 +223,12 @@ class Dream:
         return total, parts
 
     def _exploitation_td(
-        self, params: DreamParams, target: DreamParams, episode: Episode, instruction, z: Array
+        self,
+        params: DreamParams,
+        target: DreamParams,
+        episode: Episode,
+        instruction: Array,
+        z: Array,
     ) -> Array:
         """[T] TD errors; reach pi_task and, through z, the encoder (or the decoder)."""
         fraction = rollout.fraction_over(episode.action.shape[0])

@@ -129,7 +129,7 @@ class Bus(grid.GridProblems):
             for cell in pair:
                 cells[cell] = COLOURS[index] if index < 4 else np.array(GREY) + 20 * (index - 4)
         cells[tuple(np.asarray(state.goal))] = (170, 235, 170)
-        return grid.draw_grid(cells, tuple(int(v) for v in state.position))
+        return grid.draw_grid(cells, (int(state.position[0]), int(state.position[1])))
 
 
 class DistractingBus(Bus):

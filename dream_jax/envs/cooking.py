@@ -38,8 +38,8 @@ class Cooking(grid.GridProblems):
     Instruction: [2] the recipe (i, j), each drawn from this problem's three fridges with
       replacement; sizes 5, 5.
     Actions: 0 left, 1 up, 2 right, 3 down, 4 no-op, 5 ride bus (nothing), 6 end episode, 7 pick up
-      (at a fridge: replaces the inventory; at the pot: empties it; elsewhere: nothing), 8 drop
-      (empties the inventory; at the pot it fills the next free slot, a full pot loses it).
+      (at a fridge: replaces the inventory; at the pot: empties the inventory; elsewhere: nothing),
+      8 drop (empties the inventory; at the pot it fills the next free slot, a full pot loses it).
     Reward, looked at after the action, at most one stage a step, -0.1 by default:
       stage 0: inventory = i: +0.25 and stage 1; else a pick up costs -0.35 (anywhere).
       stage 1: slot 0 = i: +0.25 and stage 2; else inventory != i: -0.35 and stage 0.
