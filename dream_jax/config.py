@@ -36,6 +36,7 @@ class NetworkConfig:
     decoder_memory: Literal["lstm", "mingru"] = "mingru"
     exploitation_memory: Literal["none", "lstm", "mingru"] = "none"
     decoder_memory_size: int = 64
+    decoder_hidden_size: int = 128
     time_input: bool = True  # both policies see how much of the episode is over
     layer_norm: bool = True
     film: bool = True  # z also enters the exploitation policy multiplicatively
@@ -77,6 +78,7 @@ class OptimizerConfig:
     learning_rate: float = 1e-3
     final_learning_rate_fraction: float = 1.0  # linear decay over the whole run
     max_gradient_norm: float = 10.0
+    weight_decay: float = 0.0  # decoupled (AdamW): a share of the weights per unit learning rate
     average_decay: float = 0.0  # of the averaged parameters used to evaluate; 0: the newest
 
 

@@ -39,13 +39,13 @@ def epsilons(acting: ActingConfig, own_steps: Array, count: int) -> Array:
 
 
 def make_optimizer(config: OptimizerConfig, total_updates: int) -> optax.GradientTransformation:
-    """Adam after clipping by the global norm; the learning rate may decay linearly to the end."""
+    """AdamW after clipping by the global norm; the learning rate may decay linearly to the end."""
     schedule = optax.linear_schedule(
         config.learning_rate,
         config.learning_rate * config.final_learning_rate_fraction,
         max(total_updates, 1),
     )
-    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(schedule))
+    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.adamw(schedule, weight_decay=config.weight_decay))
 
 
 def init_learner(params: Params, optimizer: optax.GradientTransformation) -> LearnerState:

@@ -166,11 +166,11 @@ class Decoder(nn.Module):
             parts.append(reward[..., None])
         x = jnp.concatenate(parts, axis=-1)
         x = nn.relu(x) if c.embedding == "sum" else x
-        x = nn.Dense(c.hidden_size)(nn.relu(nn.Dense(c.head_size)(x)))
+        x = nn.Dense(c.hidden_size)(nn.relu(nn.Dense(c.decoder_hidden_size)(x)))
         memory = make_memory(c.decoder_memory, c.decoder_memory_size)
         h = memory(x)
         h = jnp.concatenate([jnp.zeros_like(h[:1]), h], axis=0)
-        h = nn.relu(nn.Dense(c.head_size)(h))
+        h = nn.relu(nn.Dense(c.decoder_hidden_size)(h))
         return nn.Dense(c.z_size, kernel_init=_scaled_uniform(c.encoder_init_scale))(h)
 
 
