@@ -51,6 +51,7 @@ class LossConfig:
     bottleneck_clip: float = 10.0
     exploration_step_penalty: float = 0.0  # c of Eq. 5
     normalise_information_gain: bool = True  # by the spread of the encodings; the paper: False
+    decoder_folds: int = 1  # heads; information gain by one not trained on the problem, if above 1
     td_reaches_decoder: bool = False  # as the authors: trials acted on z = g(tau) train through it
 
 
@@ -78,7 +79,9 @@ class OptimizerConfig:
     learning_rate: float = 1e-3
     final_learning_rate_fraction: float = 1.0  # linear decay over the whole run
     max_gradient_norm: float = 10.0
-    weight_decay: float = 0.0  # decoupled (AdamW): a share of the weights per unit learning rate
+    decoder_weight_decay: float = (
+        0.0  # AdamW's, of the decoder alone: against learning ids by heart
+    )
     average_decay: float = 0.0  # of the averaged parameters used to evaluate; 0: the newest
 
 
@@ -231,17 +234,17 @@ def validate(config: Config, num_actions: int) -> Config:
             f"replay.batch_trials={c.replay.batch_trials} is larger than the buffer, "
             f"replay.capacity_trials={c.replay.capacity_trials}"
         )
-    per_iteration = c.training.trials_per_iteration
-    for path, value in (
-        ("replay.capacity_trials", c.replay.capacity_trials),
-        ("training.evaluation_period_trials", c.training.evaluation_period_trials),
-        ("training.trials", c.training.trials),
+    iteration, period = "trials_per_iteration", "evaluation_period_trials"
+    for path, value, unit in (
+        ("replay.capacity_trials", c.replay.capacity_trials, iteration),
+        (f"training.{period}", c.training.evaluation_period_trials, iteration),
+        ("training.trials", c.training.trials, period),
     ):
-        if value % per_iteration:
-            near = max(1, round(value / per_iteration)) * per_iteration
+        size = getattr(c.training, unit)
+        if value % size:
+            near = max(1, round(value / size)) * size
             raise ConfigError(
-                f"{path}={value} must be a multiple of training.trials_per_iteration="
-                f"{per_iteration}, for example {near}"
+                f"{path}={value} must be a multiple of training.{unit}={size}, for example {near}"
             )
     for path, value in (
         ("replay.warmup_trials_exploitation", c.replay.warmup_trials_exploitation),

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dream_jax import replay, rollout
 from dream_jax.agents import recurrent_q
-from dream_jax.agents.dream import LOSS_NAMES, Dream, DreamParams
+from dream_jax.agents.dream import LOSS_NAMES, Dream, DreamParams, ExploitationParams
 from dream_jax.config import Config
 from dream_jax.types import Array, Env, Key, LearnerState, TrainState, Trial
 
@@ -33,7 +34,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
     train_ids = env.problem_ids("train")
     random_exploration = config.agent == "random_exploration"
     fixed_updates = training.updates_per_iteration
-    optimizer = recurrent_q.make_optimizer(config.optimizer, total_updates(config))
+    optimizers = _make_optimizers(config)
 
     def collect_one(
         params: DreamParams,
@@ -90,8 +91,8 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         params = agent.init(params_key)
         zero = jnp.zeros((), jnp.int32)
         return TrainState(
-            recurrent_q.init_learner(params.exploitation, optimizer),
-            recurrent_q.init_learner(params.exploration, optimizer),
+            recurrent_q.init_learner(params.exploitation, optimizers.exploitation),
+            recurrent_q.init_learner(params.exploration, optimizers.exploration),
             jax.tree.map(jnp.copy, params),
             replay.init(trial_shape, config.replay.capacity_trials),
             key,
@@ -134,7 +135,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
             key, sample_key, loss_key = jax.random.split(key, 3)
             batch = replay.sample(state.replay, sample_key, config.replay.batch_trials)
             learners, average, parts = _update(
-                agent, optimizer, learners, average, batch, loss_key, warm & (i < due)
+                agent, optimizers, learners, average, batch, loss_key, warm & (i < due)
             )
             sums = {name: sums[name] + parts[name] for name in LOSS_NAMES}
             return learners, average, sums, key
@@ -154,6 +155,22 @@ def make_trainer(config: Config, env: Env) -> Trainer:
     return Trainer(agent, init, iterate, trial_shape)
 
 
+class Optimizers(NamedTuple):
+    exploitation: optax.GradientTransformation
+    exploration: optax.GradientTransformation
+
+
+def _make_optimizers(config: Config) -> Optimizers:
+    """The decoder's weights decay: of a few training problems it could learn every id by heart,
+    from evidence that says nothing about another problem's z."""
+    settings, updates = config.optimizer, total_updates(config)
+    decayed = ExploitationParams(policy=False, encoder=False, decoder=True)
+    return Optimizers(
+        recurrent_q.make_optimizer(settings, updates, settings.decoder_weight_decay, decayed),
+        recurrent_q.make_optimizer(settings, updates),
+    )
+
+
 def newest_params(state: TrainState) -> DreamParams:
     return DreamParams(state.exploitation.params, state.exploration.params)
 
@@ -165,7 +182,7 @@ def evaluation_params(config: Config, state: TrainState) -> DreamParams:
 
 def _update(
     agent: Dream,
-    optimizer: Any,
+    optimizers: "Optimizers",
     learners: tuple[LearnerState, LearnerState],
     average: DreamParams,
     batch: Trial,
@@ -180,10 +197,10 @@ def _update(
     gradient, parts = jax.grad(agent.batch_loss, has_aux=True)(params, target, batch, key)
     period = config.td.target_update_period_updates
     exploitation = recurrent_q.update_learner(
-        exploitation, gradient.exploitation, optimizer, period, enabled[0]
+        exploitation, gradient.exploitation, optimizers.exploitation, period, enabled[0]
     )
     exploration = recurrent_q.update_learner(
-        exploration, gradient.exploration, optimizer, period, enabled[1]
+        exploration, gradient.exploration, optimizers.exploration, period, enabled[1]
     )
     if config.optimizer.average_decay:
         decay = config.optimizer.average_decay
@@ -206,9 +223,9 @@ class SeedRunner(NamedTuple):
     """The trainer over a leading seed axis, spread over devices."""
 
     init: Callable[[], TrainState]
-    chunk: Callable[[TrainState], tuple[TrainState, Metrics]]  # donates its argument
+    chunk: jax.stages.Wrapped  # TrainState -> (TrainState, Metrics), donates its argument
     place: Callable[[Any], Any]  # host arrays -> devices, for restoring
-    over_seeds: Callable[[Callable], Callable]  # f(params, ...) -> the same with a seed axis
+    over_seeds: Callable[[Callable], jax.stages.Wrapped]  # f(params, ...), mapped over params
     padded_seeds: int  # in the states: extra ones at the end fill the devices evenly
 
 

@@ -3,8 +3,8 @@
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,13 +22,17 @@ from experiments.cli import Arguments, prepare_folder
 EVALUATION_KEY = 20_210_718  # trials to evaluate on are the same for every run
 SPLITS = summaries.SPLITS
 
+TrialSets = dict[str, evaluate.TrialSet]  # by split
+Results = dict[str, evaluate.Evaluation]  # by split, leaves [seeds, trials]
+
 
 class Programs(NamedTuple):
     """Everything compiled for a run."""
 
-    runner: train.SeedRunner
-    chunk: Any
-    evaluate: Any
+    chunk: Callable[[TrainState], tuple[TrainState, dict[str, jax.Array]]]
+    evaluate: Callable[[Any, TrialSets], Results]  # on the trials of the curves
+    evaluate_any: Callable[[Any, TrialSets], Results]  # compiles anew for other trials
+    bounds: dict[str, oracles.Bounds]
     compile_s: float
 
 
@@ -42,11 +46,9 @@ def run(arguments: Arguments, started_s: float) -> int:
     _announce_memory(config, trainer, runner)
     prepare_folder(arguments, summaries.run_record(config, seeds))
     stop = _StopSignal()
-    with ThreadPoolExecutor(1) as pool:  # the oracles while XLA compiles
-        bounds = pool.submit(lambda: {split: oracles.bounds(env, split) for split in SPLITS})
-        programs = _compile(config, trainer, runner)
-        state, about = _start_or_resume(arguments, runner, programs)
-        return _train(arguments, env, trainer, programs, state, about, bounds, started_s, stop)
+    programs = _compile(config, env, trainer, runner)
+    state, about = _start_or_resume(arguments, runner)
+    return _train(arguments, env, trainer, programs, state, about, started_s, stop)
 
 
 def _train(
@@ -56,12 +58,11 @@ def _train(
     programs: Programs,
     state: TrainState,
     about: dict[str, Any],
-    bounds_future: "Future[dict[str, oracles.Bounds]]",
     started_s: float,
     stop: "_StopSignal",
 ) -> int:
     config, out, seeds = arguments.config, arguments.out, arguments.seeds
-    checkpoints = out / "checkpoints"
+    bounds, checkpoints = programs.bounds, out / "checkpoints"
     compile_s = about["compile_s"] + programs.compile_s
     earlier_s = about["wall_s"]  # spent before this process, when resumed
     trials, evaluations = about["trials"], about["evaluations"]
@@ -93,12 +94,11 @@ def _train(
                 return 1
             trials += config.training.evaluation_period_trials
             evaluations += 1
-            results = programs.evaluate(_evaluation_params(config, state), curve_sets)
+            results = programs.evaluate(train.evaluation_params(config, state), curve_sets)
             new = _rows(seeds, state, metrics, results, clock(), compile_s)
             for row in new:
                 writer.write(row)
             rows.extend(new)
-            bounds = bounds_future.result()
             for i, row in enumerate(new):
                 solved = summaries.normalised(row["test_return"], bounds["test"]) >= 0.95
                 if solved and about["time_to_95_s"][i] is None:
@@ -122,35 +122,45 @@ def _train(
                 return 0
         save()
 
-    bounds = bounds_future.result()
     _curves(out, config, rows, bounds)
-    summary = _summarise(arguments, env, programs, state, bounds, about, compile_s)
+    summary = _summarise(arguments, env, programs, state, about, compile_s)
     summary["wall_s"] = clock()
     logs.write_json(out / "summary.json", summary)
-    video.write(out / "videos", trainer.agent, _evaluation_params(config, state), seeds)
+    video.write(out / "videos", trainer.agent, train.evaluation_params(config, state), seeds)
     print(summaries.describe(summary), flush=True)
     print(f"written to {out}: summary.json, metrics.jsonl, curves.png, videos/", flush=True)
     return 0
 
 
-def _compile(config: Config, trainer: train.Trainer, runner: train.SeedRunner) -> Programs:
-    """Compile the chunk; the evaluation compiles at its first use."""
-    began = time.time()
-    shapes = jax.eval_shape(runner.init)
-    chunk = runner.chunk.lower(shapes).compile()  # type: ignore[attr-defined]
+def _compile(
+    config: Config, env: Any, trainer: train.Trainer, runner: train.SeedRunner
+) -> Programs:
+    """Compile training and evaluation, and compute the oracles, side by side."""
     key = jax.random.key(EVALUATION_KEY)
 
-    def evaluate_sets(params, sets):
+    def evaluate_sets(params: Any, sets: TrialSets) -> Results:
         return {
             split: evaluate.evaluate(trainer.agent, params, key, trials)
             for split, trials in sets.items()
         }
 
-    return Programs(runner, chunk, runner.over_seeds(evaluate_sets), time.time() - began)
+    state = jax.eval_shape(runner.init)
+    params = train.evaluation_params(config, state)
+    sets = _trial_sets(config, env, config.training.evaluation_trials, cover=False)
+    evaluate_any = runner.over_seeds(evaluate_sets)
+    began = time.time()
+    with ThreadPoolExecutor(3) as pool:
+        chunk = pool.submit(lambda: runner.chunk.lower(state).compile())
+        evaluation = pool.submit(lambda: evaluate_any.lower(params, sets).compile())
+        bounds = pool.submit(lambda: {split: oracles.bounds(env, split) for split in SPLITS})
+        compiled = chunk.result(), evaluation.result(), evaluate_any, bounds.result()
+    compile_s = time.time() - began
+    print(f"compiled in {compile_s:.1f}s", flush=True)
+    return Programs(*compiled, compile_s)
 
 
 def _start_or_resume(
-    arguments: Arguments, runner: train.SeedRunner, programs: Programs
+    arguments: Arguments, runner: train.SeedRunner
 ) -> tuple[TrainState, dict[str, Any]]:
     """The state to go on from, and what the checkpoint says about it."""
     fresh = {
@@ -169,20 +179,16 @@ def _start_or_resume(
     return runner.place(state), about
 
 
-def _trial_sets(config: Config, env: Any, count: int, cover: bool) -> dict[str, evaluate.TrialSet]:
+def _trial_sets(config: Config, env: Any, count: int, cover: bool) -> TrialSets:
     episodes = config.trial.exploitation_episodes
     return {split: evaluate.trial_set(env, split, count, episodes, cover) for split in SPLITS}
-
-
-def _evaluation_params(config: Config, state: TrainState) -> Any:
-    return train.evaluation_params(config, state)
 
 
 def _rows(
     seeds: Sequence[int],
     state: TrainState,
     metrics: dict[str, jax.Array],
-    results: dict[str, evaluate.Evaluation],
+    results: Results,
     wall_s: float,
     compile_s: float,
 ) -> list[dict[str, Any]]:
@@ -213,14 +219,13 @@ def _summarise(
     env: Any,
     programs: Programs,
     state: TrainState,
-    bounds: dict[str, oracles.Bounds],
     about: dict[str, Any],
     compile_s: float,
 ) -> dict[str, Any]:
     config, seeds = arguments.config, arguments.seeds
     count = config.training.final_evaluation_trials
     sets = _trial_sets(config, env, count, cover=True)
-    results = jax.device_get(programs.evaluate(_evaluation_params(config, state), sets))
+    results = jax.device_get(programs.evaluate_any(train.evaluation_params(config, state), sets))
     returns = {
         split: [float(results[split].trial_return[i].mean()) for i in range(len(seeds))]
         for split in SPLITS
@@ -232,7 +237,8 @@ def _summarise(
         "config": config.preset,
         "seeds": list(seeds),
         "splits": {
-            split: summaries.split_summary(returns[split], bounds[split]) for split in SPLITS
+            split: summaries.split_summary(returns[split], programs.bounds[split])
+            for split in SPLITS
         },
         "time_to_95_s": about["time_to_95_s"],
         "wall_s": 0.0,

@@ -13,6 +13,7 @@ In all of them the last action ends the episode for a reward of 0, and a step th
 free, so the return of the best policy is 1 (`Corridor`: 1 less 0.1 for each step but the last).
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -20,6 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax.types import Array, Key, TimeStep
+
+# Programs on probes run for milliseconds: compiling them fast is what counts.
+quick_jit = functools.partial(
+    jax.jit,
+    compiler_options={
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+    },
+)
 
 
 class ProbeState(NamedTuple):
@@ -99,12 +109,12 @@ class Probe:
 
 
 class OneStep(Probe):
-    """Actions 0 and 1: the instructed one pays 1."""
+    """Actions 0 and 1: the instructed one pays 1; both end."""
 
     name, horizon, num_actions, observation_sizes = "one_step", 1, 3, (1,)
 
     def _outcome(self, state, action):
-        return state.place, 1.0 * (action == state.instruction[0]), jnp.zeros((), bool)
+        return state.place, 1.0 * (action == state.instruction[0]), jnp.ones((), bool)
 
 
 class Delayed(Probe):

@@ -1,5 +1,7 @@
 """Networks: a step at a time equals the whole sequence, and what may reach which output."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from dream_jax.nets.embed import MlpEmbedding, SumEmbedding, make_embedding
 from dream_jax.nets.heads import Decoder, Dueling, Encoder, ExplorationPolicy
 from dream_jax.nets.heads import ExploitationPolicy as Exploitation
 from dream_jax.nets.memory import make_memory
+from tests.probes import quick_jit
 
 T, SIZES, INSTRUCTION_SIZES, A = 6, (4, 3), (5, 2), 4
 MEMORIES = ("lstm", "mingru", "none")
@@ -39,16 +42,26 @@ def exploration_inputs(seed=0):
     return observation, action, reward, jnp.arange(T + 1) / T
 
 
-def spread_out(params, seed=1):
-    """`params` with noise everywhere, so that what starts small or at zero counts too."""
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    noisy = [x + 0.5 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(tree, noisy)
+@functools.cache
+def compiled(net):
+    return quick_jit(net.apply)
+
+
+def make(net, *inputs, seed=0):
+    """(compiled apply, parameters) of a network for the arguments of a sequence.
+
+    Every parameter is drawn at random, so that what would start small or at zero counts too.
+    """
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(net.init, jax.random.key(0), *inputs)
+    params = jax.tree.map(
+        lambda x: jnp.asarray(rng.normal(scale=0.5, size=x.shape), jnp.float32), shapes
+    )
+    return compiled(net), params
 
 
 def rows_that_differ(a, b):
-    return np.flatnonzero((np.abs(np.asarray(a) - np.asarray(b)) > 1e-6).any(-1)).tolist()
+    return np.flatnonzero((np.asarray(a) != np.asarray(b)).any(-1)).tolist()
 
 
 def unrolled(net, params, inputs, fixed=()):
@@ -58,7 +71,11 @@ def unrolled(net, params, inputs, fixed=()):
         observation, *others = now
         return net.apply(params, carry, observation, *fixed, *others, method="step")
 
-    return jax.lax.scan(step, net.apply(params, method="initial"), inputs)[1]
+    @quick_jit
+    def run(params, inputs):
+        return jax.lax.scan(step, net.apply(params, method="initial"), inputs)[1]
+
+    return run(params, inputs)
 
 
 # Memories.
@@ -68,8 +85,8 @@ def unrolled(net, params, inputs, fixed=()):
 def test_a_memory_step_by_step_equals_the_sequence(kind):
     memory = make_memory(kind, 5)
     xs = jax.random.normal(jax.random.key(0), (T, 3))
-    params = spread_out(memory.init(jax.random.key(1), xs))
-    hs = memory.apply(params, xs)
+    apply, params = make(memory, xs)
+    hs = apply(params, xs)
     assert hs.shape == (T, 5)
     np.testing.assert_allclose(unrolled(memory, params, (xs,)), hs, atol=1e-6)
 
@@ -78,8 +95,8 @@ def test_a_memory_step_by_step_equals_the_sequence(kind):
 def test_a_memory_knows_the_past_and_not_the_future(kind):
     memory = make_memory(kind, 5)
     xs = jax.random.normal(jax.random.key(2), (T, 3))
-    params = memory.init(jax.random.key(3), xs)
-    changed = rows_that_differ(memory.apply(params, xs), memory.apply(params, xs.at[2].add(1.0)))
+    apply, params = make(memory, xs)
+    changed = rows_that_differ(apply(params, xs), apply(params, xs.at[2].add(1.0)))
     assert changed == ([2] if kind == "none" else list(range(2, T)))
 
 
@@ -90,7 +107,7 @@ def sigmoid(x):
 def test_lstm_follows_its_equations():
     lstm = make_memory("lstm", 4)
     xs = jax.random.normal(jax.random.key(4), (T, 3))
-    params = spread_out(lstm.init(jax.random.key(5), xs))
+    apply, params = make(lstm, xs)
     weights = jax.tree.map(lambda x: np.asarray(x, np.float64), params["params"])
     h = c = np.zeros(4)
     expected = []
@@ -102,13 +119,13 @@ def test_lstm_follows_its_equations():
         c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(g)  # the forget gate biased to 1
         h = sigmoid(o) * np.tanh(c)
         expected.append(h)
-    np.testing.assert_allclose(lstm.apply(params, xs), expected, atol=1e-5)
+    np.testing.assert_allclose(apply(params, xs), expected, atol=1e-5)
 
 
 def test_min_gru_is_a_moving_average_with_a_gate_from_the_input():
     gru = make_memory("mingru", 4)
     xs = jax.random.normal(jax.random.key(6), (T, 3))
-    params = spread_out(gru.init(jax.random.key(7), xs))
+    apply, params = make(gru, xs)
     weights = jax.tree.map(lambda x: np.asarray(x, np.float64), params["params"]["inputs"])
     h, expected = np.zeros(4), []
     for x in np.asarray(xs, np.float64):
@@ -116,32 +133,32 @@ def test_min_gru_is_a_moving_average_with_a_gate_from_the_input():
         u = sigmoid(gate - 1)  # biased towards keeping
         h = (1 - u) * h + u * np.tanh(candidate)
         expected.append(h)
-    np.testing.assert_allclose(gru.apply(params, xs), expected, atol=1e-5)
+    np.testing.assert_allclose(apply(params, xs), expected, atol=1e-5)
 
 
 # Policies.
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mingru"])
-@pytest.mark.parametrize("sees_rewards", [False, True])
-def test_exploration_policy_step_by_step_equals_the_sequence(kind, sees_rewards):
-    net = ExplorationPolicy(small(exploration_memory=kind), SIZES, A, sees_rewards)
+def test_exploration_policy_step_by_step_equals_the_sequence(kind):
+    net = ExplorationPolicy(small(exploration_memory=kind), SIZES, A, sees_rewards=True)
     inputs = exploration_inputs()
-    params = spread_out(net.init(jax.random.key(0), *inputs))
-    q = net.apply(params, *inputs)
+    apply, params = make(net, *inputs)
+    q = apply(params, *inputs)
     assert q.shape == (T + 1, A)
     np.testing.assert_allclose(unrolled(net, params, inputs), q, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", MEMORIES)
-@pytest.mark.parametrize("embedding", ["sum", "mlp"])
+@pytest.mark.parametrize(
+    ("kind", "embedding"), [("lstm", "mlp"), ("mingru", "sum"), ("none", "sum")]
+)
 def test_exploitation_policy_step_by_step_equals_the_sequence(kind, embedding):
     config = small(exploitation_memory=kind, embedding=embedding)
     net = Exploitation(config, SIZES, INSTRUCTION_SIZES, A)
     observation, time = sequence()[0], jnp.arange(T + 1) / T
     instruction, z = jnp.array([3, 1]), jnp.array([0.3, -1.0, 2.0])
-    params = spread_out(net.init(jax.random.key(1), observation, instruction, z, time))
-    q = net.apply(params, observation, instruction, z, time)
+    apply, params = make(net, observation, instruction, z, time)
+    q = apply(params, observation, instruction, z, time)
     assert q.shape == (T + 1, A)
     stepped = unrolled(net, params, (observation, time), fixed=(instruction, z))
     np.testing.assert_allclose(stepped, q, atol=1e-5)
@@ -151,35 +168,44 @@ def test_exploitation_policy_step_by_step_equals_the_sequence(kind, embedding):
 def test_exploration_policy_reads_all_that_came_before(kind):
     net = ExplorationPolicy(small(exploration_memory=kind), SIZES, A, sees_rewards=True)
     inputs = exploration_inputs()
-    params = spread_out(net.init(jax.random.key(2), *inputs))
-    q = net.apply(params, *inputs)
+    apply, params = make(net, *inputs)
+    q = apply(params, *inputs)
     observation, action, reward, time = inputs
     others = {
         "observation": (observation.at[2, 1].set((observation[2, 1] + 1) % SIZES[1]), *inputs[1:]),
         "action": (observation, action.at[2].set((action[2] + 1) % A), reward, time),
-        "reward": (observation, action, reward.at[2].add(1.0), time),
+        "reward": (observation, action, reward.at[2].set(2.0), time),
         "time": (observation, action, reward, time.at[2].add(0.3)),
     }
     for name, changed in others.items():
-        assert rows_that_differ(q, net.apply(params, *changed)) == list(range(2, T + 1)), name
+        assert rows_that_differ(q, apply(params, *changed)) == list(range(2, T + 1)), name
+
+
+@pytest.mark.parametrize("embedding", ["sum", "mlp"])
+def test_the_exploration_policy_tells_negative_rewards_apart(embedding):
+    net = ExplorationPolicy(small(embedding=embedding), SIZES, A, sees_rewards=True)
+    observation, action, reward, time = exploration_inputs()
+    apply, params = make(net, observation, action, reward, time)
+    q = [apply(params, observation, action, reward.at[2].set(r), time) for r in (-0.1, -1.0)]
+    assert rows_that_differ(*q) == list(range(2, T + 1))
 
 
 def test_hidden_rewards_and_time_are_not_read():
     net = ExplorationPolicy(small(time_input=False), SIZES, A, sees_rewards=False)
     inputs = exploration_inputs()
-    params = spread_out(net.init(jax.random.key(3), *inputs))
-    blind = net.apply(params, *inputs[:2], jnp.full(T + 1, jnp.nan), jnp.full(T + 1, jnp.nan))
-    np.testing.assert_array_equal(blind, net.apply(params, *inputs))
+    apply, params = make(net, *inputs)
+    blind = apply(params, *inputs[:2], jnp.full(T + 1, jnp.nan), jnp.full(T + 1, jnp.nan))
+    np.testing.assert_array_equal(blind, apply(params, *inputs))
 
 
 def test_without_memory_a_value_depends_on_its_own_state_only():
     net = Exploitation(small(exploitation_memory="none"), SIZES, INSTRUCTION_SIZES, A)
     observation, time = sequence()[0], jnp.arange(T + 1) / T
     instruction, z = jnp.array([3, 1]), jnp.ones(3)
-    params = spread_out(net.init(jax.random.key(4), observation, instruction, z, time))
-    q = net.apply(params, observation, instruction, z, time)
+    apply, params = make(net, observation, instruction, z, time)
+    q = apply(params, observation, instruction, z, time)
     changed = observation.at[2, 0].set((observation[2, 0] + 1) % SIZES[0])
-    assert rows_that_differ(q, net.apply(params, changed, instruction, z, time)) == [2]
+    assert rows_that_differ(q, apply(params, changed, instruction, z, time)) == [2]
 
 
 @pytest.mark.parametrize("film", [False, True])
@@ -187,15 +213,15 @@ def test_exploitation_policy_is_conditioned_on_instruction_z_and_time(film):
     net = Exploitation(small(film=film), SIZES, INSTRUCTION_SIZES, A)
     observation, time = sequence()[0], jnp.arange(T + 1) / T
     instruction, z = jnp.array([3, 1]), jnp.array([0.3, -1.0, 2.0])
-    params = spread_out(net.init(jax.random.key(5), observation, instruction, z, time))
-    q = net.apply(params, observation, instruction, z, time)
+    apply, params = make(net, observation, instruction, z, time)
+    q = apply(params, observation, instruction, z, time)
     everywhere = list(range(T + 1))
     for i, other in enumerate((jnp.array([2, 1]), jnp.array([3, 0]))):
-        assert rows_that_differ(q, net.apply(params, observation, other, z, time)) == everywhere, i
+        assert rows_that_differ(q, apply(params, observation, other, z, time)) == everywhere, i
     for k in range(3):
-        other = net.apply(params, observation, instruction, z.at[k].add(1.0), time)
+        other = apply(params, observation, instruction, z.at[k].add(1.0), time)
         assert rows_that_differ(q, other) == everywhere, k
-    assert rows_that_differ(q, net.apply(params, observation, instruction, z, time + 0.1)) == (
+    assert rows_that_differ(q, apply(params, observation, instruction, z, time + 0.1)) == (
         everywhere
     )
 
@@ -204,12 +230,14 @@ def test_an_empty_instruction_is_legal():
     net = Exploitation(small(), SIZES, (), A)
     observation, z, time = sequence()[0], jnp.ones(3), jnp.arange(T + 1) / T
     nothing = jnp.zeros(0, jnp.int32)
-    params = net.init(jax.random.key(6), observation, nothing, z, time)
+    _, params = make(net, observation, nothing, z, time)
 
+    @quick_jit
+    @jax.value_and_grad
     def total(params):
         return jnp.sum(jnp.square(net.apply(params, observation, nothing, z, time)))
 
-    value, gradient = jax.value_and_grad(total)(params)
+    value, gradient = total(params)
     assert np.isfinite(value) and value > 0
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(gradient))
 
@@ -220,8 +248,8 @@ def test_an_empty_instruction_is_legal():
 def test_advantages_are_centred_per_state():
     net = Dueling(A)
     h = 3.0 * jax.random.normal(jax.random.key(0), (5, T, 8))
-    params = spread_out(net.init(jax.random.key(1), h))
-    q = net.apply(params, h)
+    apply, params = make(net, h)
+    q = apply(params, h)
     value = params["params"]["Dense_0"]
     assert value["kernel"].shape == (8, 1)
     mean = (h @ value["kernel"] + value["bias"])[..., 0]
@@ -232,9 +260,9 @@ def test_advantages_are_centred_per_state():
 def test_a_value_does_not_depend_on_other_states_of_the_batch():
     net = Dueling(A)
     h = jax.random.normal(jax.random.key(2), (5, T, 8))
-    params = net.init(jax.random.key(3), h)
-    alone = jax.vmap(jax.vmap(lambda x: net.apply(params, x)))(h)
-    np.testing.assert_allclose(net.apply(params, h), alone, atol=1e-6)
+    apply, params = make(net, h)
+    for index in ((0, 0), (3, 4)):
+        np.testing.assert_allclose(apply(params, h)[index], apply(params, h[index]), atol=1e-5)
 
 
 # Decoder.
@@ -242,15 +270,15 @@ def test_a_value_does_not_depend_on_other_states_of_the_batch():
 
 def decoder(kind="mingru", sees_rewards=True, **options):
     net = Decoder(small(decoder_memory=kind, **options), SIZES, A, sees_rewards)
-    return net, spread_out(net.init(jax.random.key(0), *sequence()))
+    return make(net, *sequence())
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mingru"])
 @pytest.mark.parametrize("embedding", ["sum", "mlp"])
 def test_the_decoder_of_a_prefix_knows_nothing_of_what_comes_later(kind, embedding):
-    net, params = decoder(kind, embedding=embedding)
+    apply, params = decoder(kind, embedding=embedding)
     observation, action, reward = sequence()
-    g = net.apply(params, observation, action, reward)
+    g = apply(params, observation, action, reward)
     assert g.shape == (T + 1, 3)
     for t in range(T):
         # Transition t is (s_t, a_t, r_t, s_{t+1}); s_t belongs to the one before as well.
@@ -258,27 +286,33 @@ def test_the_decoder_of_a_prefix_knows_nothing_of_what_comes_later(kind, embeddi
         for changed in (
             (arrived, action, reward),
             (observation, action.at[t].set((action[t] + 1) % A), reward),
-            (observation, action, reward.at[t].add(1.0)),
+            (observation, action, reward.at[t].set(2.0)),
         ):
-            assert rows_that_differ(g, net.apply(params, *changed)) == list(range(t + 1, T + 1))
+            assert rows_that_differ(g, apply(params, *changed)) == list(range(t + 1, T + 1))
+
+
+@pytest.mark.parametrize("embedding", ["sum", "mlp"])
+def test_the_decoder_tells_negative_rewards_apart(embedding):
+    apply, params = decoder(embedding=embedding)
+    observation, action, reward = sequence()
+    g = [apply(params, observation, action, reward.at[2].set(r)) for r in (-0.1, -1.0)]
+    assert rows_that_differ(*g) == list(range(3, T + 1))
 
 
 def test_the_decoder_ignores_hidden_rewards():
-    net, params = decoder(sees_rewards=False)
+    apply, params = decoder(sees_rewards=False)
     observation, action, reward = sequence()
-    blind = net.apply(params, observation, action, jnp.full_like(reward, jnp.nan))
-    np.testing.assert_array_equal(blind, net.apply(params, observation, action, reward))
+    blind = apply(params, observation, action, jnp.full_like(reward, jnp.nan))
+    np.testing.assert_array_equal(blind, apply(params, observation, action, reward))
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mingru"])
 def test_the_decoder_of_the_empty_prefix_is_one_constant(kind):
-    net, params = decoder(kind)
-    a, b = (net.apply(params, *sequence(seed)) for seed in (0, 1))
+    apply, params = decoder(kind)
+    a, b = (apply(params, *sequence(seed)) for seed in (0, 1))
     assert np.isfinite(a[0]).all()
     np.testing.assert_array_equal(a[0], b[0])
     assert rows_that_differ(a, b) == list(range(1, T + 1))
-    empty = net.apply(params, sequence()[0][:1], jnp.zeros(0, jnp.int32), jnp.zeros(0))
-    np.testing.assert_allclose(empty, a[:1], atol=1e-6)
 
 
 # Embeddings.
@@ -286,18 +320,18 @@ def test_the_decoder_of_the_empty_prefix_is_one_constant(kind):
 
 def test_sum_embedding_is_the_sum_of_table_rows():
     net, x = SumEmbedding(SIZES, 6), sequence()[0]
-    params = net.init(jax.random.key(0), x)
+    apply, params = make(net, x)
     table = np.asarray(params["params"]["table"])
     assert table.shape == (4 + 3, 6)
     x = np.asarray(x)
     np.testing.assert_allclose(
-        net.apply(params, x), table[x[:, 0]] + table[4 + x[:, 1]], rtol=1e-5, atol=1e-6
+        apply(params, x), table[x[:, 0]] + table[4 + x[:, 1]], rtol=1e-5, atol=1e-6
     )
 
 
 def test_mlp_embedding_concatenates_its_tables():
     net, x = MlpEmbedding(SIZES, 6, component_features=2, hidden=5), sequence()[0]
-    params = spread_out(net.init(jax.random.key(1), x))
+    apply, params = make(net, x)
     weights = jax.tree.map(np.asarray, params["params"])
     x = np.asarray(x)
     tables = [weights[f"IndexEmbedding_{k}"]["table"] for k in range(2)]
@@ -305,27 +339,29 @@ def test_mlp_embedding_concatenates_its_tables():
     h = np.concatenate([table[x[:, k]] for k, table in enumerate(tables)], axis=-1)
     h = np.maximum(h @ weights["Dense_0"]["kernel"] + weights["Dense_0"]["bias"], 0)
     expected = h @ weights["Dense_1"]["kernel"] + weights["Dense_1"]["bias"]
-    np.testing.assert_allclose(net.apply(params, x), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(apply(params, x), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["sum", "mlp"])
 def test_no_components_embed_to_zeros(kind):
     net, x = make_embedding(kind, (), 6), jnp.zeros((T, 0), jnp.int32)
-    params = net.init(jax.random.key(0), x)
-    np.testing.assert_array_equal(net.apply(params, x), np.zeros((T, 6)))
+    apply, params = make(net, x)
+    np.testing.assert_array_equal(apply(params, x), np.zeros((T, 6)))
 
 
 # Encoder.
 
 
-def encodings(scale, problems=40, seed=0):
+@functools.cache
+def encodings(scale, problems=40):
+    """Parameters as they start, and f of every problem."""
     net = Encoder(small(encoder_init_scale=scale, z_size=16), problems)
-    params = net.init(jax.random.key(seed), jnp.int32(0))
-    return net, params, jax.vmap(lambda mu: net.apply(params, mu))(jnp.arange(problems))
+    params = quick_jit(net.init)(jax.random.key(0), jnp.int32(0))
+    return params, quick_jit(jax.vmap(net.apply, (None, 0)))(params, jnp.arange(problems))
 
 
 def test_the_encoder_starts_small_by_its_scale():
-    full, tenth = encodings(1.0)[2], encodings(0.1)[2]
+    full, tenth = encodings(1.0)[1], encodings(0.1)[1]
     np.testing.assert_allclose(tenth, 0.1 * full, rtol=1e-4, atol=1e-7)
     # Table entries N(0, 1), kernel entries U(+-0.1 / sqrt(32)) with variance 0.01 / 32 / 3: an
     # entry of f has variance 32 * 0.01 / 96, and |f|^2 of 16 entries is 0.053 on average.
@@ -333,23 +369,21 @@ def test_the_encoder_starts_small_by_its_scale():
 
 
 def test_the_encoder_starts_as_the_usual_linear_layer_times_its_scale():
-    _, params, _ = encodings(0.1)
-    kernel = np.asarray(params["params"]["Dense_0"]["kernel"])
+    kernel = np.asarray(encodings(0.1)[0]["params"]["Dense_0"]["kernel"])
     bound = 0.1 / np.sqrt(32)
     assert np.abs(kernel).max() <= bound
     assert np.abs(kernel).max() > 0.98 * bound  # 512 draws
 
 
 def test_problems_have_encodings_of_their_own():
-    _, _, f = encodings(0.1)
+    f = np.asarray(encodings(0.1)[1])
     distances = np.linalg.norm(f[:, None] - f[None], axis=-1)
     assert (distances[~np.eye(len(f), dtype=bool)] > 1e-3).all()
 
 
 def test_a_descriptor_is_encoded_by_its_values():
-    net = Encoder(small(), num_problems=3)
     a, b = jnp.array([1.0, -2.0]), jnp.array([1.0, -1.0])
-    params = net.init(jax.random.key(0), a)
-    assert net.apply(params, a).shape == (3,)
+    apply, params = make(Encoder(small(), num_problems=3), a)
+    assert apply(params, a).shape == (3,)
     assert params["params"]["Dense_0"]["kernel"].shape == (2, 32)
-    assert (net.apply(params, a) != net.apply(params, b)).any()
+    assert (apply(params, a) != apply(params, b)).any()

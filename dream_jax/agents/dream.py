@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dream_jax import rollout
 from dream_jax.agents import recurrent_q
@@ -54,7 +55,9 @@ class Dream:
         self._exploit = ExploitationPolicy(
             nets, env.observation_sizes, env.instruction_sizes, env.num_actions
         )
-        self._decoder = Decoder(nets, env.observation_sizes, env.num_actions, shown)
+        folds = config.losses.decoder_folds
+        self._decoder = Decoder(nets, env.observation_sizes, env.num_actions, shown, folds)
+        self._fold = np.random.default_rng(0).permutation(env.num_problems) % folds
         self._encoder = Encoder(nets, env.num_problems)
         self._random_actions = recurrent_q.random_action_set(config.acting, env.num_actions)
 
@@ -81,8 +84,8 @@ class Dream:
         return self._encoder.apply(params.exploitation.encoder, self._problem_input(problem))
 
     def decode(self, params: DreamParams, exploration: Episode) -> Array:
-        """g(tau_:t) of every prefix: [L + 1, Z]."""
-        return self._decode(params.exploitation.decoder, exploration)
+        """g(tau_:t) of every prefix, the mean of the decoder's heads: [L + 1, Z]."""
+        return jnp.mean(self._decode(params.exploitation.decoder, exploration), axis=0)
 
     def read(self, params: DreamParams, exploration: Episode) -> Array:
         """z = g(tau) of the whole exploration: [Z]. Knows nothing of the problem id."""
@@ -167,11 +170,11 @@ class Dream:
     ) -> TrialTerms:
         """All loss terms of one trial in one pass over it. f: [Z], the encoding of its problem."""
         c = self.config
-        g = self._decode(params.exploitation.decoder, trial.exploration)
+        heads = self._decode(params.exploitation.decoder, trial.exploration)  # [F, L + 1, Z]
 
         z = losses.sample_encoding(key, f, c.losses.rho)
         if c.losses.td_reaches_decoder:
-            read = g[jnp.sum(trial.exploration.mask)]
+            read = jnp.mean(heads, axis=0)[jnp.sum(trial.exploration.mask)]
             z = jnp.where(trial.z_from_decoder, read, z)
         if c.losses.bottleneck == "kl":
             bottleneck = losses.bottleneck_kl(f, c.losses.rho)
@@ -184,12 +187,13 @@ class Dream:
             )
         )(trial.exploitation, trial.instruction)
         mask = trial.exploration.mask
-        gain = losses.information_gain(g, f, c.losses.exploration_step_penalty, gain_scale)
+        own, others = self._heads_of(trial.problem)
+        gain = losses.information_gain(heads[own], f, c.losses.exploration_step_penalty, gain_scale)
         return TrialTerms(
             jnp.square(exploitation_td),
             trial.exploitation.mask,
             bottleneck,
-            losses.decoder_loss(g, f),
+            others @ jax.vmap(losses.decoder_loss, in_axes=(0, None))(heads, f),
             jnp.concatenate([jnp.ones_like(mask[:1]), mask]),
             jnp.square(self._exploration_td(params, target, trial.exploration, gain)),
             mask,
@@ -270,6 +274,19 @@ class Dream:
             episode.mask,
             self.config.td.trace_lambda,
         )
+
+    def _heads_of(self, problem: Array) -> tuple[Array, Array]:
+        """The head that measures information gain on a problem, and the [F] weights of those that
+        are trained on it.
+
+        With folds these are apart (cross-fitting): evidence that only identifies a training
+        problem is then worth nothing to exploration, evidence that generalises is.
+        """
+        folds = self.config.losses.decoder_folds
+        own = jnp.asarray(self._fold)[problem]
+        if folds == 1:
+            return own, jnp.ones(1)
+        return own, (jnp.arange(folds) != own) / (folds - 1.0)
 
     def _decode(self, weights: Any, exploration: Episode) -> Array:
         action = exploration.action.astype(jnp.int32)

@@ -1,5 +1,7 @@
 """What every Q-learning agent here shares: acting with exploration noise, and the update."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,14 +40,22 @@ def epsilons(acting: ActingConfig, own_steps: Array, count: int) -> Array:
     return jnp.full((count,), schedule(own_steps))
 
 
-def make_optimizer(config: OptimizerConfig, total_updates: int) -> optax.GradientTransformation:
-    """AdamW after clipping by the global norm; the learning rate may decay linearly to the end."""
+def make_optimizer(
+    config: OptimizerConfig, total_updates: int, weight_decay: float = 0.0, decayed: Any = None
+) -> optax.GradientTransformation:
+    """AdamW after clipping by the global norm; the learning rate may decay linearly to the end.
+
+    `decayed`: which parameters weight decay is for, a tree of bools or a prefix of it.
+    """
     schedule = optax.linear_schedule(
         config.learning_rate,
         config.learning_rate * config.final_learning_rate_fraction,
         max(total_updates, 1),
     )
-    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.adamw(schedule, weight_decay=config.weight_decay))
+    return optax.chain(
+        optax.clip_by_global_norm(config.max_gradient_norm),
+        optax.adamw(schedule, weight_decay=weight_decay, mask=decayed),
+    )
 
 
 def init_learner(params: Params, optimizer: optax.GradientTransformation) -> LearnerState:

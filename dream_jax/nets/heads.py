@@ -146,15 +146,16 @@ class ExploitationPolicy(nn.Module):
 
 
 class Decoder(nn.Module):
-    """g(tau_:t) for every prefix of a trajectory, the empty one included.
+    """g(tau_:t) for every prefix of a trajectory, the empty one included, by each of F heads.
 
-    observation [T + 1, K], action [T], reward [T] -> [T + 1, Z].
+    observation [T + 1, K], action [T], reward [T] -> [F, T + 1, Z].
     """
 
     config: NetworkConfig
     observation_sizes: tuple[int, ...]
     num_actions: int
     sees_rewards: bool
+    folds: int = 1
 
     @nn.compact
     def __call__(self, observation: Array, action: Array, reward: Array) -> Array:
@@ -170,6 +171,22 @@ class Decoder(nn.Module):
         memory = make_memory(c.decoder_memory, c.decoder_memory_size)
         h = memory(x)
         h = jnp.concatenate([jnp.zeros_like(h[:1]), h], axis=0)
+        heads = nn.vmap(
+            _DecoderHead,
+            in_axes=None,
+            axis_size=self.folds,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+        )
+        return heads(c, name="head")(h)
+
+
+class _DecoderHead(nn.Module):
+    config: NetworkConfig
+
+    @nn.compact
+    def __call__(self, h: Array) -> Array:
+        c = self.config
         h = nn.relu(nn.Dense(c.decoder_hidden_size)(h))
         return nn.Dense(c.z_size, kernel_init=_scaled_uniform(c.encoder_init_scale))(h)
 

@@ -1,0 +1,425 @@
+"""The command line: bad input changes nothing on disk; every preset runs and leaves its files."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from dream_jax import checkpoint, envs, train
+from dream_jax import config as configs
+from experiments import analytic, presets
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+ROOT = Path(__file__).parents[1]
+TRAINED = [
+    name for name in presets.PRESETS if presets.preset("bus", name).agent not in analytic.AGENTS
+]
+ANALYTIC = [name for name in presets.PRESETS if name not in TRAINED]
+
+ROW = {
+    "seed",
+    "env_steps",
+    "trials",
+    "updates",
+    "wall_s",
+    "compile_s",
+    "train_return",
+    "test_return",
+    "train_return_encoder",
+    "exploration_length",
+}
+SUMMARY = {
+    "benchmark",
+    "config",
+    "seeds",
+    "splits",
+    "time_to_95_s",
+    "wall_s",
+    "compile_s",
+    "env_steps",
+    "trials",
+    "updates",
+}
+SPLIT = {
+    "return_mean",
+    "return_ci95",
+    "return_per_seed",
+    "optimal",
+    "no_exploration",
+    "normalised_per_seed",
+}
+
+
+def snapshot(folder):
+    """Every file below `folder` with its content, every folder with None."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+def one_line(stderr):
+    assert stderr.startswith("error: ")
+    assert stderr.endswith("\n")
+    assert stderr.count("\n") == 1
+    return stderr
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to be in, with files to point at; the default output folder is inside it."""
+    monkeypatch.chdir(tmp_path)
+    Path("a_file").write_text("precious")
+    Path("full").mkdir()
+    Path("full/thesis.tex").write_text("precious")
+    Path("no.json").write_text("preset: dream")
+    Path("binary.json").write_bytes(b"\xff\xfe\x00\x81")
+    Path("list.json").write_text("[]")
+    Path("typo.json").write_text('{"td": {"discuont": 0.9}}')
+    values = configs.to_dict(presets.preset("cooking", "dream"))
+    Path("cooking.json").write_text(json.dumps({"config": values}))
+    return tmp_path
+
+
+REFUSED = {  # flags, then what the line has to say: the offending value and a valid one
+    "unknown preset": (["--config=dreem"], "'dreem'", "nearest: dream"),
+    "hopeless preset": (["--config=zzzz"], "'zzzz'", "valid: dream, "),
+    "unknown key": (["--config.td.discuont=0.9"], "'td.discuont'", "td.discount"),
+    "key in another group": (["--config.losses.discount=0.9"], "'losses.discount'", "td.discount"),
+    "bad number": (["--config.td.discount=high"], "td.discount='high'", "0.5"),
+    "bad count": (["--config.training.trials=many"], "training.trials='many'", "3"),
+    "bad switch": (["--config.networks.film=on"], "networks.film='on'", "true or false"),
+    "bad choice": (["--config.networks.embedding=cnn"], "networks.embedding='cnn'", "sum, mlp"),
+    "no value": (["--config.td.discount", "0.9"], "--config.td.discount", "=VALUE"),
+    "a group": (["--config.td=0.9"], "td='0.9'", "td.discount"),
+    "negative size": (["--config.networks.hidden_size=-64"], "hidden_size=-64", "at least 1"),
+    "horizon 0": (["--config.env.horizon=0"], "env.horizon=0", "20"),
+    "horizon below 0": (["--config.env.horizon=-20"], "env.horizon=-20", "20"),
+    "a batch larger than the buffer": (
+        ["--smoke", "--config.replay.batch_trials=65"],
+        "replay.batch_trials=65",
+        "replay.capacity_trials=64",
+    ),
+    "part of an iteration": (
+        ["--smoke", "--config.training.evaluation_period_trials=20"],
+        "training.evaluation_period_trials=20",
+        "for example 16",
+    ),
+    "an action there is not": (
+        ["--config.acting.excluded_random_actions=9"],
+        "action 9",
+        "0 to 8",
+    ),
+    "no seeds": (["--seeds=0"], "--seeds=0", "at least 1"),
+    "some seeds": (["--seeds=some"], "some", "seeds"),
+    "unknown flag": (["--overwriet"], "--overwriet", "--overwrite"),
+    "unknown flag with a value": (["--seed=3"], "--seed", "--seeds"),
+    "a word": (["cooking"], "'cooking'", "--config"),
+    "bad value of a flag": (["--resume=maybe"], "maybe", "resume"),
+    "both": (["--resume", "--overwrite"], "--resume", "--overwrite"),
+    "output is a file": (["--out=a_file"], "--out=a_file", "folder"),
+    "output below a file": (["--config=optimal", "--out=a_file/run"], "a_file", "folder"),
+    "output is not ours": (["--out=full"], "--out=full", "give another"),
+    "overwrites only runs": (["--out=full", "--overwrite"], "--out=full", "give another folder"),
+    "resumes only runs": (["--out=full", "--resume"], "--out=full", "give another folder"),
+    "no such config": (["--config=none.json"], "none.json", "No such file"),
+    "a folder as config": (["--config=./full"], "./full", "directory"),
+    "config is not JSON": (["--config=no.json"], "no.json", ""),
+    "config is not text": (["--config=binary.json"], "binary.json", ""),
+    "config is a list": (["--config=list.json"], "list.json", "JSON object"),
+    "config with a typo": (["--config=typo.json"], "'td.discuont'", "td.discount"),
+    "config of another benchmark": (["--config=cooking.json"], "'cooking'", "experiments.cooking"),
+    "another benchmark": (["--config.benchmark=map"], "'map'", "experiments.map"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_one_line_and_nothing_written(command, place, case):
+    flags, offending, remedy = REFUSED[case]
+    before = snapshot(place)
+    outcome = command("bus", *flags)
+    assert outcome.status == 2
+    line = one_line(outcome.stderr)
+    assert offending in line
+    assert remedy in line
+    assert snapshot(place) == before
+
+
+@pytest.mark.parametrize("case", ["unknown key", "output is not ours"])
+def test_bad_input_in_a_process_of_its_own(place, case):
+    flags, offending, remedy = REFUSED[case]
+    before = snapshot(place)
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.bus", *flags],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    line = one_line(done.stderr)
+    assert offending in line
+    assert remedy in line
+    assert done.stdout == ""
+    assert snapshot(place) == before
+
+
+@pytest.fixture(scope="module")
+def finished(command, tmp_path_factory):
+    """A folder with a finished run, of an analytic preset: made in a second."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    assert command("bus", "--config=optimal", f"--out={out}").status == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    "flags, offending, remedy",
+    [
+        (["--config=optimal"], "--out=", "--resume or --overwrite"),
+        (["--config=optimal", "--resume", "--seeds=2"], "not 2", "--seeds=1"),
+        (["--config=no_exploration", "--resume"], "'no_exploration'", "'optimal'"),
+        (
+            ["--config=optimal", "--resume", "--config.td.discount=0.5"],
+            "not 0.5",
+            "td.discount=0.99",
+        ),
+        (["--config=dream", "--overwrite", "--config.td.discount=2"], "=2.0", "between 0 and 1"),
+        (
+            ["--config=dream", "--overwrite", "--config.replay.capacity_trials=1024000000000"],
+            "replay.capacity_trials=1,024,000,000,000",
+            "at most about",
+        ),
+    ],
+)
+def test_a_run_is_not_touched(command, finished, flags, offending, remedy):
+    before = snapshot(finished)
+    outcome = command("bus", *flags, f"--out={finished}")
+    assert outcome.status == 2
+    line = one_line(outcome.stderr)
+    assert offending in line
+    assert remedy in line
+    assert snapshot(finished) == before
+
+
+def test_a_damaged_run_is_not_resumed(command, tmp_path):
+    for text in ("{", "[]", '{"config": 3, "seeds": [0]}', '{"config": {"td": {"x": 1}}}'):
+        (tmp_path / "config.json").write_text(text)
+        before = snapshot(tmp_path)
+        outcome = command("bus", "--config=optimal", "--resume", f"--out={tmp_path}")
+        assert outcome.status == 2
+        assert "config.json" in one_line(outcome.stderr)
+        assert snapshot(tmp_path) == before
+
+
+def test_a_replay_that_does_not_fit_is_refused_before_anything_is_made(command, tmp_path):
+    out = tmp_path / "run"
+    flags = ["--smoke", "--config.replay.capacity_trials=1000000000000", f"--out={out}"]
+    outcome = command("cooking", *flags)
+    assert outcome.status == 2
+    line = one_line(outcome.stderr)
+    assert "replay.capacity_trials=1,000,000,000,000 needs " in line
+    # The number of trials that it says would fit has to be one that fits.
+    numbers = [int(x.replace(",", "")) for x in re.findall(r"\d[\d,]*\d", line)]
+    capacity, needed, free, fits = numbers
+    assert needed / capacity * fits <= free
+    assert not out.exists()
+
+
+def test_help_shows_the_flags(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = []
+    with pytest.raises(SystemExit) as stop:
+        done.append(command("bus", "--help"))
+    assert not stop.value.code
+    assert not done
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_horizon_too_short_to_explore_has_no_normalised_return(command, tmp_path):
+    """With one step, knowing the problem is worth nothing: optimal equals no exploration."""
+    out = tmp_path / "run"
+    outcome = command("bus", "--config=optimal", "--config.env.horizon=1", f"--out={out}")
+    if outcome.status == 2:
+        assert "env.horizon=1" in one_line(outcome.stderr)
+        assert not out.exists()
+    else:
+        assert outcome.status == 0
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["splits"]["test"]["normalised_per_seed"] == [None]
+
+
+def test_main_works_where_jax_is_already_in_use(spawn, tmp_path):
+    out = tmp_path / "run"
+    process = spawn("bus", "--config=optimal", f"--out={out}", before="import jax; jax.devices(); ")
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert (out / "summary.json").exists()
+
+
+# Runs
+
+
+def read_rows(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def check_summary(out, benchmark, preset, seeds):
+    summary = json.loads((out / "summary.json").read_text())
+    assert set(summary) == SUMMARY
+    assert (summary["benchmark"], summary["config"]) == (benchmark, preset)
+    assert summary["seeds"] == list(range(seeds))
+    assert len(summary["time_to_95_s"]) == seeds
+    assert summary["wall_s"] > 0
+    assert set(summary["splits"]) == {"train", "test"}
+    for split in summary["splits"].values():
+        assert set(split) == SPLIT
+        returns, low, high = split["return_per_seed"], split["no_exploration"], split["optimal"]
+        assert len(returns) == seeds
+        assert low < high
+        assert max(returns) <= high + 1e-6
+        assert split["return_mean"] == pytest.approx(np.mean(returns))
+        left, right = split["return_ci95"]
+        assert left <= split["return_mean"] <= right
+        expected = [(value - low) / (high - low) for value in returns]
+        assert split["normalised_per_seed"] == pytest.approx(expected)
+    return summary
+
+
+@pytest.mark.parametrize("benchmark", envs.BENCHMARKS)
+@pytest.mark.parametrize("preset", ANALYTIC)
+def test_analytic_presets(command, tmp_path, benchmark, preset):
+    flags = [f"--config={preset}", "--smoke", "--seeds=2", f"--out={tmp_path / 'run'}"]
+    outcome = command(benchmark, *flags)
+    assert (outcome.status, outcome.stderr) == (0, "")
+    summary = check_summary(tmp_path / "run", benchmark, preset, 2)
+    value = {"optimal": 1.0, "no_exploration": 0.0}[preset]
+    assert summary["splits"]["test"]["normalised_per_seed"] == pytest.approx([value, value])
+    assert [time is not None for time in summary["time_to_95_s"]] == [value == 1.0] * 2
+    rows = read_rows(tmp_path / "run")
+    assert [row["seed"] for row in rows] == [0, 1]
+    split = summary["splits"]["test"]
+    assert all(row["test_return"] == pytest.approx(split["return_mean"]) for row in rows)
+    saved = configs.load(str(tmp_path / "run" / "config.json"))
+    assert saved == presets.smoke(presets.preset(benchmark, preset))
+
+
+@pytest.mark.parametrize(
+    "benchmark, preset, seeds, more",
+    [
+        # The same flags as in test_training.py: compiled once for both.
+        ("bus", "dream", 2, {"training.trials": 160}),
+        ("cooking", "dream_paper", 1, {"training.env_steps_per_update": 16}),
+    ],
+)
+def test_a_whole_run_leaves_its_files(command, tmp_path, benchmark, preset, seeds, more):
+    out = tmp_path / "run"
+    overrides = [f"--config.{path}={value}" for path, value in more.items()]
+    flags = [f"--config={preset}", "--smoke", f"--seeds={seeds}", *overrides, f"--out={out}"]
+    outcome = command(benchmark, *flags)
+    assert (outcome.status, outcome.stderr) == (0, "")
+
+    config = configs.load(str(out / "config.json"))
+    expected = presets.smoke(presets.preset(benchmark, preset))
+    assert config == configs.override(expected, {path: str(x) for path, x in more.items()})
+    record = json.loads((out / "config.json").read_text())
+    assert record["seeds"] == list(range(seeds))
+    assert record["versions"]["jax"] == jax.__version__
+    assert record["versions"]["devices"]
+
+    rows = read_rows(out)
+    training = config.training
+    evaluations = training.trials // training.evaluation_period_trials
+    assert [(row["trials"], row["seed"]) for row in rows] == [
+        ((k + 1) * training.evaluation_period_trials, seed)
+        for k in range(evaluations)
+        for seed in range(seeds)
+    ]
+    for row in rows:
+        losses = {name for name in row if name.startswith("loss_")}
+        assert len(losses) >= 2
+        assert set(row) - losses == ROW
+        assert all(math.isfinite(value) for value in row.values())
+        assert 1 <= row["exploration_length"] <= config.env.horizon
+        assert row["wall_s"] > row["compile_s"] > 0
+    for seed in range(seeds):
+        mine = [row for row in rows if row["seed"] == seed]
+        for name in ("env_steps", "updates", "wall_s"):
+            values = [row[name] for row in mine]
+            assert values == sorted(set(values))
+    summary = check_summary(out, benchmark, preset, seeds)
+    assert summary["trials"] == training.trials == rows[-1]["trials"]
+    last = rows[-seeds:]
+    assert summary["updates"] == int(np.mean([row["updates"] for row in last]))
+    assert summary["env_steps"] == int(np.mean([row["env_steps"] for row in last]))
+
+    assert checkpoint.latest_step(out / "checkpoints") == training.trials
+    with Image.open(out / "curves.png") as picture:
+        assert picture.size[0] > 300
+    videos = sorted((out / "videos").glob("*.gif"))
+    assert len(videos) == seeds
+    for path in videos:
+        with Image.open(path) as video:
+            assert video.n_frames >= 2
+
+
+def small_trainer(benchmark, preset):
+    config = presets.smoke(presets.preset(benchmark, preset))
+    env = envs.make(benchmark, horizon=config.env.horizon)
+    return train.make_trainer(configs.validate(config, env.num_actions), env)
+
+
+@pytest.mark.parametrize("benchmark", envs.BENCHMARKS)
+@pytest.mark.parametrize("preset", TRAINED)
+def test_every_preset_can_be_traced(benchmark, preset):
+    trainer = small_trainer(benchmark, preset)
+    state = jax.eval_shape(trainer.init, jax.ShapeDtypeStruct((), jnp.int32))
+    after, losses = jax.eval_shape(trainer.iterate, state)
+    # What goes in comes out: a state of the same shapes, or a scan over it would not compile.
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    same = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), after, state)
+    assert all(jax.tree.leaves(same))
+    assert losses
+    assert all(loss.shape == () for loss in losses.values())
+
+
+@pytest.mark.parametrize(
+    # Those that no whole run above is of, each on a benchmark of its own.
+    "benchmark, preset",
+    [("distracting_bus", "dream_no_bottleneck"), ("map", "random_exploration")],
+)
+def test_other_presets_take_steps(benchmark, preset):
+    trainer = small_trainer(benchmark, preset)
+
+    @jax.jit
+    def run(seed):
+        state = trainer.init(seed)
+        return state, *jax.lax.scan(lambda s, _: trainer.iterate(s), state, length=3)
+
+    before, state, losses = run(jnp.int32(0))
+    assert int(state.trials) == 24
+    assert all(np.all(np.isfinite(loss)) for loss in losses.values())
+    assert int(state.exploitation.updates) == 6  # from 8 trials on, 2 in each of 3 iterations
+    moved = jax.tree.map(
+        lambda a, b: not np.array_equal(a, b), state.exploitation.params, before.exploitation.params
+    )
+    assert all(jax.tree.leaves(moved))
+    explorer = jax.tree.map(np.array_equal, state.exploration, before.exploration)
+    # From 16 trials on, 2 in each of 2 iterations; none where exploration is not learned.
+    random = preset == "random_exploration"
+    assert int(state.exploration.updates) == (0 if random else 4)
+    assert all(jax.tree.leaves(explorer)) == random
+
+
+def test_presets_on_the_list_are_all_run():
+    whole = {"dream", "dream_paper"}
+    steps = {"dream_no_bottleneck", "random_exploration"}
+    assert whole | steps | set(ANALYTIC) == set(presets.PRESETS)

@@ -1,0 +1,225 @@
+"""Small problems that are solved in seconds: does training learn, and does exploring matter?"""
+
+import itertools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dream_jax import config as configs
+from dream_jax import evaluate, oracles, rollout, train
+from dream_jax.agents import recurrent_q
+from dream_jax.agents.dream import Dream
+from dream_jax.config import Config
+from dream_jax.envs.grid import GridProblems
+from dream_jax.losses.dream import information_gain
+from dream_jax.types import TimeStep, Trial
+
+LEFT, RIGHT, PULL_A, PULL_B, END = range(5)
+
+
+class CorridorState(NamedTuple):
+    problem: jax.Array
+    cell: jax.Array
+    step: jax.Array
+
+
+class Corridor(GridProblems):
+    """One of two levers pays; a sign at the end of a corridor says which.
+
+    Cells 0, 1 and 2, start at 0, horizon 4. Problem `2 * colour + lever`: the walls' colour is seen
+    everywhere and means nothing; the lever is seen in cell 2 only. Observation: cell, sign (0 out
+    of sight, 1 lever A, 2 lever B), colour. No instruction. Actions: left, right, pull A, pull B,
+    end. A move costs 0.3; pulling ends the episode and pays 1 if the lever is right; "end" pays 0.
+
+    Knowing the lever is worth 1. Guessing is worth 0.5, walking to the sign first 0.4.
+    """
+
+    name = "corridor"
+    num_actions = 5
+    end_episode_action = END
+    observation_sizes = (3, 3, 2)
+    instruction_sizes = ()
+    num_problems = 4
+
+    def __init__(self, horizon: int = 4):
+        super().__init__(horizon)
+        everything = np.arange(4, dtype=np.int32)
+        self._splits = {"train": everything, "test": everything}
+
+    def instructions(self, problem):
+        return np.zeros((1, 0), np.int32)
+
+    def sample_instruction(self, key, problem):
+        return jnp.zeros(0, jnp.int32)
+
+    def reset(self, key, problem, instruction):
+        zero, no = jnp.zeros((), jnp.int32), jnp.zeros((), bool)
+        state = CorridorState(jnp.asarray(problem, jnp.int32), zero, zero)
+        return state, TimeStep(self._observe(state), jnp.zeros(()), no, no)
+
+    def step(self, state, action):
+        move = jnp.where(action == RIGHT, 1, jnp.where(action == LEFT, -1, 0))
+        cell = jnp.clip(state.cell + move, 0, 2)
+        state = CorridorState(state.problem, cell, state.step + 1)
+        right = action == PULL_A + state.problem % 2
+        terminated = jnp.asarray(action >= PULL_A)
+        reward = jnp.where(terminated, right.astype(jnp.float32), -0.3)
+        truncated = (state.step >= self.horizon) & ~terminated
+        return state, TimeStep(self._observe(state), reward, terminated, truncated)
+
+    def _observe(self, state):
+        sign = jnp.where(state.cell == 2, 1 + state.problem % 2, 0)
+        return jnp.stack([state.cell, sign, state.problem // 2])
+
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+SEEDS = (0, 1)
+SMALL = {
+    "networks.hidden_size": "32",
+    "networks.head_size": "32",
+    "networks.decoder_memory_size": "32",
+    "networks.z_size": "8",
+    "replay.capacity_trials": "2048",
+    "replay.warmup_trials_exploitation": "128",
+    "replay.warmup_trials_exploration": "512",
+    "training.trials": "2560",
+    "training.trials_per_iteration": "64",
+    "training.updates_per_iteration": "16",
+    "training.evaluation_period_trials": "2560",
+}
+
+
+def small_config(env, **changes) -> Config:
+    config = configs.override(Config(), SMALL | changes)
+    return configs.validate(config, env.num_actions)
+
+
+def learn(config: Config, env: Corridor) -> dict[str, np.ndarray]:
+    """Normalised test returns [seeds] after training: of the agent, and with less to go by."""
+    trainer = train.make_trainer(config, env)
+    iterations = config.training.trials // config.training.trials_per_iteration
+    runner = train.make_runner(trainer, SEEDS, iterations, jax.devices()[:1])
+    state, losses = runner.chunk(runner.init())
+    assert np.all(state.trials == config.training.trials)
+    assert all(np.all(np.isfinite(loss)) for loss in losses.values())
+    agent = trainer.agent
+    # Random exploration needs more trials than there are problems, for its mean.
+    trials = evaluate.trial_set(env, "test", 256, config.trial.exploitation_episodes, cover=True)
+
+    def returns(params):
+        result = evaluate.evaluate(agent, params, jax.random.key(0), trials)
+
+        def uninformed(problem):
+            """The same exploitation, but reading the empty trajectory."""
+            key, zero = jax.random.key(0), jnp.float32(0.0)
+            z = agent.decode(params, agent.explore(params, key, problem, zero))[0]
+            instructions = jnp.zeros((1, 0), jnp.uint8)
+            return evaluate.exploit_all(agent, params, key, problem, instructions, z).reward.sum()
+
+        blind = jax.vmap(uninformed)(jnp.asarray(env.problem_ids("test")))
+        return result.trial_return.mean(), result.encoder_return.mean(), blind.mean()
+
+    low, high = oracles.no_exploration(env, "test").mean(), oracles.optimal(env, "test").mean()
+    found = runner.over_seeds(returns)(train.newest_params(state))
+    names = ("agent", "encoder", "blind")
+    return {
+        name: (np.asarray(value) - low) / (high - low)
+        for name, value in zip(names, found, strict=True)
+    }
+
+
+def test_bounds_of_the_corridor():
+    # Guessing between two levers: (1 + 0) / 2; the sign costs two moves.
+    bounds = oracles.bounds(Corridor(), "test")
+    assert bounds == pytest.approx((1.0, 0.5))
+
+
+def test_dream_explores_to_exploit():
+    env = Corridor()
+    result = learn(small_config(env), env)
+    assert np.all(result["agent"] >= 0.95), result
+    assert np.all(result["encoder"] >= 0.95), result
+    assert np.all(result["blind"] <= 0.05), result
+
+
+def test_without_learned_exploration_the_same_budget_is_not_enough():
+    # A random walk sees the sign in 0.05 of all trials: right, right; one "left" before, between.
+    env = Corridor()
+    result = learn(small_config(env, agent="random_exploration"), env)
+    assert np.all(result["encoder"] >= 0.95), result  # exploitation is as good
+    assert np.all(result["agent"] <= 0.3), result
+
+
+def test_the_exploration_policy_alone_learns():
+    """Encoder and decoder stay as they are, so the reward of a trajectory never changes."""
+    env = Corridor()
+    config = small_config(
+        env, **{"losses.normalise_information_gain": "false", "networks.encoder_init_scale": "1"}
+    )
+    agent = Dream(config, env)
+    fixed = agent.init(jax.random.key(0))
+    optimizer = recurrent_q.make_optimizer(config.optimizer, total_updates=1)
+    problems = jnp.tile(jnp.asarray(env.problem_ids("train")), 8)
+    epsilon = recurrent_q.epsilons(config.acting, jnp.zeros(()), 8).repeat(4)
+    shape = train.make_trainer(config, env).trial_shape.exploitation
+    no_episodes = jax.tree.map(lambda x: jnp.zeros((32, *x.shape), x.dtype), shape)
+
+    def explore(params, key, problem, epsilon):
+        return agent.explore(fixed._replace(exploration=params), key, problem, epsilon)
+
+    def total_gain(episode, problem):
+        gain = information_gain(agent.decode(fixed, episode), agent.encode(fixed, problem), 0.0)
+        discount = config.td.discount ** jnp.arange(env.horizon)
+        return jnp.sum(jnp.where(episode.mask, discount * gain, 0.0))
+
+    @jax.jit
+    def improve(learner, key):
+        explore_key, loss_key = jax.random.split(key)
+        keys = jax.random.split(explore_key, 32)
+        episodes = jax.vmap(explore, (None, 0, 0, 0))(learner.params, keys, problems, epsilon)
+        instruction = jnp.zeros((32, 1, 0), jnp.uint8)
+        trials = Trial(problems, episodes, instruction, no_episodes, jnp.zeros(32, bool))
+
+        def loss(params):
+            now = fixed._replace(exploration=params)
+            target = fixed._replace(exploration=learner.target_params)
+            return agent.batch_loss(now, target, trials, loss_key)[1]["exploration_td"]
+
+        gradient = jax.grad(loss)(learner.params)
+        period = config.td.target_update_period_updates
+        return recurrent_q.update_learner(learner, gradient, optimizer, period, jnp.array(True))
+
+    learner = recurrent_q.init_learner(fixed.exploration, optimizer)
+    for key in jax.random.split(jax.random.key(1), 1500):
+        learner = improve(learner, key)
+
+    # All 5^4 fixed sequences of actions in all problems, and what the policy does.
+    sequences = jnp.array(list(itertools.product(range(env.num_actions), repeat=env.horizon)))
+    key = jax.random.key(2)
+
+    @jax.jit
+    def all_gains(params):
+        def follow(sequence, problem):
+            def actor(step, *_):
+                return step + 1, sequence[step]
+
+            start = jnp.zeros((), jnp.int32)
+            return rollout.explore(env, actor, start, key, problem, config.trial)[0]
+
+        ids = jnp.asarray(env.problem_ids("train"))
+        fixed_gain = jax.vmap(lambda s: jax.vmap(lambda mu: total_gain(follow(s, mu), mu))(ids))(
+            sequences
+        )
+        greedy = jax.vmap(lambda mu: total_gain(explore(params, key, mu, jnp.float32(0)), mu))(ids)
+        return fixed_gain, greedy
+
+    before = all_gains(fixed.exploration)[1].mean()
+    by_sequence, after = all_gains(learner.params)
+    # The best sequence for each colour; a policy that reads the sign may do better still.
+    best = by_sequence.reshape(-1, 2, 2).mean(axis=2).max(axis=0).mean()
+    assert before < 0.5 * best
+    assert after.mean() >= 0.95 * best
