@@ -232,7 +232,11 @@ class SeedRunner(NamedTuple):
 def make_runner(
     trainer: Trainer, seeds: Sequence[int], iterations_per_chunk: int, devices: Sequence[Any]
 ) -> SeedRunner:
-    """Seeds vmapped on each device and sharded over `devices`."""
+    """Seeds sharded over `devices`; on each, vmapped, or on a CPU one after the other.
+
+    A CPU gains nothing from a seed axis inside its matmuls: they become batches of small ones.
+    """
+    vectorised = devices[0].platform != "cpu"
     used = list(devices)[: len(seeds)]
     padded = list(seeds)
     while len(padded) % len(used):  # shards are of equal size; the extra seeds are not reported
@@ -246,18 +250,21 @@ def make_runner(
             function, mesh=mesh, in_specs=in_specs, out_specs=spec, check_vma=False
         )
 
-    def chunk(states: TrainState) -> tuple[TrainState, Metrics]:
-        def body(states, _):
-            return jax.vmap(trainer.iterate)(states)
+    def each(function):
+        return jax.vmap(function) if vectorised else lambda xs: jax.lax.map(function, xs)
 
-        states, metrics = jax.lax.scan(body, states, None, length=iterations_per_chunk)
-        return states, jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
+    def chunk(state: TrainState) -> tuple[TrainState, Metrics]:
+        def body(state, _):
+            return trainer.iterate(state)
+
+        state, metrics = jax.lax.scan(body, state, None, length=iterations_per_chunk)
+        return state, jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
 
     def over_seeds(function):
         """Maps the first argument over seeds; the others are shared."""
 
         def mapped(first, *shared):
-            return jax.vmap(lambda one: function(one, *shared))(first)
+            return each(lambda one: function(one, *shared))(first)
 
         def call(first, *shared):
             in_specs = (spec, *(PartitionSpec() for _ in shared))
@@ -266,10 +273,10 @@ def make_runner(
         return jax.jit(call)
 
     seed_array = jax.device_put(jnp.asarray(padded, jnp.int32), sharding)
-    init = jax.jit(spread(jax.vmap(trainer.init), (spec,)))
+    init = jax.jit(spread(each(trainer.init), (spec,)))
     return SeedRunner(
         lambda: init(seed_array),
-        jax.jit(spread(chunk, (spec,)), donate_argnums=0),
+        jax.jit(spread(each(chunk), (spec,)), donate_argnums=0),
         lambda tree: jax.device_put(tree, sharding),
         over_seeds,
         len(padded),

@@ -29,7 +29,7 @@ _BY_BENCHMARK: dict[str, dict] = {
         },
         "networks": {"encoder_init_scale": 0.3},
         "replay": {"capacity_trials": 65_536, "warmup_trials_exploration": 10_240},
-        "losses": {"bottleneck_weight": 2e-6, "decoder_folds": 4},
+        "losses": {"bottleneck_weight": 2e-6},
         "training": {
             "trials": 409_600,
             "trials_per_iteration": 512,

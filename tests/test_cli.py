@@ -362,6 +362,13 @@ def test_a_whole_run_leaves_its_files(command, tmp_path, benchmark, preset, seed
     assert summary["env_steps"] == int(np.mean([row["env_steps"] for row in last]))
 
     assert checkpoint.latest_step(out / "checkpoints") == training.trials
+    trainer = train.make_trainer(config, envs.make(benchmark, horizon=config.env.horizon))
+    runner = train.make_runner(trainer, range(seeds), 1, jax.devices()[:1])
+    state, _ = checkpoint.restore(out / "checkpoints", jax.eval_shape(runner.init))
+    assert state.exploitation.updates.tolist() == [row["updates"] for row in last]
+    if not training.updates_per_iteration:  # paid for by environment steps, the first ones too
+        paid = state.exploitation_steps // training.env_steps_per_update
+        assert state.exploitation.updates.tolist() == paid.tolist()
     with Image.open(out / "curves.png") as picture:
         assert picture.size[0] > 300
     videos = sorted((out / "videos").glob("*.gif"))

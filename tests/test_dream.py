@@ -21,7 +21,7 @@ from dream_jax.config import (
     TrialConfig,
 )
 from dream_jax.losses.dream import sample_encoding
-from dream_jax.nets.heads import ExploitationPolicy, ExplorationPolicy
+from dream_jax.nets.heads import Decoder, ExploitationPolicy, ExplorationPolicy
 from dream_jax.types import Trial
 from tests import probes
 from tests.probes import quick_jit
@@ -111,9 +111,9 @@ class Rich:
         self.batch_loss = quick_jit(jax.value_and_grad(self.agent.batch_loss, has_aux=True))
         self.terms = quick_jit(jax.vmap(self.agent.trial_terms, (None, None, 0, 0, None, 0)))
 
-    def terms_of(self, trials, keys):
+    def terms_of(self, trials, keys, gain_scale=1.0):
         f = self.encode(self.params, trials.problem)
-        return numpy(self.terms(self.params, self.target, trials, f, 1.0, keys))
+        return numpy(self.terms(self.params, self.target, trials, f, gain_scale, keys))
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +192,48 @@ def test_the_target_parameters_do_count(rich):
         assert abs(parts[0][name] - parts[1][name]) > 1e-3
     for name in ("bottleneck", "decoder"):
         assert parts[0][name] == parts[1][name]
+
+
+def test_with_folds_a_head_is_trained_on_the_problems_whose_gain_it_does_not_measure(rich):
+    losses = dataclasses.replace(RICH.losses, decoder_folds=2, td_reaches_decoder=False)
+    agent = Dream(dataclasses.replace(RICH, losses=losses), rich.env)
+    params = random_params(agent)
+    loss = quick_jit(jax.value_and_grad(agent.batch_loss, has_aux=True))
+
+    def at_head(k, noise):
+        decoder = params.exploitation.decoder["params"]
+        head = jax.tree.map(lambda x: x.at[k].add(noise), decoder["head"])
+        decoder = {"params": {**decoder, "head": head}}
+        return params._replace(exploitation=params.exploitation._replace(decoder=decoder))
+
+    measuring = []
+    for problem in (0, 1):
+        trials = rich.trials._replace(problem=np.full(BATCH, problem))
+        results = [loss(p, params, trials, rich.keys[0]) for p in (params, at_head(0, 0.1))]
+        results.append(loss(at_head(1, 0.1), params, trials, rich.keys[0]))
+        ((_, parts), gradient), *changed = results
+        head = gradient.exploitation.decoder["params"].pop("head")
+        assert size(gradient.exploitation.decoder) > 0  # what the heads share
+        trained = [size(jax.tree.map(lambda x, k=k: x[k], head)) > 0 for k in range(2)]
+        assert sorted(trained) == [False, True]
+        for k, ((_, other), _) in enumerate(changed):
+            assert (other["decoder"] != parts["decoder"]) == trained[k]
+            assert (other["exploration_td"] != parts["exploration_td"]) == (not trained[k])
+        measuring.append(trained.index(False))
+    assert sorted(measuring) == [0, 1]  # the problems are spread over the folds
+
+    # What is read is the mean of the heads.
+    exploration = at(0, rich.trials.exploration)
+    net = Decoder(RICH.networks, rich.env.observation_sizes, 4, sees_rewards=True, folds=2)
+    heads = quick_jit(net.apply)(
+        params.exploitation.decoder,
+        exploration.observation,
+        exploration.action.astype(np.int32),
+        exploration.reward,
+    )
+    read = quick_jit(agent.read)(params, exploration)
+    last = heads[:, exploration.mask.sum()]
+    np.testing.assert_allclose(read, (last[0] + last[1]) / 2, rtol=1e-5)
 
 
 # The loss terms, put together from acting one step at a time.
@@ -289,6 +331,19 @@ def test_the_loss_of_a_batch_is_the_weighted_sum_of_means_over_its_steps(rich):
     weights = {name: 0.5 if name == "bottleneck" else 1.0 for name in LOSS_NAMES}
     expected = sum(weights[name] * parts[name] for name in LOSS_NAMES)
     np.testing.assert_allclose(total, expected, rtol=1e-5)
+
+
+def test_information_gain_may_be_a_share_of_the_spread_of_a_batch(rich):
+    losses = dataclasses.replace(RICH.losses, normalise_information_gain=True)
+    agent = Dream(dataclasses.replace(RICH, losses=losses), rich.env)
+    key = jax.random.key(1)  # split as `rich.keys`
+    parts = quick_jit(agent.batch_loss)(rich.params, rich.target, rich.trials, key)[1]
+    f = np.asarray(rich.encode(rich.params, rich.trials.problem))
+    scale = np.mean(np.sum((f - f.mean(axis=0)) ** 2, axis=-1)) + 0.1**2
+    assert abs(scale - 1.0) > 0.1
+    terms = rich.terms_of(rich.trials, rich.keys, np.float32(scale))
+    expected = terms.exploration_td[terms.exploration_mask].mean()
+    np.testing.assert_allclose(parts["exploration_td"], expected, rtol=1e-3)
 
 
 def test_z_is_read_after_the_last_step_of_exploration(rich):
@@ -500,7 +555,7 @@ def test_a_time_shift_acts_as_if_later(plain):
     net, params, exploit = plain
     values = quick_jit(jax.vmap(net.apply, (None, 0, 0, 0, None)))
     taken = []
-    for shift in (0.0, 0.5):
+    for shift in (0.0, 0.5, 2.0):
         z, instruction, episode, _ = exploit(0.0, 4, shift)
         time = np.minimum(np.array([0.0, 0.25, 0.5, 0.75, 1.0]) + shift, 1.0)
         q = values(params.exploitation.policy, episode.observation, instruction, z, time)

@@ -268,9 +268,14 @@ def test_a_value_does_not_depend_on_other_states_of_the_batch():
 # Decoder.
 
 
+FOLDS = 2
+
+
 def decoder(kind="mingru", sees_rewards=True, **options):
-    net = Decoder(small(decoder_memory=kind, **options), SIZES, A, sees_rewards)
-    return make(net, *sequence())
+    """(apply, parameters) of a decoder with two heads, side by side in rows [T + 1, FOLDS * Z]."""
+    net = Decoder(small(decoder_memory=kind, **options), SIZES, A, sees_rewards, FOLDS)
+    apply, params = make(net, *sequence())
+    return lambda params, *inputs: np.concatenate(apply(params, *inputs), axis=-1), params
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mingru"])
@@ -279,7 +284,7 @@ def test_the_decoder_of_a_prefix_knows_nothing_of_what_comes_later(kind, embeddi
     apply, params = decoder(kind, embedding=embedding)
     observation, action, reward = sequence()
     g = apply(params, observation, action, reward)
-    assert g.shape == (T + 1, 3)
+    assert g.shape == (T + 1, FOLDS * 3)
     for t in range(T):
         # Transition t is (s_t, a_t, r_t, s_{t+1}); s_t belongs to the one before as well.
         arrived = observation.at[t + 1, 0].set((observation[t + 1, 0] + 1) % SIZES[0])
@@ -313,6 +318,16 @@ def test_the_decoder_of_the_empty_prefix_is_one_constant(kind):
     assert np.isfinite(a[0]).all()
     np.testing.assert_array_equal(a[0], b[0])
     assert rows_that_differ(a, b) == list(range(1, T + 1))
+
+
+def test_heads_of_the_decoder_differ_and_share_no_head_parameters():
+    apply, params = decoder()
+    g = apply(params, *sequence())
+    assert (g[:, :3] != g[:, 3:]).any(axis=1).all()
+    heads = jax.tree.map(lambda x: x.at[1].add(0.1), params["params"]["head"])
+    changed = apply({"params": {**params["params"], "head": heads}}, *sequence())
+    assert rows_that_differ(g[:, :3], changed[:, :3]) == []
+    assert rows_that_differ(g[:, 3:], changed[:, 3:]) == list(range(T + 1))
 
 
 # Embeddings.

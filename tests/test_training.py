@@ -1,6 +1,7 @@
 """Training as a whole: reproducible, interruptible, and by the accounts that the config sets."""
 
 import collections
+import itertools
 import json
 import math
 import signal
@@ -59,6 +60,11 @@ def differing(a, b):
         for (path, left), right in pairs
         if raw(left).tobytes() != raw(right).tobytes()
     ]
+
+
+def furthest(a, b):
+    """Largest difference of two trees of floats: one program may round the same sum in two ways."""
+    return max(jax.tree.leaves(jax.tree.map(lambda x, y: np.max(np.abs(x - y)), a, b)))
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +179,7 @@ class HeldOut(Corridor):
         self._splits = {"train": np.array([0, 1, 2], np.int32), "test": np.array([3], np.int32)}
 
 
-PARALLEL, CAPACITY, ITERATIONS = 8, 24, 8
+PARALLEL, CAPACITY, ITERATIONS = 8, 24, 12
 WARM_EXPLOITATION, WARM_EXPLORATION = 16, 24
 STEPS_PER_UPDATE = 32  # 8 trials of at most 4 steps: never more than one update
 CONFIG = configs.override(
@@ -232,12 +238,15 @@ def newest_block(state):
 
 def test_replay_holds_the_newest_trials(states):
     states, _ = states
-    for k, (before, after) in enumerate(zip(states, states[1:], strict=False), start=1):
+    for k, (before, after) in enumerate(itertools.pairwise(states), start=1):
         assert after.trials == after.replay.inserted == PARALLEL * k
         start = (k - 1) * PARALLEL % CAPACITY
         kept = np.delete(np.arange(CAPACITY), np.arange(start, start + PARALLEL))
-        untouched = [jax.tree.map(lambda x: x[kept], s.replay.storage) for s in (before, after)]
-        assert differing(*untouched) == []
+        old, now = (
+            jax.tree.map(lambda x, kept=kept: x[kept], state.replay.storage)
+            for state in (before, after)
+        )
+        assert differing(old, now) == []
         new = newest_block(after)
         assert set(new.problem) <= {0, 1, 2}  # never a held-out problem
         for episodes, name in (
@@ -273,7 +282,7 @@ def test_exploration_is_random_until_warm_then_greedy(states):
 def test_updates_are_paid_for_by_environment_steps(states, name, warm, number):
     states, _ = states
     paid = 0
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         learner, earlier = getattr(after, name), getattr(before, name)
         if after.trials >= warm:
             paid += int(getattr(after, f"{name}_steps") - getattr(before, f"{name}_steps"))
@@ -283,7 +292,7 @@ def test_updates_are_paid_for_by_environment_steps(states, name, warm, number):
         assert bool(changed) == (learner.updates > earlier.updates)
         # The target network follows at every second update, and only then.
         if learner.updates > earlier.updates and learner.updates % 2 == 0:
-            assert differing(learner.target_params, learner.params) == []
+            assert furthest(learner.target_params, learner.params) < 1e-6
         else:
             assert differing(learner.target_params, earlier.target_params) == []
     assert learner.updates >= 2
@@ -291,7 +300,7 @@ def test_updates_are_paid_for_by_environment_steps(states, name, warm, number):
 
 def test_losses_are_zero_until_there_is_an_update(states):
     states, losses = states
-    for k, (before, after) in enumerate(zip(states, states[1:], strict=False)):
+    for k, (before, after) in enumerate(itertools.pairwise(states)):
         updated = (after.exploitation.updates > before.exploitation.updates) or (
             after.exploration.updates > before.exploration.updates
         )
@@ -301,16 +310,12 @@ def test_losses_are_zero_until_there_is_an_update(states):
 def test_average_of_the_parameters(states):
     states, _ = states
     moved = 0
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         newest = train.newest_params(after)
         if differing(train.newest_params(before), newest):
             moved += 1
             expected = jax.tree.map(lambda a, p: 0.9 * a + 0.1 * p, before.average, newest)
-            jax.tree.map(
-                lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
-                after.average,
-                expected,
-            )
+            assert furthest(after.average, expected) < 1e-6
         else:
             assert differing(before.average, after.average) == []
     assert moved >= 3
@@ -322,16 +327,26 @@ def test_average_of_the_parameters(states):
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_seed_does_not_depend_on_the_seeds_beside_it(trainer, states, devices):
-    assert len(jax.devices()) >= 2
-    alone = states[0][-1]
+    """Alone, beside another on one device, and on a device of its own: equal but for rounding."""
     runner = train.make_runner(trainer, [1, 0], ITERATIONS, jax.devices()[:devices])
-    state, losses = runner.chunk(runner.init())
-    assert len(state.trials.sharding.device_set) == devices
-    seed_1, seed_0 = (jax.tree.map(lambda x, i=i: x[i], state) for i in range(2))
-    print(differing(alone, seed_0))
-    floats = [(raw(a), raw(b)) for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(seed_0))]
-    print(max(float(np.max(np.abs(a - b))) for a, b in floats if a.dtype == np.float32))
-    assert 0
+    both, losses = runner.chunk(runner.init())
+    assert len(both.trials.sharding.device_set) == devices
+    other, same = (jax.tree.map(lambda x, i=i: x[i], both) for i in range(2))
+    alone, alone_losses = states[0][-1], states[1]
+
+    def split(state):
+        leaves = jax.tree_util.tree_leaves_with_path(state)
+        floats = {str(p): raw(x) for p, x in leaves if jnp.issubdtype(x.dtype, jnp.floating)}
+        return floats, {str(p): raw(x) for p, x in leaves if str(p) not in floats}
+
+    floats, rest = split(alone)
+    same_floats, same_rest = split(same)
+    assert differing(rest, same_rest) == []  # every action taken, every count, every key
+    assert furthest(floats, same_floats) < 1e-5
+    for name, loss in alone_losses.items():
+        assert float(losses[name][1]) == pytest.approx(loss.mean(), rel=1e-4)
+        assert float(losses[name][0]) != pytest.approx(loss.mean(), rel=1e-2)
+    assert differing(other.replay, same.replay) != []
 
 
 def test_seeds_are_padded_to_fill_the_devices(trainer):

@@ -89,7 +89,8 @@ class Dream:
 
     def read(self, params: DreamParams, exploration: Episode) -> Array:
         """z = g(tau) of the whole exploration: [Z]. Knows nothing of the problem id."""
-        return self.decode(params, exploration)[jnp.sum(exploration.mask)]
+        steps = jnp.sum(exploration.mask)
+        return jnp.mean(self._decode(params.exploitation.decoder, exploration, steps), axis=0)
 
     def explore(self, params: DreamParams, key: Key, problem: Array, epsilon: Array) -> Episode:
         """Exploration of one trial; `problem` drives the environment and nothing else."""
@@ -288,9 +289,9 @@ class Dream:
             return own, jnp.ones(1)
         return own, (jnp.arange(folds) != own) / (folds - 1.0)
 
-    def _decode(self, weights: Any, exploration: Episode) -> Array:
-        action = exploration.action.astype(jnp.int32)
-        return self._decoder.apply(weights, exploration.observation, action, exploration.reward)
+    def _decode(self, weights: Any, episode: Episode, prefix: Array | None = None) -> Array:
+        action = episode.action.astype(jnp.int32)
+        return self._decoder.apply(weights, episode.observation, action, episode.reward, prefix)
 
     def _problem_input(self, problem: Array) -> Array:
         """The id itself (one-hot inside the encoder), or its descriptor."""

@@ -148,7 +148,8 @@ class ExploitationPolicy(nn.Module):
 class Decoder(nn.Module):
     """g(tau_:t) for every prefix of a trajectory, the empty one included, by each of F heads.
 
-    observation [T + 1, K], action [T], reward [T] -> [F, T + 1, Z].
+    observation [T + 1, K], action [T], reward [T] -> [F, T + 1, Z]; with `prefix` (steps, []) of
+    that prefix alone: [F, Z].
     """
 
     config: NetworkConfig
@@ -158,7 +159,9 @@ class Decoder(nn.Module):
     folds: int = 1
 
     @nn.compact
-    def __call__(self, observation: Array, action: Array, reward: Array) -> Array:
+    def __call__(
+        self, observation: Array, action: Array, reward: Array, prefix: Array | None = None
+    ) -> Array:
         c = self.config
         embedding = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
         s = normalise(embedding(observation), c.layer_norm)  # once for s and s'
@@ -171,14 +174,10 @@ class Decoder(nn.Module):
         memory = make_memory(c.decoder_memory, c.decoder_memory_size)
         h = memory(x)
         h = jnp.concatenate([jnp.zeros_like(h[:1]), h], axis=0)
-        heads = nn.vmap(
-            _DecoderHead,
-            in_axes=None,
-            axis_size=self.folds,
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-        )
-        return heads(c, name="head")(h)
+        if prefix is not None:
+            h = h[prefix]
+        # One after the other: a batched matmul over heads is several times slower on a CPU.
+        return jnp.stack([_DecoderHead(c)(h) for _ in range(self.folds)])
 
 
 class _DecoderHead(nn.Module):
