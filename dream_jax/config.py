@@ -77,11 +77,11 @@ class ActingConfig:
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     learning_rate: float = 1e-3
-    final_learning_rate_fraction: float = 1.0  # linear decay over the whole run
+    hold_fraction: float = 0.0  # of the run at the full learning rate, then linear decay
+    final_learning_rate_fraction: float = 1.0  # what is left of it at the end
     max_gradient_norm: float = 10.0
-    decoder_weight_decay: float = (
-        0.0  # AdamW's, of the decoder alone: against learning ids by heart
-    )
+    weight_decay: float = 0.0  # AdamW's, against learning training ids by heart
+    weight_decay_of: tuple[str, ...] = ("encoder", "decoder")  # of these, and "policy" (pi_task)
     average_decay: float = 0.0  # of the averaged parameters used to evaluate; 0: the newest
 
 
@@ -137,6 +137,7 @@ _AT_MOST_ONE = {
     "random_suffix_fraction",
     "time_shift_fraction",
     "final_learning_rate_fraction",
+    "hold_fraction",
 }
 
 
@@ -229,6 +230,11 @@ def validate(config: Config, num_actions: int) -> Config:
             )
     if len(set(c.acting.excluded_random_actions)) >= num_actions:
         raise ConfigError("acting.excluded_random_actions leaves no action; leave out at least one")
+    for part in c.optimizer.weight_decay_of:
+        if part not in ("policy", "encoder", "decoder"):
+            raise ConfigError(
+                f"optimizer.weight_decay_of names {part!r}; valid: policy, encoder, decoder"
+            )
     if c.replay.batch_trials > c.replay.capacity_trials:
         raise ConfigError(
             f"replay.batch_trials={c.replay.batch_trials} is larger than the buffer, "

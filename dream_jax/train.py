@@ -161,12 +161,13 @@ class Optimizers(NamedTuple):
 
 
 def _make_optimizers(config: Config) -> Optimizers:
-    """The decoder's weights decay: of a few training problems it could learn every id by heart,
-    from evidence that says nothing about another problem's z."""
+    """Weight decay keeps encodings of few training problems composed of common parts, and the
+    decoder from reading them off evidence that says nothing about another problem's z."""
     settings, updates = config.optimizer, total_updates(config)
-    decayed = ExploitationParams(policy=False, encoder=False, decoder=True)
+    parts = ExploitationParams._fields
+    decayed = ExploitationParams(*(part in settings.weight_decay_of for part in parts))
     return Optimizers(
-        recurrent_q.make_optimizer(settings, updates, settings.decoder_weight_decay, decayed),
+        recurrent_q.make_optimizer(settings, updates, settings.weight_decay, decayed),
         recurrent_q.make_optimizer(settings, updates),
     )
 

@@ -16,8 +16,9 @@ _BUS = {
 _TUNED: dict = {
     "optimizer": {
         "average_decay": 0.99,
-        "decoder_weight_decay": 0.1,
-        "final_learning_rate_fraction": 0.2,
+        "weight_decay": 0.1,
+        "hold_fraction": 0.6,
+        "final_learning_rate_fraction": 0.1,
     },
 }
 _BY_BENCHMARK: dict[str, dict] = {

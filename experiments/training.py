@@ -45,10 +45,10 @@ def run(arguments: Arguments, started_s: float) -> int:
 
     _announce_memory(config, trainer, runner)
     prepare_folder(arguments, summaries.run_record(config, seeds))
-    stop = _StopSignal()
-    programs = _compile(config, env, trainer, runner)
-    state, about = _start_or_resume(arguments, runner)
-    return _train(arguments, env, trainer, programs, state, about, started_s, stop)
+    with _StopSignal() as stop:
+        programs = _compile(config, env, trainer, runner)
+        state, about = _start_or_resume(arguments, runner)
+        return _train(arguments, env, trainer, programs, state, about, started_s, stop)
 
 
 def _train(
@@ -290,8 +290,15 @@ class _StopSignal:
 
     def __init__(self) -> None:
         self.requested: str | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+
+    def __enter__(self) -> "_StopSignal":
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        self._before = {number: signal.signal(number, self._note) for number in numbers}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: Any) -> None:
         self.requested = signal.Signals(number).name

@@ -19,12 +19,11 @@ DEVICES = max(2, os.cpu_count() or 1)
 def pytest_configure(config):
     # A file of the cache that was cut short is compiled again; that is worth no failure.
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")
-    if jax.config.jax_compilation_cache_dir is None:
-        base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-        # One per process of pytest-xdist: they would read what others are still writing.
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        folder = str(Path(base, "dream_jax_tests", worker))
-        jax.config.update("jax_compilation_cache_dir", folder)
+    base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    # One per process of pytest-xdist: they would read what others are still writing.
+    folder = str(Path(base, "dream_jax_tests", os.environ.get("PYTEST_XDIST_WORKER", "main")))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder  # for processes that tests start
+    jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     jax.config.update("jax_num_cpu_devices", DEVICES)
 
@@ -76,7 +75,6 @@ def spawn():
         "from experiments.common import main; sys.exit(main(sys.argv[1], sys.argv[2:]))"
     )
     environment = os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # as `quick_compilation`
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }

@@ -186,6 +186,3 @@ class Corridor(Probe):
         place = jnp.clip(state.place + up, 0, 4)
         at_goal = place == 4 * state.instruction[0]
         return place, jnp.where(at_goal, 1.0, -0.1), at_goal
-
-
-LADDER = (OneStep, Delayed, Signpost, Described, Silent, Corridor)

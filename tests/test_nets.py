@@ -320,14 +320,35 @@ def test_the_decoder_of_the_empty_prefix_is_one_constant(kind):
     assert rows_that_differ(a, b) == list(range(1, T + 1))
 
 
-def test_heads_of_the_decoder_differ_and_share_no_head_parameters():
-    apply, params = decoder()
+def test_heads_of_the_decoder_share_a_trunk_and_nothing_after_it():
+    net = Decoder(small(), SIZES, A, sees_rewards=False, folds=FOLDS)
+    apply, params = make(net, *sequence())
+    heads = apply(params, *sequence())
+    assert heads.shape == (FOLDS, T + 1, 3)
+    assert (heads[0] != heads[1]).any(axis=-1).all()
+
+    @quick_jit
+    @jax.jacrev
+    def reached(params):
+        return jnp.sum(jnp.square(net.apply(params, *sequence())), axis=(1, 2))
+
+    by_head = np.concatenate(
+        [np.reshape(x, (FOLDS, -1)) != 0 for x in jax.tree.leaves(reached(params))], axis=1
+    )
+    only_first, only_second = by_head[0] & ~by_head[1], by_head[1] & ~by_head[0]
+    assert only_first.sum() > 10 and only_second.sum() > 10
+    assert (by_head[0] & by_head[1]).sum() > 10
+
+
+@pytest.mark.parametrize("kind", ["lstm", "mingru"])
+def test_one_prefix_alone_is_decoded_as_among_all(kind):
+    net = Decoder(small(decoder_memory=kind), SIZES, A, True, FOLDS)
+    apply, params = make(net, *sequence())
     g = apply(params, *sequence())
-    assert (g[:, :3] != g[:, 3:]).any(axis=1).all()
-    heads = jax.tree.map(lambda x: x.at[1].add(0.1), params["params"]["head"])
-    changed = apply({"params": {**params["params"], "head": heads}}, *sequence())
-    assert rows_that_differ(g[:, :3], changed[:, :3]) == []
-    assert rows_that_differ(g[:, 3:], changed[:, 3:]) == list(range(T + 1))
+    for t in (0, 1, 3, T):
+        alone = apply(params, *sequence(), jnp.int32(t))
+        assert alone.shape == (FOLDS, 3)
+        np.testing.assert_allclose(alone, g[:, t], rtol=1e-4, atol=1e-5)
 
 
 # Embeddings.

@@ -43,14 +43,15 @@ def epsilons(acting: ActingConfig, own_steps: Array, count: int) -> Array:
 def make_optimizer(
     config: OptimizerConfig, total_updates: int, weight_decay: float = 0.0, decayed: Any = None
 ) -> optax.GradientTransformation:
-    """AdamW after clipping by the global norm; the learning rate may decay linearly to the end.
+    """AdamW after clipping by the global norm; learning rate held, then linear to the end.
 
     `decayed`: which parameters weight decay is for, a tree of bools or a prefix of it.
     """
     schedule = optax.linear_schedule(
         config.learning_rate,
         config.learning_rate * config.final_learning_rate_fraction,
-        max(total_updates, 1),
+        max(round((1.0 - config.hold_fraction) * total_updates), 1),
+        transition_begin=round(config.hold_fraction * total_updates),
     )
     return optax.chain(
         optax.clip_by_global_norm(config.max_gradient_norm),
