@@ -80,8 +80,7 @@ class OptimizerConfig:
     hold_fraction: float = 0.0  # of the run at the full learning rate, then linear decay
     final_learning_rate_fraction: float = 1.0  # what is left of it at the end
     max_gradient_norm: float = 10.0
-    weight_decay: float = 0.0  # AdamW's, against learning training ids by heart
-    weight_decay_of: tuple[str, ...] = ("encoder", "decoder")  # of these, and "policy" (pi_task)
+    weight_decay: float = 0.0  # AdamW's, of all but the exploration policy
     average_decay: float = 0.0  # of the averaged parameters used to evaluate; 0: the newest
 
 
@@ -230,11 +229,6 @@ def validate(config: Config, num_actions: int) -> Config:
             )
     if len(set(c.acting.excluded_random_actions)) >= num_actions:
         raise ConfigError("acting.excluded_random_actions leaves no action; leave out at least one")
-    for part in c.optimizer.weight_decay_of:
-        if part not in ("policy", "encoder", "decoder"):
-            raise ConfigError(
-                f"optimizer.weight_decay_of names {part!r}; valid: policy, encoder, decoder"
-            )
     if c.replay.batch_trials > c.replay.capacity_trials:
         raise ConfigError(
             f"replay.batch_trials={c.replay.batch_trials} is larger than the buffer, "

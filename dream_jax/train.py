@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dream_jax import replay, rollout
 from dream_jax.agents import recurrent_q
-from dream_jax.agents.dream import LOSS_NAMES, Dream, DreamParams, ExploitationParams
+from dream_jax.agents.dream import LOSS_NAMES, Dream, DreamParams
 from dream_jax.config import Config
 from dream_jax.types import Array, Env, Key, LearnerState, TrainState, Trial
 
@@ -161,14 +161,12 @@ class Optimizers(NamedTuple):
 
 
 def _make_optimizers(config: Config) -> Optimizers:
-    """Weight decay keeps encodings of few training problems composed of common parts, and the
-    decoder from reading them off evidence that says nothing about another problem's z."""
+    """Weight decay where z is made and used: encodings of few training problems then share parts,
+    and what is learned from them carries over to problems never seen."""
     settings, updates = config.optimizer, total_updates(config)
-    parts = ExploitationParams._fields
-    decayed = ExploitationParams(*(part in settings.weight_decay_of for part in parts))
     return Optimizers(
-        recurrent_q.make_optimizer(settings, updates, settings.weight_decay, decayed),
-        recurrent_q.make_optimizer(settings, updates),
+        recurrent_q.make_optimizer(settings, updates, settings.weight_decay),
+        recurrent_q.make_optimizer(settings, updates, 0.0),
     )
 
 

@@ -32,7 +32,7 @@ _BY_BENCHMARK: dict[str, dict] = {
         "replay": {"capacity_trials": 65_536, "warmup_trials_exploration": 10_240},
         "losses": {"bottleneck_weight": 2e-6},
         "training": {
-            "trials": 409_600,
+            "trials": 460_800,
             "trials_per_iteration": 512,
             "evaluation_period_trials": 10_240,
             "evaluation_trials": 567,  # every kitchen with every recipe

@@ -1,7 +1,5 @@
 """What every Q-learning agent here shares: acting with exploration noise, and the update."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,12 +39,9 @@ def epsilons(acting: ActingConfig, own_steps: Array, count: int) -> Array:
 
 
 def make_optimizer(
-    config: OptimizerConfig, total_updates: int, weight_decay: float = 0.0, decayed: Any = None
+    config: OptimizerConfig, total_updates: int, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-    """AdamW after clipping by the global norm; learning rate held, then linear to the end.
-
-    `decayed`: which parameters weight decay is for, a tree of bools or a prefix of it.
-    """
+    """AdamW after clipping by the global norm; learning rate held, then linear to the end."""
     schedule = optax.linear_schedule(
         config.learning_rate,
         config.learning_rate * config.final_learning_rate_fraction,
@@ -55,7 +50,7 @@ def make_optimizer(
     )
     return optax.chain(
         optax.clip_by_global_norm(config.max_gradient_norm),
-        optax.adamw(schedule, weight_decay=weight_decay, mask=decayed),
+        optax.adamw(schedule, weight_decay=weight_decay),
     )
 
 
