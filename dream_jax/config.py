@@ -149,6 +149,8 @@ def from_dict(values: dict, cls: type = Config, prefix: str = "") -> Any:
 
     Raises ConfigError for an unknown key or a value of the wrong type.
     """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{values!r} is no config: it must be an object of fields")
     hints = typing.get_type_hints(cls)
     arguments = {}
     for key, value in values.items():
@@ -186,11 +188,11 @@ def load(path: str) -> Config:
     try:
         with open(path) as file:
             values = json.load(file)
-    except (OSError, json.JSONDecodeError) as error:
-        raise ConfigError(f"cannot read config file {path!r}: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"config file {path!r} holds no JSON object")
-    return from_dict(values.get("config", values))
+        if not isinstance(values, dict):
+            raise ConfigError("it holds no JSON object")
+        return from_dict(values.get("config", values))
+    except (OSError, ValueError) as error:  # of the file, its text, its JSON or its fields
+        raise ConfigError(f"config file {path!r}: {error}") from error
 
 
 def validate(config: Config, num_actions: int) -> Config:
@@ -229,6 +231,11 @@ def validate(config: Config, num_actions: int) -> Config:
             )
     if len(set(c.acting.excluded_random_actions)) >= num_actions:
         raise ConfigError("acting.excluded_random_actions leaves no action; leave out at least one")
+    if c.losses.decoder_folds > 1 and c.losses.td_reaches_decoder:
+        raise ConfigError(
+            f"losses.decoder_folds={c.losses.decoder_folds} needs losses.td_reaches_decoder=false: "
+            "TD errors would train every head on every problem"
+        )
     if c.replay.batch_trials > c.replay.capacity_trials:
         raise ConfigError(
             f"replay.batch_trials={c.replay.batch_trials} is larger than the buffer, "

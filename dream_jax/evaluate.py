@@ -25,9 +25,12 @@ class Evaluation(NamedTuple):
     exploration_length: Array  # [n] steps
 
 
-def trial_set(env: Env, split: str, trials: int, episodes: int, cover: bool) -> TrialSet:
+def trial_set(
+    env: Env, split: str, trials: int, episodes: int, cover: bool, redraw: bool = True
+) -> TrialSet:
     """About `trials` trials that use every (problem, instruction) pair of a split equally often.
 
+    The N `episodes` of a trial have instructions of their own, or with `redraw` off the same.
     If there are more pairs than `trials`, all are used when `cover`, else a fixed random subset.
     """
     pairs = [
@@ -43,7 +46,7 @@ def trial_set(env: Env, split: str, trials: int, episodes: int, cover: bool) -> 
     instructions = []
     for problem, index in pairs:
         rows = env.instructions(int(problem))
-        instructions.append([rows[(index + n) % len(rows)] for n in range(episodes)])
+        instructions.append([rows[(index + n * redraw) % len(rows)] for n in range(episodes)])
     return TrialSet(
         np.array([problem for problem, _ in pairs], np.int32), np.array(instructions, np.uint8)
     )

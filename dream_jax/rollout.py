@@ -63,7 +63,7 @@ def explore(
         over = time_step.terminated
         if not trial.hidden_goal_ends_exploration:
             over = action == env.end_episode_action
-        truncated = (steps >= env.horizon) & ~over
+        truncated = (time_step.truncated | (steps >= env.horizon)) & ~over
         reward = time_step.reward
         next_observation = time_step.observation
         if episodes > 1:  # this step may be the reset between two episodes

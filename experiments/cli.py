@@ -107,6 +107,9 @@ def _load(benchmark: str, name: str) -> Config:
 
 def _check_folder(arguments: Arguments) -> None:
     out = arguments.out
+    for parent in out.parents:
+        if parent.exists() and not parent.is_dir():
+            raise ConfigError(f"--out={out}: {parent} is a file, not a folder")
     if not out.exists():
         return
     if not out.is_dir():

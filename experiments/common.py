@@ -1,5 +1,6 @@
 """What every benchmark's module runs: one command, from flags to summary.json."""
 
+import contextlib
 import os
 import sys
 import time
@@ -26,7 +27,8 @@ def set_up_jax() -> None:
     """
     import jax
 
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    with contextlib.suppress(RuntimeError):  # JAX is in use already: with the devices it has
+        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
         jax.config.update("jax_compilation_cache_dir", os.path.join(base, "dream_jax"))

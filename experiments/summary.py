@@ -13,9 +13,15 @@ from dream_jax.report import ci95
 SPLITS = ("train", "test")
 
 
-def normalised(value: float, bounds: Bounds) -> float:
-    """0: no exploration, 1: optimal."""
-    return (value - bounds.no_exploration) / (bounds.optimal - bounds.no_exploration)
+def normalised(value: float, bounds: Bounds) -> float | None:
+    """0: no exploration, 1: optimal; None where exploring is worth nothing."""
+    worth = bounds.optimal - bounds.no_exploration
+    return (value - bounds.no_exploration) / worth if worth > 1e-6 else None
+
+
+def solved(value: float, bounds: Bounds) -> bool:
+    share = normalised(value, bounds)
+    return share is not None and share >= 0.95
 
 
 def split_summary(returns: Sequence[float], bounds: Bounds) -> dict[str, Any]:
@@ -42,7 +48,8 @@ def describe(summary: Mapping[str, Any]) -> str:
     lines = []
     for split in SPLITS:
         part = summary["splits"][split]
-        per_seed = ", ".join(f"{value:.3f}" for value in part["normalised_per_seed"])
+        shares = part["normalised_per_seed"]
+        per_seed = ", ".join("none" if value is None else f"{value:.3f}" for value in shares)
         lines.append(
             f"{split:5}  return {part['return_mean']:.3f}  (optimal {part['optimal']:.3f}, "
             f"no exploration {part['no_exploration']:.3f})  normalised per seed {per_seed}"

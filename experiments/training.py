@@ -100,8 +100,10 @@ def _train(
                 writer.write(row)
             rows.extend(new)
             for i, row in enumerate(new):
-                solved = summaries.normalised(row["test_return"], bounds["test"]) >= 0.95
-                if solved and about["time_to_95_s"][i] is None:
+                if (
+                    summaries.solved(row["test_return"], bounds["test"])
+                    and about["time_to_95_s"][i] is None
+                ):
                     about["time_to_95_s"][i] = row["wall_s"]
 
             steps = sum(row["env_steps"] for row in new)
@@ -180,8 +182,10 @@ def _start_or_resume(
 
 
 def _trial_sets(config: Config, env: Any, count: int, cover: bool) -> TrialSets:
-    episodes = config.trial.exploitation_episodes
-    return {split: evaluate.trial_set(env, split, count, episodes, cover) for split in SPLITS}
+    episodes, redraw = config.trial.exploitation_episodes, config.trial.redraw_instruction
+    return {
+        split: evaluate.trial_set(env, split, count, episodes, cover, redraw) for split in SPLITS
+    }
 
 
 def _rows(

@@ -12,7 +12,7 @@ import numpy as np
 
 from dream_jax import rollout
 from dream_jax.agents import recurrent_q
-from dream_jax.config import Config
+from dream_jax.config import Config, ConfigError
 from dream_jax.losses import dream as losses
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.losses.td import double_q_lambda
@@ -49,6 +49,7 @@ class Dream:
     """The networks of DREAM for an environment, and pure functions of their parameters."""
 
     def __init__(self, config: Config, env: Env):
+        _check_sizes(env)
         self.config, self.env = config, env
         nets, shown = config.networks, config.trial.rewards_in_exploration
         self._explore = ExplorationPolicy(nets, env.observation_sizes, env.num_actions, shown)
@@ -57,7 +58,7 @@ class Dream:
         )
         folds = config.losses.decoder_folds
         self._decoder = Decoder(nets, env.observation_sizes, env.num_actions, shown, folds)
-        self._fold = np.random.default_rng(0).permutation(env.num_problems) % folds
+        self._fold = _folds(env, folds)
         self._encoder = Encoder(nets, env.num_problems)
         self._random_actions = recurrent_q.random_action_set(config.acting, env.num_actions)
 
@@ -298,3 +299,22 @@ class Dream:
         if self.env.descriptors is None:
             return problem
         return jnp.asarray(self.env.descriptors)[problem]
+
+
+def _folds(env: Env, folds: int) -> np.ndarray:
+    """[num_problems] the fold of each problem: training problems evenly, at random."""
+    ids = env.problem_ids("train")
+    if folds > len(ids):
+        raise ConfigError(
+            f"losses.decoder_folds={folds} is more than the {len(ids)} training problems"
+        )
+    fold = np.zeros(env.num_problems, np.int32)
+    fold[np.random.default_rng(0).permutation(ids)] = np.arange(len(ids)) % folds
+    return fold
+
+
+def _check_sizes(env: Env) -> None:
+    """Observations, instructions and actions are stored as uint8."""
+    largest = max(*env.observation_sizes, *env.instruction_sizes, env.num_actions)
+    if largest > 256:
+        raise ConfigError(f"{env.name}: a component of size {largest}; at most 256 can be stored")

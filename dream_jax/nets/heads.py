@@ -76,10 +76,10 @@ class ExplorationPolicy(nn.Module):
         x = self.observation(observation)
         if c.time_input:
             x = x + self.time(time)
-        parts = [normalise(x, c.layer_norm), self.previous_action(action)]
+        parts = [nn.relu(normalise(x, c.layer_norm)), nn.relu(self.previous_action(action))]
         if self.sees_rewards:
-            parts.append(reward[..., None])
-        return self.mix(nn.relu(jnp.concatenate(parts, axis=-1)))
+            parts.append(reward[..., None])  # past the ReLU: costs are rewards too
+        return self.mix(jnp.concatenate(parts, axis=-1))
 
     def _head(self, x: Array, h: Array) -> Array:
         c = self.config
@@ -165,11 +165,10 @@ class Decoder(nn.Module):
         c = self.config
         embedding = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
         s = normalise(embedding(observation), c.layer_norm)  # once for s and s'
-        parts = [s[:-1], s[1:], IndexEmbedding(self.num_actions, 32)(action)]
-        if self.sees_rewards:
-            parts.append(reward[..., None])
-        x = jnp.concatenate(parts, axis=-1)
+        x = jnp.concatenate([s[:-1], s[1:], IndexEmbedding(self.num_actions, 32)(action)], axis=-1)
         x = nn.relu(x) if c.embedding == "sum" else x
+        if self.sees_rewards:
+            x = jnp.concatenate([x, reward[..., None]], axis=-1)
         x = nn.Dense(c.hidden_size)(nn.relu(nn.Dense(c.decoder_hidden_size)(x)))
         memory = make_memory(c.decoder_memory, c.decoder_memory_size)
         h = memory(x)
