@@ -1,4 +1,8 @@
-"""GIFs of a held-out trial: exploration with the information gain of each step, exploitation."""
+"""GIFs of a held-out trial: exploration with what each step told about z, then exploitation.
+
+On a problem that was trained on, that is the information gain. On any other f(mu) was never
+trained, so it is how far the step moved the reading of z: |g(tau_:t) - g(tau_:t-1)|.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +22,8 @@ def write(folder: Path, agent: Dream, params: DreamParams, seeds: Sequence[int])
     folder.mkdir(parents=True, exist_ok=True)
     env, config = agent.env, agent.config
     problem = int(env.problem_ids("test")[0])
+    trained_on = problem in env.problem_ids("train")
+    label = "gain" if trained_on else "z moved by"
     rows = env.instructions(problem)
     instruction = jnp.asarray(rows[len(rows) // 2])  # any; in cooking one of two ingredients
     epsilon = jnp.float32(1.0 if config.agent == "random_exploration" else 0.0)
@@ -33,7 +39,11 @@ def write(folder: Path, agent: Dream, params: DreamParams, seeds: Sequence[int])
         exploitation, exploitation_states = agent.exploit_with_states(
             params, exploit_key, mu, instruction, z, jnp.float32(0.0)
         )
-        gain = information_gain(agent.decode(params, exploration), agent.encode(params, mu), 0.0)
+        g = agent.decode(params, exploration)
+        if trained_on:
+            gain = information_gain(g, agent.encode(params, mu), 0.0)
+        else:
+            gain = jnp.linalg.norm(g[1:] - g[:-1], axis=-1)
         return exploration, exploration_states, gain, exploitation, exploitation_states
 
     for i, seed in enumerate(seeds):
@@ -42,12 +52,10 @@ def write(folder: Path, agent: Dream, params: DreamParams, seeds: Sequence[int])
             roll(one, jax.random.key(seed))
         )
         frames, captions = [], []
-        total = 0.0
         for t in range(int(exploration.mask.sum()) + 1):
             frames.append(env.render_image(_at(before, t)))
-            total += float(gain[t - 1]) if t else 0.0
-            last = f"gain {gain[t - 1]:+.3f}, " if t else ""
-            captions.append(f"exploration, step {t}: {last}in total {total:+.3f}")
+            last = f": {label} {gain[t - 1]:.3f}" if t else ""
+            captions.append(f"exploration, step {t}{last}")
         total = 0.0
         for t in range(int(exploitation.mask.sum()) + 1):
             frames.append(env.render_image(_at(after, t)))
