@@ -282,6 +282,7 @@ def test_sizes_and_counts_are_at_least_one(path):
         "td.trace_lambda",
         "acting.random_suffix_fraction",
         "acting.time_shift_fraction",
+        "optimizer.hold_fraction",
         "optimizer.final_learning_rate_fraction",
     ],
 )
@@ -370,6 +371,12 @@ RULES = {  # what is wrong: (overrides, what the message says, overrides that ar
         "training.trials=128 must be a multiple of training.evaluation_period_trials=2560, "
         "for example 2560",
         {"training.trials": "128", "training.evaluation_period_trials": "128"},
+    ),
+    "heads that are not kept apart": (
+        {"losses.decoder_folds": "2", "losses.td_reaches_decoder": "true"},
+        "losses.decoder_folds=2 needs losses.td_reaches_decoder=false: TD errors would train every "
+        "head on every problem",
+        {"losses.decoder_folds": "1", "losses.td_reaches_decoder": "true"},
     ),
     "exploitation never warm": (
         {"replay.warmup_trials_exploitation": "16385"},

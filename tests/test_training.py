@@ -411,6 +411,13 @@ def test_final_trials_cover_a_split_evenly(benchmark, split, episodes):
     assert count - sum(expected.values()) < 1000 or count == sum(expected.values())
 
 
+@pytest.mark.parametrize("redraw", [True, False])
+def test_instructions_of_a_trial_are_redrawn_or_not(redraw):
+    trials = evaluate.trial_set(envs.make("bus"), "test", 96, 3, cover=True, redraw=redraw)
+    distinct = [len(set(map(tuple, rows))) for rows in trials.instruction.tolist()]
+    assert set(distinct) == {3 if redraw else 1}
+
+
 def test_held_out_distracting_buses_are_all_covered():
     env = envs.make("distracting_bus")
     for count in (1, 250, 1000):
