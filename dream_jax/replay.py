@@ -23,17 +23,17 @@ def size_bytes(example: Trial, capacity: int) -> int:
     return capacity * per_trial
 
 
-def check_fits(bytes_per_seed: int, seeds: int, capacity_trials: int) -> None:
-    """Print the size of the replay; raises ConfigError if it does not fit."""
-    total = bytes_per_seed * seeds
+def check_fits(bytes_each: int, copies: int, capacity_trials: int) -> None:
+    """Print the size of the replays, one per seed and device; ConfigError if they do not fit."""
+    total = bytes_each * copies
     print(
-        f"replay: {total:,} bytes ({seeds} x {capacity_trials:,} trials of "
-        f"{bytes_per_seed // capacity_trials:,} bytes)",
+        f"replay: {total:,} bytes ({copies} x {capacity_trials:,} trials of "
+        f"{bytes_each // capacity_trials:,} bytes)",
         flush=True,
     )
     available = _available_bytes()
     if available is not None and total > 0.9 * available:
-        fits = int(0.9 * available / seeds / (bytes_per_seed / capacity_trials))
+        fits = int(0.9 * available / copies / (bytes_each / capacity_trials))
         raise ConfigError(
             f"replay.capacity_trials={capacity_trials:,} needs {total:,} bytes, {available:,} are "
             f"free; at most about {fits:,} trials fit"
@@ -61,12 +61,20 @@ def add(state: ReplayState, trials: Trial) -> ReplayState:
     return ReplayState(storage, state.inserted + count)
 
 
+def draw(state: ReplayState, key: Key, count: int) -> Array:
+    """[count] places in the ring, uniformly with replacement. Not from an empty ring."""
+    capacity = state.storage.problem.shape[0]
+    return jax.random.randint(key, (count,), 0, jnp.minimum(state.inserted, capacity))
+
+
+def take(state: ReplayState, index: Array) -> Trial:
+    """The trials at `index` [B]: leaves [B, ...]."""
+    return jax.tree.map(lambda x: x[index], state.storage)
+
+
 def sample(state: ReplayState, key: Key, count: int) -> Trial:
     """`count` trials, uniformly with replacement: leaves [count, ...]. Not from an empty ring."""
-    capacity = state.storage.problem.shape[0]
-    filled = jnp.minimum(state.inserted, capacity)
-    index = jax.random.randint(key, (count,), 0, filled)
-    return jax.tree.map(lambda x: x[index], state.storage)
+    return take(state, draw(state, key, count))
 
 
 def _available_bytes() -> int | None:

@@ -1,5 +1,6 @@
 """Training: collect -> add -> sample -> update, one jitted and donated chunk over all seeds."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dream_jax import replay, rollout
+from dream_jax import parallel, replay, rollout
 from dream_jax.agents import recurrent_q
 from dream_jax.agents.dream import LOSS_NAMES, Dream, DreamParams
 from dream_jax.config import Config
@@ -19,18 +20,19 @@ Metrics = dict[str, Array]
 
 
 class Trainer(NamedTuple):
-    """Pure functions of one seed's TrainState."""
+    """Pure functions of one seed's TrainState; `iterate` within the mesh axis of its `shards`."""
 
     agent: Dream
     init: Callable[[Array], TrainState]  # [] seed -> state
     iterate: Callable[[TrainState], tuple[TrainState, Metrics]]
     trial_shape: Trial  # of jax.ShapeDtypeStruct
+    shards: parallel.Shards  # devices that share every batch of trials
 
 
-def make_trainer(config: Config, env: Env) -> Trainer:
+def make_trainer(config: Config, env: Env, shards: parallel.Shards = parallel.ONE) -> Trainer:
     agent = Dream(config, env)
     training, acting = config.training, config.acting
-    parallel = training.trials_per_iteration
+    actors = training.trials_per_iteration
     train_ids = env.problem_ids("train")
     random_exploration = config.agent == "random_exploration"
     fixed_updates = training.updates_per_iteration
@@ -67,24 +69,20 @@ def make_trainer(config: Config, env: Env) -> Trainer:
 
     def collect(state: TrainState, params: DreamParams, key: Key) -> Trial:
         """Trials of all parallel actors, leaves [B, ...]."""
-        explore_epsilon = recurrent_q.epsilons(acting, state.exploration_steps, parallel)
+        explore_epsilon = recurrent_q.epsilons(acting, state.exploration_steps, actors)
         if random_exploration:
-            explore_epsilon = jnp.ones(parallel)
+            explore_epsilon = jnp.ones(actors)
         # An untrained policy acts randomly: the decoder needs to see everything first.
         warming = state.trials < config.replay.warmup_trials_exploration
         explore_epsilon = jnp.where(warming, 1.0, explore_epsilon)
         # Reversed: the actor that explores most randomly exploits most greedily.
-        exploit_epsilon = recurrent_q.epsilons(acting, state.exploitation_steps, parallel)[::-1]
-        actor = jnp.arange(parallel)
+        exploit_epsilon = recurrent_q.epsilons(acting, state.exploitation_steps, actors)[::-1]
+        actor = jnp.arange(actors)
         # "Choose z ~ q every other trial" (Section 4.2).
-        from_decoder = (actor + (state.trials // parallel) * (parallel % 2)) % 2 == 0
-        return jax.vmap(collect_one, in_axes=(None, 0, 0, 0, 0))(
-            params,
-            jax.random.split(key, parallel),
-            explore_epsilon,
-            exploit_epsilon,
-            from_decoder,
-        )
+        from_decoder = (actor + (state.trials // actors) * (actors % 2)) % 2 == 0
+        keys = jax.random.split(key, actors)
+        mine = shards.mine((keys, explore_epsilon, exploit_epsilon, from_decoder))
+        return shards.gather(jax.vmap(collect_one, in_axes=(None, 0, 0, 0, 0))(params, *mine))
 
     def init(seed: Array) -> TrainState:
         params_key, key = jax.random.split(jax.random.key(seed))
@@ -110,7 +108,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         state = state._replace(
             key=key,
             replay=replay.add(state.replay, trials),
-            trials=state.trials + parallel,
+            trials=state.trials + actors,
             exploration_steps=state.exploration_steps + exploration_steps,
             exploitation_steps=state.exploitation_steps + exploitation_steps,
         )
@@ -133,9 +131,10 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         def update(i: Array, loop: tuple) -> tuple:
             learners, average, sums, key = loop
             key, sample_key, loss_key = jax.random.split(key, 3)
-            batch = replay.sample(state.replay, sample_key, config.replay.batch_trials)
+            index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
+            batch = replay.take(state.replay, shards.mine(index))
             learners, average, parts = _update(
-                agent, optimizers, learners, average, batch, loss_key, warm & (i < due)
+                agent, optimizers, learners, average, batch, loss_key, warm & (i < due), shards
             )
             sums = {name: sums[name] + parts[name] for name in LOSS_NAMES}
             return learners, average, sums, key
@@ -152,7 +151,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         return collect_one(agent.init(key), key, zero, zero, no)
 
     trial_shape = jax.eval_shape(one_trial, jax.random.key(0))
-    return Trainer(agent, init, iterate, trial_shape)
+    return Trainer(agent, init, iterate, trial_shape, shards)
 
 
 class Optimizers(NamedTuple):
@@ -187,13 +186,16 @@ def _update(
     batch: Trial,
     key: Key,
     enabled: Array,
+    shards: parallel.Shards,
 ) -> tuple[tuple[LearnerState, LearnerState], DreamParams, Metrics]:
     """One update of both learners from one batch; the losses share no path between them."""
     config = agent.config
     exploitation, exploration = learners
     target = DreamParams(exploitation.target_params, exploration.target_params)
     params = DreamParams(exploitation.params, exploration.params)
-    gradient, parts = jax.grad(agent.batch_loss, has_aux=True)(params, target, batch, key)
+    gradient, parts = shards.total(
+        jax.grad(agent.batch_loss, has_aux=True)(params, target, batch, key, shards)
+    )
     period = config.td.target_update_period_updates
     exploitation = recurrent_q.update_learner(
         exploitation, gradient.exploitation, optimizers.exploitation, period, enabled[0]
@@ -225,23 +227,38 @@ class SeedRunner(NamedTuple):
     chunk: jax.stages.Wrapped  # TrainState -> (TrainState, Metrics), donates its argument
     place: Callable[[Any], Any]  # host arrays -> devices, for restoring
     over_seeds: Callable[[Callable], jax.stages.Wrapped]  # f(params, ...), mapped over params
-    padded_seeds: int  # in the states: extra ones at the end fill the devices evenly
+    mesh: Mesh  # axes "seed" and "trial"
+
+
+def split_devices(config: Config, seeds: int, devices: Sequence[Any]) -> parallel.Shards:
+    """Devices to share each batch of trials, after the seeds have taken an equal number each.
+
+    Seeds need no communication, so they come first; what they leave idle shares the trials. Not
+    on a CPU: XLA's own threads already use idle cores within each matmul, and do it better.
+    """
+    if devices[0].platform == "cpu":
+        return parallel.ONE
+    left = len(devices) // math.gcd(seeds, len(devices))
+    sizes = config.training.trials_per_iteration, config.replay.batch_trials
+    return parallel.Shards(math.gcd(left, *sizes))
 
 
 def make_runner(
     trainer: Trainer, seeds: Sequence[int], iterations_per_chunk: int, devices: Sequence[Any]
 ) -> SeedRunner:
-    """Seeds sharded over `devices`; on each, vmapped, or on a CPU one after the other.
+    """Seeds spread over `devices`, as far as they divide evenly, and trials as `trainer` says.
 
-    A CPU gains nothing from a seed axis inside its matmuls: they become batches of small ones.
+    The seeds of one device are vmapped, or on a CPU run one after the other: it gains nothing from
+    a seed axis inside its matmuls, which become batches of small ones.
     """
     vectorised = devices[0].platform != "cpu"
-    used = list(devices)[: len(seeds)]
-    padded = list(seeds)
-    while len(padded) % len(used):  # shards are of equal size; the extra seeds are not reported
-        padded.append(max(padded) + 1)
-    mesh = Mesh(np.array(used), ("seed",))
-    spec = PartitionSpec("seed")
+    share = trainer.shards.count
+    if share > len(devices):
+        raise ValueError(f"{share} devices share each batch, {len(devices)} are there")
+    groups = math.gcd(len(seeds), len(devices) // share)
+    grid = np.array(devices[: groups * share]).reshape(groups, share)
+    mesh = Mesh(grid, ("seed", parallel.TRIAL_AXIS))
+    spec = PartitionSpec("seed")  # parameters, and replay, are whole on every device of a group
     sharding = NamedSharding(mesh, spec)
 
     def spread(function, in_specs):
@@ -271,12 +288,12 @@ def make_runner(
 
         return jax.jit(call)
 
-    seed_array = jax.device_put(jnp.asarray(padded, jnp.int32), sharding)
+    seed_array = jax.device_put(jnp.asarray(seeds, jnp.int32), sharding)
     init = jax.jit(spread(each(trainer.init), (spec,)))
     return SeedRunner(
         lambda: init(seed_array),
         jax.jit(spread(each(chunk), (spec,)), donate_argnums=0),
         lambda tree: jax.device_put(tree, sharding),
         over_seeds,
-        len(padded),
+        mesh,
     )

@@ -29,10 +29,11 @@ _BY_BENCHMARK: dict[str, dict] = {
             "time_shift_fraction": 0.5,
         },
         "networks": {"encoder_init_scale": 0.3},
+        "optimizer": {"hold_fraction": 0.8},
         "replay": {"capacity_trials": 65_536, "warmup_trials_exploration": 10_240},
         "losses": {"bottleneck_weight": 2e-6},
         "training": {
-            "trials": 460_800,
+            "trials": 552_960,
             "trials_per_iteration": 512,
             "evaluation_period_trials": 10_240,
             "evaluation_trials": 567,  # every kitchen with every recipe

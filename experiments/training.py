@@ -39,11 +39,13 @@ class Programs(NamedTuple):
 def run(arguments: Arguments, started_s: float) -> int:
     config, seeds = arguments.config, arguments.seeds
     env = envs.make(config.benchmark, horizon=config.env.horizon)
-    trainer = train.make_trainer(config, env)
+    devices = jax.devices()
+    shards = train.split_devices(config, len(seeds), devices)
+    trainer = train.make_trainer(config, env, shards)
     iterations = config.training.evaluation_period_trials // config.training.trials_per_iteration
-    runner = train.make_runner(trainer, seeds, iterations, jax.devices())
+    runner = train.make_runner(trainer, seeds, iterations, devices)
 
-    _announce_memory(config, trainer, runner)
+    _announce_memory(config, trainer, len(seeds) * shards.count)
     prepare_folder(arguments, summaries.run_record(config, seeds))
     with _StopSignal() as stop:
         programs = _compile(config, env, trainer, runner)
@@ -260,10 +262,10 @@ def _curves(
     report.curves(out / "curves.png", rows, lines, f"{config.preset} on {config.benchmark}")
 
 
-def _announce_memory(config: Config, trainer: train.Trainer, runner: train.SeedRunner) -> None:
-    """Print what the replay takes before it is allocated; refuse what does not fit."""
+def _announce_memory(config: Config, trainer: train.Trainer, copies: int) -> None:
+    """Print what the replays take before they are allocated; refuse what does not fit."""
     each = replay.size_bytes(trainer.trial_shape, config.replay.capacity_trials)
-    replay.check_fits(each, runner.padded_seeds, config.replay.capacity_trials)
+    replay.check_fits(each, copies, config.replay.capacity_trials)
 
 
 def _not_finite(metrics: dict[str, jax.Array], seeds: int) -> str | None:

@@ -6,13 +6,14 @@ import json
 import math
 import signal
 import time
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax import checkpoint, envs, evaluate, train
+from dream_jax import checkpoint, envs, evaluate, parallel, train
 from dream_jax import config as configs
 from dream_jax.config import Config
 from tests.test_learning import Corridor
@@ -207,8 +208,12 @@ CONFIG = configs.override(
 
 
 @pytest.fixture(scope="module")
-def trainer():
-    env = HeldOut()
+def env():
+    return HeldOut()
+
+
+@pytest.fixture(scope="module")
+def trainer(env):
     return train.make_trainer(configs.validate(CONFIG, env.num_actions), env)
 
 
@@ -325,6 +330,13 @@ def test_average_of_the_parameters(states):
     assert differing(train.evaluation_params(plain, after), newest) == []
 
 
+def by_kind(state):
+    """Floating-point leaves by path, and all others."""
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    floats = {str(p): raw(x) for p, x in leaves if jnp.issubdtype(x.dtype, jnp.floating)}
+    return floats, {str(p): raw(x) for p, x in leaves if str(p) not in floats}
+
+
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_seed_does_not_depend_on_the_seeds_beside_it(trainer, states, devices):
     """Alone, beside another on one device, and on a device of its own: equal but for rounding."""
@@ -334,13 +346,8 @@ def test_a_seed_does_not_depend_on_the_seeds_beside_it(trainer, states, devices)
     other, same = (jax.tree.map(lambda x, i=i: x[i], both) for i in range(2))
     alone, alone_losses = states[0][-1], states[1]
 
-    def split(state):
-        leaves = jax.tree_util.tree_leaves_with_path(state)
-        floats = {str(p): raw(x) for p, x in leaves if jnp.issubdtype(x.dtype, jnp.floating)}
-        return floats, {str(p): raw(x) for p, x in leaves if str(p) not in floats}
-
-    floats, rest = split(alone)
-    same_floats, same_rest = split(same)
+    floats, rest = by_kind(alone)
+    same_floats, same_rest = by_kind(same)
     assert differing(rest, same_rest) == []  # every action taken, every count, every key
     assert furthest(floats, same_floats) < 1e-5
     for name, loss in alone_losses.items():
@@ -349,11 +356,55 @@ def test_a_seed_does_not_depend_on_the_seeds_beside_it(trainer, states, devices)
     assert differing(other.replay, same.replay) != []
 
 
-def test_seeds_are_padded_to_fill_the_devices(trainer):
-    for seeds, devices, padded in ((1, 2, 1), (2, 2, 2), (3, 2, 4), (3, 1, 3)):
-        runner = train.make_runner(trainer, range(seeds), 1, jax.devices()[:devices])
-        assert runner.padded_seeds == padded
-        assert jax.eval_shape(runner.init).trials.shape == (padded,)
+@pytest.mark.parametrize(
+    "seeds, devices, groups, share",
+    [
+        (1, 1, 1, 1),
+        (3, 1, 1, 1),
+        (2, 2, 2, 1),
+        (3, 2, 1, 2),  # no seat stays empty: each seed in turn on both
+        (1, 2, 1, 2),
+        (4, 8, 4, 2),
+        (1, 3, 1, 1),  # 3 divides neither 8 actors nor batches of 8
+        (1, 16, 1, 8),  # not more than one trial each
+    ],
+)
+def test_devices_go_to_seeds_first_and_then_to_trials(seeds, devices, groups, share):
+    small = configs.override(
+        CONFIG, {"replay.batch_trials": "8", "training.trials_per_iteration": "8"}
+    )
+    shards = train.split_devices(small, seeds, [types.SimpleNamespace(platform="gpu")] * devices)
+    assert (math.gcd(seeds, devices), shards.count) == (groups, share)
+    assert train.split_devices(small, seeds, jax.devices()[:1] * devices).count == 1  # a CPU
+
+
+def test_a_runner_lays_out_seeds_and_trials(env, trainer):
+    shared = train.make_trainer(CONFIG, env, parallel.Shards(2))
+    for built, seeds, shape in ((trainer, 1, (1, 1)), (trainer, 2, (2, 1)), (shared, 3, (1, 2))):
+        runner = train.make_runner(built, range(seeds), 1, jax.devices()[:2])
+        assert runner.mesh.devices.shape == shape
+        assert jax.eval_shape(runner.init).trials.shape == (seeds,)
+    with pytest.raises(ValueError, match="4 devices share each batch, 2 are there"):
+        four = train.make_trainer(CONFIG, env, parallel.Shards(4))
+        train.make_runner(four, [0], 1, jax.devices()[:2])
+
+
+def test_devices_that_share_trials_train_as_one(env, states):
+    """Every action and draw is the same; parameters but for the order of summation."""
+    shared = train.make_trainer(CONFIG, env, parallel.Shards(2))
+    runner = train.make_runner(shared, [0], ITERATIONS, jax.devices()[:2])
+    state, losses = runner.chunk(runner.init())
+    both = jax.tree.map(lambda x: x[0], state)
+    alone, alone_losses = states[0][-1], states[1]
+    floats, rest = by_kind(both)
+    expected_floats, expected_rest = by_kind(alone)
+    assert differing(rest, expected_rest) == []
+    assert furthest(floats, expected_floats) < 1e-5
+    for name, loss in alone_losses.items():
+        assert float(losses[name][0]) == pytest.approx(loss.mean(), rel=1e-4)
+    for leaf in jax.tree.leaves(state.exploitation.params):  # the copies have not drifted apart
+        first, second = (np.asarray(shard.data) for shard in leaf.addressable_shards)
+        np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax import rollout
+from dream_jax import parallel, rollout
 from dream_jax.agents import recurrent_q
 from dream_jax.config import Config, ConfigError
 from dream_jax.losses import dream as losses
@@ -202,22 +202,35 @@ class Dream:
         )
 
     def batch_loss(
-        self, params: DreamParams, target: DreamParams, trials: Trial, key: Key
+        self,
+        params: DreamParams,
+        target: DreamParams,
+        trials: Trial,
+        key: Key,
+        shards: parallel.Shards = parallel.ONE,
     ) -> tuple[Array, dict[str, Array]]:
-        """Mean loss of a batch of trials (leaves [B, ...]) and its parts by name."""
-        keys = jax.random.split(key, trials.problem.shape[0])
+        """Mean loss of a batch of trials (leaves [B, ...]) and its parts by name.
+
+        With `shards`, `trials` is this device's part of the batch, and the results are its share:
+        their sum over devices is the mean over the whole batch, and so is that of gradients.
+        """
+        keys = shards.mine(jax.random.split(key, trials.problem.shape[0] * shards.count))
         f = jax.vmap(lambda problem: self.encode(params, problem))(trials.problem)
         scale = jnp.ones(())
         if self.config.losses.normalise_information_gain:
-            scale = losses.spread(f, self.config.losses.rho)
+            scale = losses.spread(shards.gather(f), self.config.losses.rho)
         terms = jax.vmap(self.trial_terms, in_axes=(None, None, 0, 0, None, 0))(
             params, target, trials, f, scale, keys
         )
+
+        def mean(values: Array, mask: Array) -> Array:
+            return masked_mean(values, mask, shards.total(jnp.sum(mask)))
+
         parts = {
-            "exploitation_td": masked_mean(terms.exploitation_td, terms.exploitation_mask),
-            "bottleneck": jnp.mean(terms.bottleneck),
-            "decoder": masked_mean(terms.decoder, terms.decoder_mask),
-            "exploration_td": masked_mean(terms.exploration_td, terms.exploration_mask),
+            "exploitation_td": mean(terms.exploitation_td, terms.exploitation_mask),
+            "bottleneck": mean(terms.bottleneck, jnp.ones_like(terms.bottleneck)),
+            "decoder": mean(terms.decoder, terms.decoder_mask),
+            "exploration_td": mean(terms.exploration_td, terms.exploration_mask),
         }
         weight = self.config.losses.bottleneck_weight
         total = (
