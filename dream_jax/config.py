@@ -88,6 +88,7 @@ class OptimizerConfig:
 class ReplayConfig:
     capacity_trials: int = 16_384
     batch_trials: int = 32
+    exploration_batch_fraction: float = 1.0  # of a batch trains decoder and exploration policy too
     warmup_trials_exploitation: int = 512
     warmup_trials_exploration: int = 512
 
@@ -137,6 +138,7 @@ _AT_MOST_ONE = {
     "time_shift_fraction",
     "final_learning_rate_fraction",
     "hold_fraction",
+    "exploration_batch_fraction",
 }
 
 
@@ -235,6 +237,11 @@ def validate(config: Config, num_actions: int) -> Config:
         raise ConfigError(
             f"losses.decoder_folds={c.losses.decoder_folds} needs losses.td_reaches_decoder=false: "
             "TD errors would train every head on every problem"
+        )
+    if c.replay.exploration_batch_fraction == 0:
+        raise ConfigError(
+            "replay.exploration_batch_fraction=0.0 must be above 0, for example 0.5; without "
+            "exploration to learn use the preset random_exploration"
         )
     if c.replay.batch_trials > c.replay.capacity_trials:
         raise ConfigError(

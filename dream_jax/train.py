@@ -36,6 +36,7 @@ def make_trainer(config: Config, env: Env, shards: parallel.Shards = parallel.ON
     train_ids = env.problem_ids("train")
     random_exploration = config.agent == "random_exploration"
     fixed_updates = training.updates_per_iteration
+    exploration_batch = exploration_batch_trials(config)
     optimizers = _make_optimizers(config)
 
     def collect_one(
@@ -133,8 +134,19 @@ def make_trainer(config: Config, env: Env, shards: parallel.Shards = parallel.ON
             key, sample_key, loss_key = jax.random.split(key, 3)
             index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
             batch = replay.take(state.replay, shards.mine(index))
+            exploring = batch
+            if exploration_batch < config.replay.batch_trials:
+                exploring = replay.take(state.replay, shards.mine(index[:exploration_batch]))
             learners, average, parts = _update(
-                agent, optimizers, learners, average, batch, loss_key, warm & (i < due), shards
+                agent,
+                optimizers,
+                learners,
+                average,
+                batch,
+                exploring,
+                loss_key,
+                warm & (i < due),
+                shards,
             )
             sums = {name: sums[name] + parts[name] for name in LOSS_NAMES}
             return learners, average, sums, key
@@ -184,6 +196,7 @@ def _update(
     learners: tuple[LearnerState, LearnerState],
     average: DreamParams,
     batch: Trial,
+    exploring: Trial,
     key: Key,
     enabled: Array,
     shards: parallel.Shards,
@@ -194,7 +207,7 @@ def _update(
     target = DreamParams(exploitation.target_params, exploration.target_params)
     params = DreamParams(exploitation.params, exploration.params)
     gradient, parts = shards.total(
-        jax.grad(agent.batch_loss, has_aux=True)(params, target, batch, key, shards)
+        jax.grad(agent.batch_loss, has_aux=True)(params, target, batch, key, exploring, shards)
     )
     period = config.td.target_update_period_updates
     exploitation = recurrent_q.update_learner(
@@ -208,6 +221,11 @@ def _update(
         params = DreamParams(exploitation.params, exploration.params)
         average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, average, params)
     return (exploitation, exploration), average, parts
+
+
+def exploration_batch_trials(config: Config) -> int:
+    """Trials of a batch that train the decoder and the exploration policy too."""
+    return max(1, round(config.replay.batch_trials * config.replay.exploration_batch_fraction))
 
 
 def total_updates(config: Config) -> int:
@@ -239,8 +257,8 @@ def split_devices(config: Config, seeds: int, devices: Sequence[Any]) -> paralle
     if devices[0].platform == "cpu":
         return parallel.ONE
     left = len(devices) // math.gcd(seeds, len(devices))
-    sizes = config.training.trials_per_iteration, config.replay.batch_trials
-    return parallel.Shards(math.gcd(left, *sizes))
+    batches = config.replay.batch_trials, exploration_batch_trials(config)
+    return parallel.Shards(math.gcd(left, config.training.trials_per_iteration, *batches))
 
 
 def make_runner(

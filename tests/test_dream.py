@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -95,6 +96,23 @@ def assert_close(a, b):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
 
 
+class TrialTerms(NamedTuple):
+    """All loss terms of one trial: `ExploitationTerms` and `ExplorationTerms`."""
+
+    exploitation_td: jax.Array
+    exploitation_mask: jax.Array
+    bottleneck: jax.Array
+    decoder: jax.Array
+    decoder_mask: jax.Array
+    exploration_td: jax.Array
+    exploration_mask: jax.Array
+
+
+def trial_terms(agent, params, target, trial, f, gain_scale, key):
+    exploitation = agent.exploitation_terms(params, target, trial, f, key)
+    return TrialTerms(*exploitation, *agent.exploration_terms(params, target, trial, f, gain_scale))
+
+
 class Rich:
     """The agent of RICH on `Corridor`, its compiled functions and a batch of trials."""
 
@@ -109,7 +127,9 @@ class Rich:
         self.decode = quick_jit(jax.vmap(self.agent.decode, (None, 0)))
         self.read = quick_jit(jax.vmap(self.agent.read, (None, 0)))
         self.batch_loss = quick_jit(jax.value_and_grad(self.agent.batch_loss, has_aux=True))
-        self.terms = quick_jit(jax.vmap(self.agent.trial_terms, (None, None, 0, 0, None, 0)))
+        terms = functools.partial(trial_terms, self.agent)
+        self.trial_terms = quick_jit(terms)
+        self.terms = quick_jit(jax.vmap(terms, (None, None, 0, 0, None, 0)))
 
     def terms_of(self, trials, keys, gain_scale=1.0):
         f = self.encode(self.params, trials.problem)
@@ -425,12 +445,29 @@ def test_batch_mates_change_nothing(rich):
     assert not np.allclose(among_others.exploration_td[2:], terms.exploration_td[2:])
 
 
+def test_the_decoder_and_exploration_may_learn_from_fewer_trials(rich):
+    """Each part is that of the trials it was given, and so is its gradient."""
+    few = at(np.arange(2), rich.trials)
+    alike = dataclasses.replace(RICH.losses, normalise_information_gain=False)
+    agent = Dream(dataclasses.replace(RICH, losses=alike), rich.env)
+    loss = quick_jit(jax.value_and_grad(agent.batch_loss, has_aux=True))
+    key = rich.keys[0]
+    (_, all_parts), of_all = loss(rich.params, rich.target, rich.trials, key)
+    (_, few_parts), of_few = loss(rich.params, rich.target, few, key)
+    (_, parts), gradient = loss(rich.params, rich.target, rich.trials, key, few)
+    for name in ("exploitation_td", "bottleneck"):
+        assert parts[name] == all_parts[name]
+    for name in ("decoder", "exploration_td"):
+        assert parts[name] == pytest.approx(float(few_parts[name]), rel=1e-5)
+        assert parts[name] != pytest.approx(float(all_parts[name]), rel=1e-2)
+    assert_close(gradient.exploitation.policy, of_all.exploitation.policy)
+    assert_close(gradient.exploration, of_few.exploration)
+
+
 def test_a_trial_alone_equals_the_trial_in_a_batch(rich):
     terms = rich.terms_of(rich.trials, rich.keys)
     f = rich.encode(rich.params, rich.trials.problem)
-    alone = quick_jit(rich.agent.trial_terms)(
-        rich.params, rich.target, at(3, rich.trials), f[3], 1.0, rich.keys[3]
-    )
+    alone = rich.trial_terms(rich.params, rich.target, at(3, rich.trials), f[3], 1.0, rich.keys[3])
     assert_close(masked(jax.tree.map(lambda x: np.asarray(x)[None], alone), 0), masked(terms, 3))
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from dream_jax import checkpoint, envs, evaluate, parallel, train
 from dream_jax import config as configs
+from dream_jax.agents import dream
 from dream_jax.config import Config
 from tests.test_learning import Corridor
 
@@ -387,6 +388,26 @@ def test_a_runner_lays_out_seeds_and_trials(env, trainer):
     with pytest.raises(ValueError, match="4 devices share each batch, 2 are there"):
         four = train.make_trainer(CONFIG, env, parallel.Shards(4))
         train.make_runner(four, [0], 1, jax.devices()[:2])
+
+
+def test_share_of_the_batch_that_trains_exploration(env, states, monkeypatch):
+    """A quarter of the batch: exploitation starts out as with all of it, exploration does not."""
+    quarter = configs.override(CONFIG, {"replay.exploration_batch_fraction": "0.25"})
+    size = CONFIG.replay.batch_trials
+    assert train.exploration_batch_trials(quarter) == size // 4 >= 1
+    assert train.exploration_batch_trials(CONFIG) == size
+    sizes = []
+    loss = dream.Dream.batch_loss
+
+    def spy(agent, params, target, trials, key, exploring=None, *rest):
+        sizes.append((trials.problem.shape[0], exploring.problem.shape[0]))
+        return loss(agent, params, target, trials, key, exploring, *rest)
+
+    monkeypatch.setattr(dream.Dream, "batch_loss", spy)
+    for config in (CONFIG, quarter):
+        trainer = train.make_trainer(config, env)
+        jax.eval_shape(trainer.iterate, jax.eval_shape(trainer.init, 0))
+    assert set(sizes) == {(size, size), (size, size // 4)}
 
 
 def test_devices_that_share_trials_train_as_one(env, states):

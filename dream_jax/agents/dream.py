@@ -33,15 +33,20 @@ class DreamParams(NamedTuple):
     exploration: Params
 
 
-class TrialTerms(NamedTuple):
-    """Loss terms of one trial, per step, to be averaged over a batch with their masks."""
+class ExploitationTerms(NamedTuple):
+    """Loss terms of one trial, to be averaged over a batch with their masks."""
 
     exploitation_td: Array  # [N, T] squared TD errors
     exploitation_mask: Array  # [N, T]
     bottleneck: Array  # []
+
+
+class ExplorationTerms(NamedTuple):
+    """Loss terms of one trial, to be averaged over a batch with their masks."""
+
     decoder: Array  # [L + 1]
     decoder_mask: Array  # [L + 1]
-    exploration_td: Array  # [L]
+    exploration_td: Array  # [L] squared TD errors
     exploration_mask: Array  # [L]
 
 
@@ -161,40 +166,35 @@ class Dream:
 
     # Learning
 
-    def trial_terms(
-        self,
-        params: DreamParams,
-        target: DreamParams,
-        trial: Trial,
-        f: Array,
-        gain_scale: Array,
-        key: Key,
-    ) -> TrialTerms:
-        """All loss terms of one trial in one pass over it. f: [Z], the encoding of its problem."""
-        c = self.config
-        heads = self._decode(params.exploitation.decoder, trial.exploration)  # [F, L + 1, Z]
-
-        z = losses.sample_encoding(key, f, c.losses.rho)
-        if c.losses.td_reaches_decoder:
-            read = jnp.mean(heads, axis=0)[jnp.sum(trial.exploration.mask)]
-            z = jnp.where(trial.z_from_decoder, read, z)
-        if c.losses.bottleneck == "kl":
-            bottleneck = losses.bottleneck_kl(f, c.losses.rho)
+    def exploitation_terms(
+        self, params: DreamParams, target: DreamParams, trial: Trial, f: Array, key: Key
+    ) -> ExploitationTerms:
+        """What trains pi_task and the encoder, of one trial. f: [Z] encoding of its problem."""
+        c = self.config.losses
+        z = losses.sample_encoding(key, f, c.rho)
+        if c.td_reaches_decoder:
+            z = jnp.where(trial.z_from_decoder, self.read(params, trial.exploration), z)
+        if c.bottleneck == "kl":
+            bottleneck = losses.bottleneck_kl(f, c.rho)
         else:
-            bottleneck = losses.bottleneck_clipped(f, c.losses.bottleneck_clip)
-
-        exploitation_td = jax.vmap(
+            bottleneck = losses.bottleneck_clipped(f, c.bottleneck_clip)
+        td = jax.vmap(
             lambda episode, instruction: self._exploitation_td(
                 params, target, episode, instruction, z
             )
         )(trial.exploitation, trial.instruction)
+        return ExploitationTerms(jnp.square(td), trial.exploitation.mask, bottleneck)
+
+    def exploration_terms(
+        self, params: DreamParams, target: DreamParams, trial: Trial, f: Array, gain_scale: Array
+    ) -> ExplorationTerms:
+        """What trains the decoder and pi_exp, of one trial. f: [Z] encoding of its problem."""
         mask = trial.exploration.mask
+        heads = self._decode(params.exploitation.decoder, trial.exploration)  # [F, L + 1, Z]
         own, others = self._heads_of(trial.problem)
-        gain = losses.information_gain(heads[own], f, c.losses.exploration_step_penalty, gain_scale)
-        return TrialTerms(
-            jnp.square(exploitation_td),
-            trial.exploitation.mask,
-            bottleneck,
+        penalty = self.config.losses.exploration_step_penalty
+        gain = losses.information_gain(heads[own], f, penalty, gain_scale)
+        return ExplorationTerms(
             others @ jax.vmap(losses.decoder_loss, in_axes=(0, None))(heads, f),
             jnp.concatenate([jnp.ones_like(mask[:1]), mask]),
             jnp.square(self._exploration_td(params, target, trial.exploration, gain)),
@@ -207,35 +207,42 @@ class Dream:
         target: DreamParams,
         trials: Trial,
         key: Key,
+        exploring: Trial | None = None,
         shards: parallel.Shards = parallel.ONE,
     ) -> tuple[Array, dict[str, Array]]:
         """Mean loss of a batch of trials (leaves [B, ...]) and its parts by name.
 
-        With `shards`, `trials` is this device's part of the batch, and the results are its share:
+        `exploring`: trials for the decoder and the exploration policy, if not the same ones.
+        With `shards`, both are this device's part of a batch, and the results are its share:
         their sum over devices is the mean over the whole batch, and so is that of gradients.
         """
+        c = self.config.losses
+        exploring = trials if exploring is None else exploring
         keys = shards.mine(jax.random.split(key, trials.problem.shape[0] * shards.count))
-        f = jax.vmap(lambda problem: self.encode(params, problem))(trials.problem)
+        encode = jax.vmap(lambda problem: self.encode(params, problem))
+        f, f_exploring = encode(trials.problem), encode(exploring.problem)
         scale = jnp.ones(())
-        if self.config.losses.normalise_information_gain:
-            scale = losses.spread(shards.gather(f), self.config.losses.rho)
-        terms = jax.vmap(self.trial_terms, in_axes=(None, None, 0, 0, None, 0))(
-            params, target, trials, f, scale, keys
+        if c.normalise_information_gain:
+            scale = losses.spread(shards.gather(f), c.rho)
+        task = jax.vmap(self.exploitation_terms, in_axes=(None, None, 0, 0, 0))(
+            params, target, trials, f, keys
+        )
+        explore = jax.vmap(self.exploration_terms, in_axes=(None, None, 0, 0, None))(
+            params, target, exploring, f_exploring, scale
         )
 
         def mean(values: Array, mask: Array) -> Array:
             return masked_mean(values, mask, shards.total(jnp.sum(mask)))
 
         parts = {
-            "exploitation_td": mean(terms.exploitation_td, terms.exploitation_mask),
-            "bottleneck": mean(terms.bottleneck, jnp.ones_like(terms.bottleneck)),
-            "decoder": mean(terms.decoder, terms.decoder_mask),
-            "exploration_td": mean(terms.exploration_td, terms.exploration_mask),
+            "exploitation_td": mean(task.exploitation_td, task.exploitation_mask),
+            "bottleneck": mean(task.bottleneck, jnp.ones_like(task.bottleneck)),
+            "decoder": mean(explore.decoder, explore.decoder_mask),
+            "exploration_td": mean(explore.exploration_td, explore.exploration_mask),
         }
-        weight = self.config.losses.bottleneck_weight
         total = (
             parts["exploitation_td"]
-            + weight * parts["bottleneck"]
+            + c.bottleneck_weight * parts["bottleneck"]
             + parts["decoder"]
             + parts["exploration_td"]
         )
