@@ -81,6 +81,7 @@ class OptimizerConfig:
     final_learning_rate_fraction: float = 1.0  # what is left of it at the end
     max_gradient_norm: float = 10.0
     weight_decay: float = 0.0  # AdamW's, of all but the exploration policy
+    decay_encoder: bool = True  # it decays too; decay is a penalty on z beside the bottleneck
     average_decay: float = 0.0  # of the averaged parameters used to evaluate; 0: the newest
 
 
@@ -103,6 +104,7 @@ class TrainingConfig:
     evaluation_trials: int = 250  # of each split; rounded up to cover problems evenly
     final_evaluation_trials: int = 1_000
     evaluations_per_checkpoint: int = 10
+    trial_shards: int = 1  # devices that share each batch of trials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,24 +124,10 @@ class Config:
     replay: ReplayConfig = ReplayConfig()
     training: TrainingConfig = TrainingConfig()
 
-
-# Fields whose valid range is not "at least 1" for an int or "at least 0" for a float.
-_MAY_BE_ZERO = {
-    "updates_per_iteration",
-    "warmup_trials_exploitation",
-    "warmup_trials_exploration",
-}
-_AT_MOST_ONE = {
-    "discount",
-    "trace_lambda",
-    "epsilon_min",
-    "epsilon_max",
-    "random_suffix_fraction",
-    "time_shift_fraction",
-    "final_learning_rate_fraction",
-    "hold_fraction",
-    "exploration_batch_fraction",
-}
+    @property
+    def exploration_batch_trials(self) -> int:
+        """Trials of a batch that train the decoder and the exploration policy too."""
+        return max(1, round(self.replay.batch_trials * self.replay.exploration_batch_fraction))
 
 
 def to_dict(config: Any) -> dict:
@@ -175,7 +163,7 @@ def override(config: Config, assignments: dict[str, str]) -> Config:
         node, fields = values, path.split(".")
         for depth, field in enumerate(fields):
             if not isinstance(node, dict) or field not in node:
-                raise ConfigError(_unknown("config key", path, list(_paths(to_dict(config)))))
+                raise ConfigError(_unknown("config key", path, list(paths(to_dict(config)))))
             if depth == len(fields) - 1:
                 if isinstance(node[field], dict):
                     inside = ", ".join(f"{path}.{name}" for name in node[field])
@@ -197,83 +185,9 @@ def load(path: str) -> Config:
         raise ConfigError(f"config file {path!r}: {error}") from error
 
 
-def validate(config: Config, num_actions: int) -> Config:
-    """`config` itself if every value is possible. Raises ConfigError, naming value and remedy."""
-    for path, value in _paths(to_dict(config)).items():
-        name = path.split(".")[-1]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        if isinstance(value, int):
-            least: float = 0 if name in _MAY_BE_ZERO else 1
-        else:
-            least = 0.0
-        most = 1.0 if name in _AT_MOST_ONE else float("inf")
-        if not least <= value <= most:
-            bound = f"between {least:g} and {most:g}" if most == 1.0 else f"at least {least:g}"
-            raise ConfigError(f"{path}={value!r} must be {bound}")
-    c = config
-    if c.losses.rho == 0:
-        raise ConfigError("losses.rho=0.0 must be above 0, for example 0.1")
-    if c.optimizer.max_gradient_norm == 0:
-        raise ConfigError("optimizer.max_gradient_norm=0.0 must be above 0, for example 10.0")
-    if not c.optimizer.average_decay < 1:
-        raise ConfigError(
-            f"optimizer.average_decay={c.optimizer.average_decay} must be below 1, like 0.99"
-        )
-    if c.acting.epsilon_min > c.acting.epsilon_max:
-        raise ConfigError(
-            f"acting.epsilon_min={c.acting.epsilon_min} must be at most "
-            f"acting.epsilon_max={c.acting.epsilon_max}"
-        )
-    for action in c.acting.excluded_random_actions:
-        if not 0 <= action < num_actions:
-            raise ConfigError(
-                f"acting.excluded_random_actions names action {action}; valid: 0 to "
-                f"{num_actions - 1}"
-            )
-    if len(set(c.acting.excluded_random_actions)) >= num_actions:
-        raise ConfigError("acting.excluded_random_actions leaves no action; leave out at least one")
-    if c.losses.decoder_folds > 1 and c.losses.td_reaches_decoder:
-        raise ConfigError(
-            f"losses.decoder_folds={c.losses.decoder_folds} needs losses.td_reaches_decoder=false: "
-            "TD errors would train every head on every problem"
-        )
-    if c.replay.exploration_batch_fraction == 0:
-        raise ConfigError(
-            "replay.exploration_batch_fraction=0.0 must be above 0, for example 0.5; without "
-            "exploration to learn use the preset random_exploration"
-        )
-    if c.replay.batch_trials > c.replay.capacity_trials:
-        raise ConfigError(
-            f"replay.batch_trials={c.replay.batch_trials} is larger than the buffer, "
-            f"replay.capacity_trials={c.replay.capacity_trials}"
-        )
-    iteration, period = "trials_per_iteration", "evaluation_period_trials"
-    for path, value, unit in (
-        ("replay.capacity_trials", c.replay.capacity_trials, iteration),
-        (f"training.{period}", c.training.evaluation_period_trials, iteration),
-        ("training.trials", c.training.trials, period),
-    ):
-        size = getattr(c.training, unit)
-        if value % size:
-            near = max(1, round(value / size)) * size
-            raise ConfigError(
-                f"{path}={value} must be a multiple of training.{unit}={size}, for example {near}"
-            )
-    for path, value in (
-        ("replay.warmup_trials_exploitation", c.replay.warmup_trials_exploitation),
-        ("replay.warmup_trials_exploration", c.replay.warmup_trials_exploration),
-    ):
-        if value > c.replay.capacity_trials:
-            raise ConfigError(
-                f"{path}={value} is larger than replay.capacity_trials={c.replay.capacity_trials}"
-            )
-    return config
-
-
 def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
     """{path: (old value, new value)} of the fields that differ."""
-    before, after = _paths(to_dict(old)), _paths(to_dict(new))
+    before, after = paths(to_dict(old)), paths(to_dict(new))
     return {path: (before[path], after[path]) for path in before if before[path] != after[path]}
 
 
@@ -291,12 +205,12 @@ def _unknown(what: str, word: str, valid: list[str]) -> str:
     return f"unknown {what} {word!r}; {nearest(word, valid)}"
 
 
-def _paths(values: dict, prefix: str = "") -> dict[str, Any]:
+def paths(values: dict, prefix: str = "") -> dict[str, Any]:
     """{"td.discount": 0.99, ...} of nested dicts."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            flat.update(_paths(value, f"{prefix}{key}."))
+            flat.update(paths(value, f"{prefix}{key}."))
         else:
             flat[prefix + key] = value
     return flat

@@ -56,9 +56,10 @@ def evaluate(agent: Dream, params: DreamParams, key: Key, trials: TrialSet) -> E
     """Roll every trial greedily. One seed's parameters; jit and map over seeds outside."""
 
     def one(key, problem, instructions):
-        exploration, exploitation = meta_test(agent, params, key, problem, instructions)
+        test_key, encoder_key = jax.random.split(key)
+        exploration, exploitation = meta_test(agent, params, test_key, problem, instructions)
         from_encoder = exploit_all(
-            agent, params, key, problem, instructions, agent.encode(params, problem)
+            agent, params, encoder_key, problem, instructions, agent.encode(params, problem)
         )
         return Evaluation(
             _mean_return(exploitation), _mean_return(from_encoder), jnp.sum(exploration.mask)

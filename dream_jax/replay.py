@@ -72,11 +72,6 @@ def take(state: ReplayState, index: Array) -> Trial:
     return jax.tree.map(lambda x: x[index], state.storage)
 
 
-def sample(state: ReplayState, key: Key, count: int) -> Trial:
-    """`count` trials, uniformly with replacement: leaves [count, ...]. Not from an empty ring."""
-    return take(state, draw(state, key, count))
-
-
 def _available_bytes() -> int | None:
     """Bytes free for arrays: of the accelerator, or of this machine; None if unknown."""
     stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None

@@ -1,6 +1,5 @@
 """Training: collect -> add -> sample -> update, one jitted and donated chunk over all seeds."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,8 +11,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dream_jax import parallel, replay, rollout
 from dream_jax.agents import recurrent_q
-from dream_jax.agents.dream import LOSS_NAMES, Dream, DreamParams
-from dream_jax.config import Config
+from dream_jax.agents.dream import LOSS_NAMES, Dream, DreamParams, ExploitationParams
+from dream_jax.config import Config, ConfigError
+from dream_jax.losses import dream as losses
 from dream_jax.types import Array, Env, Key, LearnerState, TrainState, Trial
 
 Metrics = dict[str, Array]
@@ -25,18 +25,20 @@ class Trainer(NamedTuple):
     agent: Dream
     init: Callable[[Array], TrainState]  # [] seed -> state
     iterate: Callable[[TrainState], tuple[TrainState, Metrics]]
+    losses: Callable[[TrainState], Metrics]  # of the newest parameters, on a batch from replay
     trial_shape: Trial  # of jax.ShapeDtypeStruct
     shards: parallel.Shards  # devices that share every batch of trials
 
 
-def make_trainer(config: Config, env: Env, shards: parallel.Shards = parallel.ONE) -> Trainer:
+def make_trainer(config: Config, env: Env) -> Trainer:
     agent = Dream(config, env)
+    shards = parallel.Shards(config.training.trial_shards)
     training, acting = config.training, config.acting
     actors = training.trials_per_iteration
     train_ids = env.problem_ids("train")
     random_exploration = config.agent == "random_exploration"
     fixed_updates = training.updates_per_iteration
-    exploration_batch = exploration_batch_trials(config)
+    exploration_batch = config.exploration_batch_trials
     optimizers = _make_optimizers(config)
 
     def collect_one(
@@ -52,7 +54,7 @@ def make_trainer(config: Config, env: Env, shards: parallel.Shards = parallel.ON
         instructions = rollout.sample_instructions(env, keys[2], problem, config.trial)
 
         f = agent.encode(params, problem)
-        z_encoder = f + config.losses.rho * jax.random.normal(keys[3], f.shape)
+        z_encoder = losses.sample_encoding(keys[3], f, config.losses.rho)
         z = jnp.where(z_from_decoder, agent.read(params, exploration), z_encoder)
 
         # Greedy up to a random step, random after it: reaches what a half-learned policy leads to.
@@ -73,9 +75,10 @@ def make_trainer(config: Config, env: Env, shards: parallel.Shards = parallel.ON
         explore_epsilon = recurrent_q.epsilons(acting, state.exploration_steps, actors)
         if random_exploration:
             explore_epsilon = jnp.ones(actors)
-        # An untrained policy acts randomly: the decoder needs to see everything first.
-        warming = state.trials < config.replay.warmup_trials_exploration
-        explore_epsilon = jnp.where(warming, 1.0, explore_epsilon)
+        if acting.epsilon == "ladder":
+            # An untrained policy acts randomly: the decoder needs to see everything first.
+            warming = state.trials < config.replay.warmup_trials_exploration
+            explore_epsilon = jnp.where(warming, 1.0, explore_epsilon)
         # Reversed: the actor that explores most randomly exploits most greedily.
         exploit_epsilon = recurrent_q.epsilons(acting, state.exploitation_steps, actors)[::-1]
         actor = jnp.arange(actors)
@@ -158,12 +161,20 @@ def make_trainer(config: Config, env: Env, shards: parallel.Shards = parallel.ON
         count = jnp.maximum(jnp.asarray(most, jnp.float32), 1.0)
         return state, {f"loss_{name}": sums[name] / count for name in LOSS_NAMES}
 
+    def newest_losses(state: TrainState) -> Metrics:
+        sample_key, loss_key = jax.random.split(jax.random.fold_in(state.key, 1))
+        index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
+        batch = replay.take(state.replay, shards.mine(index))
+        target = DreamParams(state.exploitation.target_params, state.exploration.target_params)
+        parts = agent.batch_loss(newest_params(state), target, batch, loss_key, shards=shards)[1]
+        return shards.total(parts)
+
     def one_trial(key: Key) -> Trial:
         zero, no = jnp.zeros(()), jnp.zeros((), bool)
         return collect_one(agent.init(key), key, zero, zero, no)
 
     trial_shape = jax.eval_shape(one_trial, jax.random.key(0))
-    return Trainer(agent, init, iterate, trial_shape, shards)
+    return Trainer(agent, init, iterate, newest_losses, trial_shape, shards)
 
 
 class Optimizers(NamedTuple):
@@ -175,8 +186,9 @@ def _make_optimizers(config: Config) -> Optimizers:
     """Weight decay where z is made and used: encodings of few training problems then share parts,
     and what is learned from them carries over to problems never seen."""
     settings, updates = config.optimizer, total_updates(config)
+    decayed = ExploitationParams(policy=True, encoder=settings.decay_encoder, decoder=True)
     return Optimizers(
-        recurrent_q.make_optimizer(settings, updates, settings.weight_decay),
+        recurrent_q.make_optimizer(settings, updates, settings.weight_decay, decayed),
         recurrent_q.make_optimizer(settings, updates, 0.0),
     )
 
@@ -223,11 +235,6 @@ def _update(
     return (exploitation, exploration), average, parts
 
 
-def exploration_batch_trials(config: Config) -> int:
-    """Trials of a batch that train the decoder and the exploration policy too."""
-    return max(1, round(config.replay.batch_trials * config.replay.exploration_batch_fraction))
-
-
 def total_updates(config: Config) -> int:
     """Updates of a whole run; an upper bound where they are paid for by environment steps."""
     training = config.training
@@ -248,32 +255,23 @@ class SeedRunner(NamedTuple):
     mesh: Mesh  # axes "seed" and "trial"
 
 
-def split_devices(config: Config, seeds: int, devices: Sequence[Any]) -> parallel.Shards:
-    """Devices to share each batch of trials, after the seeds have taken an equal number each.
-
-    Seeds need no communication, so they come first; what they leave idle shares the trials. Not
-    on a CPU: XLA's own threads already use idle cores within each matmul, and do it better.
-    """
-    if devices[0].platform == "cpu":
-        return parallel.ONE
-    left = len(devices) // math.gcd(seeds, len(devices))
-    batches = config.replay.batch_trials, exploration_batch_trials(config)
-    return parallel.Shards(math.gcd(left, config.training.trials_per_iteration, *batches))
-
-
 def make_runner(
     trainer: Trainer, seeds: Sequence[int], iterations_per_chunk: int, devices: Sequence[Any]
 ) -> SeedRunner:
-    """Seeds spread over `devices`, as far as they divide evenly, and trials as `trainer` says.
+    """Seeds spread over as many of `devices` as divide them evenly, trials as `trainer` says.
 
     The seeds of one device are vmapped, or on a CPU run one after the other: it gains nothing from
     a seed axis inside its matmuls, which become batches of small ones.
     """
     vectorised = devices[0].platform != "cpu"
-    share = trainer.shards.count
+    share = trainer.shards.devices
     if share > len(devices):
-        raise ValueError(f"{share} devices share each batch, {len(devices)} are there")
-    groups = math.gcd(len(seeds), len(devices) // share)
+        raise ConfigError(
+            f"training.trial_shards={share} devices are to share each batch, "
+            f"{len(devices)} are there; give at most that"
+        )
+    most = len(devices) // share
+    groups = max(n for n in range(1, most + 1) if len(seeds) % n == 0)
     grid = np.array(devices[: groups * share]).reshape(groups, share)
     mesh = Mesh(grid, ("seed", parallel.TRIAL_AXIS))
     spec = PartitionSpec("seed")  # parameters, and replay, are whole on every device of a group
@@ -292,7 +290,10 @@ def make_runner(
             return trainer.iterate(state)
 
         state, metrics = jax.lax.scan(body, state, None, length=iterations_per_chunk)
-        return state, jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
+        means = {name: jnp.mean(values) for name, values in metrics.items()}
+        # The newest parameters have made no loss yet: one that is not finite shows now.
+        newest = {f"loss_{name}": loss for name, loss in trainer.losses(state).items()}
+        return state, {k: jnp.where(jnp.isfinite(newest[k]), means[k], newest[k]) for k in means}
 
     def over_seeds(function):
         """Maps the first argument over seeds; the others are shared."""

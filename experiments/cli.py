@@ -10,11 +10,22 @@ from typing import NamedTuple
 from absl import flags
 
 from dream_jax import config as configs
-from dream_jax import envs
+from dream_jax import envs, validation
 from dream_jax.config import Config, ConfigError
+from dream_jax.logging import write_json
 from experiments import presets
 
 RUN_FILE = "config.json"
+# All that a run writes into its folder, and all that --overwrite deletes.
+RUN_NAMES = (
+    RUN_FILE,
+    "metrics.jsonl",
+    "summary.json",
+    "curves.png",
+    "checkpoints",
+    "videos",
+    "tensorboard",
+)
 
 
 class Arguments(NamedTuple):
@@ -68,15 +79,18 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
         config = presets.smoke(config)
     config = configs.override(config, overrides)
     if config.benchmark != benchmark:
+        if config.benchmark not in envs.BENCHMARKS:
+            near = configs.nearest(config.benchmark, sorted(envs.BENCHMARKS))
+            raise ConfigError(f"unknown benchmark {config.benchmark!r}; {near}")
         raise ConfigError(
             f"config benchmark {config.benchmark!r}: run it with `python -m experiments."
-            f"{config.benchmark}`"
+            f"{config.benchmark}`, or set --config.benchmark={benchmark}"
         )
     try:
         env = envs.make(benchmark, horizon=config.env.horizon)
     except ValueError as error:
         raise ConfigError(f"env.{error}") from error
-    configs.validate(config, env.num_actions)
+    validation.validate(config, env.num_actions)
     if values.seeds < 1:
         raise ConfigError(f"--seeds={values.seeds} must be at least 1")
     if values.resume and values.overwrite:
@@ -89,14 +103,20 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
 
 
 def prepare_folder(arguments: Arguments, saved: dict) -> None:
-    """Make the output folder, emptied if that was asked for, with `saved` as its config.json."""
-    from dream_jax.logging import write_json
-
-    if arguments.overwrite and arguments.out.exists():
-        shutil.rmtree(arguments.out)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    if not (arguments.out / RUN_FILE).exists():
-        write_json(arguments.out / RUN_FILE, saved)
+    """Make the output folder, rid of an old run if that was asked for, with its config.json."""
+    out = arguments.out
+    try:
+        if arguments.overwrite:
+            for path in (out / name for name in RUN_NAMES):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
+        if not (out / RUN_FILE).exists():
+            write_json(out / RUN_FILE, saved)
+    except OSError as error:
+        raise ConfigError(f"--out={out}: {error.strerror}; give a folder of your own") from error
 
 
 def _load(benchmark: str, name: str) -> Config:
@@ -106,10 +126,22 @@ def _load(benchmark: str, name: str) -> Config:
 
 
 def _check_folder(arguments: Arguments) -> None:
+    try:
+        _check_usable(arguments)
+    except OSError as error:  # a name too long, a folder that may not be read
+        raise ConfigError(
+            f"--out={arguments.out}: {error.strerror}; give a folder of your own"
+        ) from error
+
+
+def _check_usable(arguments: Arguments) -> None:
     out = arguments.out
     for parent in out.parents:
         if parent.exists() and not parent.is_dir():
             raise ConfigError(f"--out={out}: {parent} is a file, not a folder")
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"--out={out}: {there} cannot be written to; give another folder")
     if not out.exists():
         return
     if not out.is_dir():
@@ -118,19 +150,30 @@ def _check_folder(arguments: Arguments) -> None:
         return
     if not (arguments.resume or arguments.overwrite):
         raise ConfigError(f"--out={out} exists; give another, --resume or --overwrite")
-    if not (out / RUN_FILE).is_file():
-        raise ConfigError(f"--out={out} holds files but no run of ours; give another folder")
+    saved = _saved_run(out)
     if arguments.resume:
-        _check_same_run(arguments)
+        _check_same_run(arguments, saved)
 
 
-def _check_same_run(arguments: Arguments) -> None:
+def _saved_run(out: Path) -> dict:
+    """config.json of the run in a folder; whatever else has that name is not ours to touch."""
     try:
-        saved = json.loads((arguments.out / RUN_FILE).read_text())
+        saved = json.loads((out / RUN_FILE).read_text())
+        if isinstance(saved["config"], dict) and isinstance(saved["seeds"], list):
+            return saved
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise ConfigError(
+        f"--out={out} holds files but no run of ours (no {RUN_FILE} of one); give another folder"
+    )
+
+
+def _check_same_run(arguments: Arguments, saved: dict) -> None:
+    try:
         old = configs.from_dict(saved["config"])
-        seeds = tuple(saved["seeds"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"--out={arguments.out}: unreadable {RUN_FILE}: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"--resume: {arguments.out / RUN_FILE}: {error}") from error
+    seeds = tuple(saved["seeds"])
     if seeds != arguments.seeds:
         raise ConfigError(
             f"--resume: {arguments.out} was trained with --seeds={len(seeds)}, not "

@@ -38,7 +38,8 @@ def set_up_jax() -> None:
 def main(benchmark: str, argv: list[str] | None = None) -> int:
     """Run `python -m experiments.<benchmark>`; returns the exit status.
 
-    0 done, or stopped by a signal with a checkpoint kept; 1 training failed; 2 bad input.
+    0 done, or stopped by a signal with a checkpoint kept; 1 training failed; 2 bad input; 130
+    interrupted before training began.
     """
     from dream_jax.config import ConfigError
     from experiments import cli
@@ -54,3 +55,9 @@ def main(benchmark: str, argv: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a disk that is full, or went away
+        print(f"error: {error}; what was written before is kept", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted before training began", file=sys.stderr)
+        return 130

@@ -30,7 +30,12 @@ _BY_BENCHMARK: dict[str, dict] = {
         },
         "networks": {"encoder_init_scale": 0.3},
         "optimizer": {"hold_fraction": 0.8},
-        "replay": {"capacity_trials": 65_536, "warmup_trials_exploration": 10_240},
+        "td": {"trace_lambda": 0.95},
+        "replay": {
+            "capacity_trials": 32_768,
+            "exploration_batch_fraction": 0.5,
+            "warmup_trials_exploration": 10_240,
+        },
         "losses": {"bottleneck_weight": 2e-6},
         "training": {
             "trials": 552_960,
@@ -97,7 +102,11 @@ _PAPER = {
 _METHODS: dict[str, dict] = {
     "dream": {},
     "dream_paper": {},
-    "dream_no_bottleneck": {"losses": {"bottleneck_weight": 0.0}},
+    # Weight decay of the encoder would be a bottleneck by another name.
+    "dream_no_bottleneck": {
+        "losses": {"bottleneck_weight": 0.0},
+        "optimizer": {"decay_encoder": False},
+    },
     "random_exploration": {"agent": "random_exploration"},
     "optimal": {"agent": "optimal"},
     "no_exploration": {"agent": "no_exploration"},

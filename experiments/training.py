@@ -1,5 +1,6 @@
 """A training run: chunks of training, evaluations, rows, checkpoints, and a summary at the end."""
 
+import json
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ import numpy as np
 
 from dream_jax import checkpoint, envs, evaluate, oracles, replay, report, train
 from dream_jax import logging as logs
-from dream_jax.config import Config
+from dream_jax.config import Config, ConfigError
 from dream_jax.types import TrainState
 from experiments import summary as summaries
 from experiments import video
@@ -36,21 +37,28 @@ class Programs(NamedTuple):
     compile_s: float
 
 
+class Resumed(NamedTuple):
+    """Where a run goes on from."""
+
+    state: TrainState | None  # None: from the start
+    about: dict[str, Any]  # the checkpoint's metadata
+    rows: list[dict[str, Any]]  # of metrics.jsonl so far
+
+
 def run(arguments: Arguments, started_s: float) -> int:
     config, seeds = arguments.config, arguments.seeds
     env = envs.make(config.benchmark, horizon=config.env.horizon)
-    devices = jax.devices()
-    shards = train.split_devices(config, len(seeds), devices)
-    trainer = train.make_trainer(config, env, shards)
+    trainer = train.make_trainer(config, env)
     iterations = config.training.evaluation_period_trials // config.training.trials_per_iteration
-    runner = train.make_runner(trainer, seeds, iterations, devices)
+    runner = train.make_runner(trainer, seeds, iterations, jax.devices())
 
-    _announce_memory(config, trainer, len(seeds) * shards.count)
+    _announce_memory(config, trainer, len(seeds) * config.training.trial_shards)
+    resumed = _read_run(arguments, runner)
     prepare_folder(arguments, summaries.run_record(config, seeds))
     with _StopSignal() as stop:
         programs = _compile(config, env, trainer, runner)
-        state, about = _start_or_resume(arguments, runner)
-        return _train(arguments, env, trainer, programs, state, about, started_s, stop)
+        state = runner.init() if resumed.state is None else runner.place(resumed.state)
+        return _train(arguments, env, trainer, programs, state, resumed, started_s, stop)
 
 
 def _train(
@@ -59,19 +67,20 @@ def _train(
     trainer: train.Trainer,
     programs: Programs,
     state: TrainState,
-    about: dict[str, Any],
+    resumed: "Resumed",
     started_s: float,
     stop: "_StopSignal",
 ) -> int:
     config, out, seeds = arguments.config, arguments.out, arguments.seeds
+    about, rows = resumed.about, list(resumed.rows)
     bounds, checkpoints = programs.bounds, out / "checkpoints"
     compile_s = about["compile_s"] + programs.compile_s
     earlier_s = about["wall_s"]  # spent before this process, when resumed
     trials, evaluations = about["trials"], about["evaluations"]
-    rows: list[dict[str, Any]] = list(_read_rows(out, about["rows"]))
     total_updates = train.total_updates(config)
     curve_sets = _trial_sets(config, env, config.training.evaluation_trials, cover=False)
-    began_s, began_trials, began_steps = time.time(), trials, None
+    began_s, began_trials = time.time(), trials
+    began_steps = sum(row["env_steps"] for row in rows[len(rows) - len(seeds) :])
 
     def clock() -> float:
         return time.time() - started_s + earlier_s
@@ -97,6 +106,7 @@ def _train(
             trials += config.training.evaluation_period_trials
             evaluations += 1
             results = programs.evaluate(train.evaluation_params(config, state), curve_sets)
+            results = jax.device_get(results)  # done: what follows reads the clock
             new = _rows(seeds, state, metrics, results, clock(), compile_s)
             for row in new:
                 writer.write(row)
@@ -109,10 +119,9 @@ def _train(
                     about["time_to_95_s"][i] = row["wall_s"]
 
             steps = sum(row["env_steps"] for row in new)
-            began_steps = steps if began_steps is None else began_steps
             elapsed = max(time.time() - began_s, 1e-9)
             done = (trials - began_trials) / max(config.training.trials - began_trials, 1)
-            rate = (steps - began_steps) / elapsed if steps > began_steps else None
+            rate = (steps - began_steps) / elapsed
             left = elapsed * (1.0 - done) / done
             print(logs.progress_line(new, total_updates, rate, left), flush=True)
 
@@ -128,7 +137,7 @@ def _train(
 
     _curves(out, config, rows, bounds)
     summary = _summarise(arguments, env, programs, state, about, compile_s)
-    summary["wall_s"] = clock()
+    summary |= {"wall_s": clock()}
     logs.write_json(out / "summary.json", summary)
     video.write(out / "videos", trainer.agent, train.evaluation_params(config, state), seeds)
     print(summaries.describe(summary), flush=True)
@@ -163,11 +172,9 @@ def _compile(
     return Programs(*compiled, compile_s)
 
 
-def _start_or_resume(
-    arguments: Arguments, runner: train.SeedRunner
-) -> tuple[TrainState, dict[str, Any]]:
-    """The state to go on from, and what the checkpoint says about it."""
-    fresh = {
+def _read_run(arguments: Arguments, runner: train.SeedRunner) -> Resumed:
+    """What there is to resume. Raises ConfigError if it is damaged; changes nothing."""
+    about: dict[str, Any] = {
         "rows": 0,
         "trials": 0,
         "evaluations": 0,
@@ -176,11 +183,25 @@ def _start_or_resume(
         "time_to_95_s": [None] * len(arguments.seeds),
     }
     folder = arguments.out / "checkpoints"
-    if not arguments.resume or checkpoint.latest_step(folder) is None:
-        return runner.init(), fresh
-    state, about = checkpoint.restore(folder, jax.eval_shape(runner.init))
+    if not arguments.resume:
+        return Resumed(None, about, [])
+    if checkpoint.latest_step(folder) is None:
+        print(f"no checkpoint in {folder}: starting anew", flush=True)
+        return Resumed(None, about, [])
+    metrics = arguments.out / "metrics.jsonl"
+    try:
+        state, about = checkpoint.restore(folder, jax.eval_shape(runner.init))
+        lines = metrics.read_text().splitlines()[: about["rows"]]
+        rows = [json.loads(line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--resume: {arguments.out} is damaged: {error}") from error
+    if len(rows) < about["rows"]:
+        raise ConfigError(
+            f"--resume: {metrics} has {len(rows)} rows, its checkpoint was saved after "
+            f"{about['rows']}; use --overwrite to start anew"
+        )
     print(f"resumed from {folder} at {about['trials']:,} trials", flush=True)
-    return runner.place(state), about
+    return Resumed(state, about, rows)
 
 
 def _trial_sets(config: Config, env: Any, count: int, cover: bool) -> TrialSets:
@@ -201,7 +222,7 @@ def _rows(
     """One row of metrics.jsonl per seed."""
     host = jax.device_get((state.exploration_steps + state.exploitation_steps, state.trials))
     updates = jax.device_get(state.exploitation.updates)
-    results, metrics = jax.device_get((results, metrics))
+    metrics = jax.device_get(metrics)
     rows = []
     for i, seed in enumerate(seeds):
         row = {
@@ -247,7 +268,6 @@ def _summarise(
             for split in SPLITS
         },
         "time_to_95_s": about["time_to_95_s"],
-        "wall_s": 0.0,
         "compile_s": compile_s,
         "env_steps": int(steps[: len(seeds)].mean()),
         "trials": int(np.asarray(jax.device_get(state.trials))[0]),
@@ -281,14 +301,6 @@ def _report_failure(bad: str, checkpoints: Path, out: Path) -> None:
     step = checkpoint.latest_step(checkpoints)
     kept = f"the last good checkpoint is {checkpoints}/{step}" if step else "no checkpoint yet"
     print(f"error: {bad}; training stopped, {kept}, rows so far in {out}", file=sys.stderr)
-
-
-def _read_rows(out: Path, count: int) -> list[dict[str, Any]]:
-    import json
-
-    if not count:
-        return []
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()[:count]]
 
 
 class _StopSignal:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dream_jax import checkpoint, envs, train
+from dream_jax import checkpoint, envs, train, validation
 from dream_jax import config as configs
 from experiments import analytic, presets
 
@@ -82,6 +82,9 @@ def place(tmp_path, monkeypatch):
     Path("a_file").write_text("precious")
     Path("full").mkdir()
     Path("full/thesis.tex").write_text("precious")
+    Path("project").mkdir()
+    Path("project/config.json").write_text('{"name": "my-app"}')
+    Path("project/main.py").write_text("precious")
     Path("no.json").write_text("preset: dream")
     Path("binary.json").write_bytes(b"\xff\xfe\x00\x81")
     Path("list.json").write_text("[]")
@@ -140,6 +143,20 @@ REFUSED = {  # flags, then what the line has to say: the offending value and a v
     "config with a typo": (["--config=typo.json"], "'td.discuont'", "td.discount"),
     "config of another benchmark": (["--config=cooking.json"], "'cooking'", "experiments.cooking"),
     "another benchmark": (["--config.benchmark=map"], "'map'", "experiments.map"),
+    "no such benchmark": (["--config.benchmark=mapp"], "'mapp'", "nearest: map"),
+    "output cannot be": (["--config=optimal", "--out=/proc/none/run"], "--out=/proc/none", "give"),
+    "a name too long": (["--config=optimal", f"--out={'x' * 300}"], "too long", "give"),
+    "a count beyond 32 bits": (
+        ["--config.td.target_update_period_updates=1e10"],
+        "updates=10000000000",
+        "at most 2147483647",
+    ),
+    "infinite": (["--config.optimizer.learning_rate=inf"], "learning_rate=inf", "at most"),
+    "overwrites runs, not projects": (
+        ["--config=optimal", "--out=project", "--overwrite"],
+        "--out=project",
+        "give another folder",
+    ),
 }
 
 
@@ -194,8 +211,8 @@ def finished(command, tmp_path_factory):
         ),
         (["--config=dream", "--overwrite", "--config.td.discount=2"], "=2.0", "between 0 and 1"),
         (
-            ["--config=dream", "--overwrite", "--config.replay.capacity_trials=1024000000000"],
-            "replay.capacity_trials=1,024,000,000,000",
+            ["--config=dream", "--overwrite", "--config.replay.capacity_trials=1024000000"],
+            "replay.capacity_trials=1,024,000,000",
             "at most about",
         ),
     ],
@@ -210,6 +227,22 @@ def test_a_run_is_not_touched(command, finished, flags, offending, remedy):
     assert snapshot(finished) == before
 
 
+@pytest.mark.parametrize("where", [".", "link"])
+def test_overwrite_deletes_a_run_and_nothing_else(command, tmp_path, monkeypatch, where):
+    """Whatever else is in the folder stays, and so does the folder: it may be a link or `.`."""
+    run = tmp_path / "run"
+    assert command("bus", "--config=optimal", "--seeds=2", f"--out={run}").status == 0
+    (run / "checkpoints").mkdir()
+    (run / "notes.txt").write_text("precious")
+    (run / "link").symlink_to(run)
+    monkeypatch.chdir(run)
+    assert command("bus", "--config=no_exploration", "--overwrite", f"--out={where}").status == 0
+    assert (run / "notes.txt").read_text() == "precious"
+    assert not (run / "checkpoints").exists()
+    assert json.loads((run / "summary.json").read_text())["config"] == "no_exploration"
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 1
+
+
 def test_a_damaged_run_is_not_resumed(command, tmp_path):
     for text in ("{", "[]", '{"config": 3, "seeds": [0]}', '{"config": {"td": {"x": 1}}}'):
         (tmp_path / "config.json").write_text(text)
@@ -222,11 +255,11 @@ def test_a_damaged_run_is_not_resumed(command, tmp_path):
 
 def test_a_replay_that_does_not_fit_is_refused_before_anything_is_made(command, tmp_path):
     out = tmp_path / "run"
-    flags = ["--smoke", "--config.replay.capacity_trials=1000000000000", f"--out={out}"]
+    flags = ["--smoke", "--config.replay.capacity_trials=1000000000", f"--out={out}"]
     outcome = command("cooking", *flags)
     assert outcome.status == 2
     line = one_line(outcome.stderr)
-    assert "replay.capacity_trials=1,000,000,000,000 needs " in line
+    assert "replay.capacity_trials=1,000,000,000 needs " in line
     # The number of trials that it says would fit has to be one that fits.
     numbers = [int(x.replace(",", "")) for x in re.findall(r"\d[\d,]*\d", line)]
     capacity, needed, free, fits = numbers
@@ -381,7 +414,7 @@ def test_a_whole_run_leaves_its_files(command, tmp_path, benchmark, preset, seed
 def small_trainer(benchmark, preset):
     config = presets.smoke(presets.preset(benchmark, preset))
     env = envs.make(benchmark, horizon=config.env.horizon)
-    return train.make_trainer(configs.validate(config, env.num_actions), env)
+    return train.make_trainer(validation.validate(config, env.num_actions), env)
 
 
 @pytest.mark.parametrize("benchmark", envs.BENCHMARKS)

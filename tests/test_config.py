@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import envs
+from dream_jax import envs, validation
 from dream_jax.config import Config, ConfigError
 from experiments import presets
 
@@ -221,9 +221,9 @@ def test_load_of_a_folder(tmp_path):
 def test_every_preset_validates(benchmark, name):
     num_actions = envs.make(benchmark).num_actions
     config = presets.preset(benchmark, name)
-    assert configs.validate(config, num_actions) is config
+    assert validation.validate(config, num_actions) is config
     small = presets.smoke(config)
-    assert configs.validate(small, num_actions) is small
+    assert validation.validate(small, num_actions) is small
     assert small.training.trials <= 1000 < config.training.trials
     assert presets.smoke(small) == small
 
@@ -258,7 +258,7 @@ BASE = {  # so that the rules below do not hang on the defaults
 
 
 def check(overrides, num_actions=NUM_ACTIONS):
-    return configs.validate(configs.override(Config(), BASE | overrides), num_actions)
+    return validation.validate(configs.override(Config(), BASE | overrides), num_actions)
 
 
 @pytest.mark.parametrize("path", NUMBERS)
@@ -271,8 +271,20 @@ def test_no_number_may_be_negative(path):
 def test_sizes_and_counts_are_at_least_one(path):
     if path in ZERO_IS_FINE:
         assert value_of(check({path: "0"}), path) == 0
+    elif path == "env.horizon":
+        assert message(check, {path: "0"}) == f"{path}=0 must be between 1 and 1000"
     else:
         assert message(check, {path: "0"}) == f"{path}=0 must be at least 1"
+
+
+@pytest.mark.parametrize("path", NUMBERS)
+def test_no_number_is_beyond_what_a_device_counts_with(path):
+    most = {int: 2**31 - 1, float: 1.7976931348623157e308}[FIELDS[path]]
+    for huge in ["inf"] if FIELDS[path] is float else [str(2**31), "1e18"]:
+        found = message(check, {path: huge})
+        assert found.startswith(f"{path}=") and (
+            f"at most {most:.10g}" in found or "and 1" in found
+        )
 
 
 @pytest.mark.parametrize(
@@ -370,13 +382,52 @@ RULES = {  # what is wrong: (overrides, what the message says, overrides that ar
         {"training.trials": "128"},
         "training.trials=128 must be a multiple of training.evaluation_period_trials=2560, "
         "for example 2560",
-        {"training.trials": "128", "training.evaluation_period_trials": "128"},
+        {
+            "training.trials": "128",
+            "training.evaluation_period_trials": "128",
+            "replay.warmup_trials_exploitation": "0",
+            "replay.warmup_trials_exploration": "0",
+        },
     ),
     "heads that are not kept apart": (
         {"losses.decoder_folds": "2", "losses.td_reaches_decoder": "true"},
         "losses.decoder_folds=2 needs losses.td_reaches_decoder=false: TD errors would train every "
         "head on every problem",
         {"losses.decoder_folds": "1", "losses.td_reaches_decoder": "true"},
+    ),
+    "no exploration to learn from": (
+        {"replay.exploration_batch_fraction": "0"},
+        "replay.exploration_batch_fraction=0.0 must be above 0, for example 0.5; without "
+        "exploration to learn use the preset random_exploration",
+        {"replay.exploration_batch_fraction": "1e-9"},
+    ),
+    "over before it is warm": (
+        {"training.trials": "2560", "replay.warmup_trials_exploration": "2561"},
+        "replay.warmup_trials_exploration=2561 is larger than training.trials=2560",
+        {"training.trials": "2560", "replay.warmup_trials_exploration": "2560"},
+    ),
+    "a batch that cannot be split": (
+        {"training.trial_shards": "3"},
+        "training.trial_shards=3 must divide training.trials_per_iteration=128",
+        {"training.trial_shards": "4"},
+    ),
+    "part of a batch that cannot be split": (
+        {"training.trial_shards": "4", "replay.exploration_batch_fraction": "0.2"},
+        "training.trial_shards=4 must divide replay.batch_trials x exploration_batch_fraction=6",
+        {"training.trial_shards": "4", "replay.exploration_batch_fraction": "0.25"},
+    ),
+    "more steps than can be counted": (
+        {
+            "training.trials": "51130564",
+            "training.evaluation_period_trials": "1",
+            "training.trials_per_iteration": "1",
+        },
+        "training.trials=51130564 must be at most 51130563: steps are counted in 32 bits",
+        {
+            "training.trials": "51130563",
+            "training.evaluation_period_trials": "1",
+            "training.trials_per_iteration": "1",
+        },
     ),
     "exploitation never warm": (
         {"replay.warmup_trials_exploitation": "16385"},

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 MAX_LINES = 350
 
 # What each part of dream_jax may import of it, besides itself.
-FOUNDATION = {"types", "config"}
+FOUNDATION = {"types", "config", "validation"}
 WRITERS = {"checkpoint", "logging", "report"}
 MECHANISMS = {"beliefs", "envs", "nets", "losses", "parallel", "replay", "rollout"}
 LEARNERS = {"agents", "oracles"}
@@ -17,6 +17,7 @@ ALLOWED = {
     "__init__": set(),
     "types": set(),
     "config": {"types"},
+    "validation": {"types", "config"},
     **{name: {"types"} for name in WRITERS},
     **{name: FOUNDATION for name in MECHANISMS},
     **{name: FOUNDATION | MECHANISMS for name in LEARNERS},

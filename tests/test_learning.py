@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import evaluate, oracles, rollout, train
+from dream_jax import evaluate, oracles, rollout, train, validation
 from dream_jax.agents import recurrent_q
 from dream_jax.agents.dream import Dream
 from dream_jax.config import Config
@@ -96,7 +96,7 @@ SMALL = {
 
 def small_config(env, **changes) -> Config:
     config = configs.override(Config(), SMALL | changes)
-    return configs.validate(config, env.num_actions)
+    return validation.validate(config, env.num_actions)
 
 
 def learn(config: Config, env: Corridor) -> dict[str, np.ndarray]:

@@ -63,7 +63,10 @@ def add():
 
 @pytest.fixture(scope="module")
 def sample():
-    return jax.jit(replay.sample, static_argnums=2)
+    def draw_and_take(state, key, count):
+        return replay.take(state, replay.draw(state, key, count))
+
+    return jax.jit(draw_and_take, static_argnums=2)
 
 
 def filled(add, adds):

@@ -4,19 +4,19 @@ import collections
 import itertools
 import json
 import math
+import shutil
 import signal
 import time
-import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax import checkpoint, envs, evaluate, parallel, train
+from dream_jax import checkpoint, envs, evaluate, train, validation
 from dream_jax import config as configs
 from dream_jax.agents import dream
-from dream_jax.config import Config
+from dream_jax.config import Config, ConfigError
 from tests.test_learning import Corridor
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -135,7 +135,32 @@ def test_a_run_leaves_the_signal_handlers_as_they_were(uninterrupted):
     assert uninterrupted[1].handlers_restored
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(command, tmp_path):
+@pytest.mark.parametrize("damage", ["checkpoint", "no rows", "half a row", "rows missing"])
+def test_a_damaged_run_is_refused_before_it_is_compiled(command, uninterrupted, tmp_path, damage):
+    out = tmp_path / "run"
+    shutil.copytree(uninterrupted[0], out)
+    rows = out / "metrics.jsonl"
+    if damage == "checkpoint":
+        for path in (out / "checkpoints").rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"junk")
+    elif damage == "no rows":
+        rows.unlink()
+    else:
+        lines = rows.read_text().splitlines(keepends=True)
+        lines[0] = "" if damage == "rows missing" else lines[0][:10] + "\n"
+        rows.write_text("".join(lines))
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    outcome = command("bus", *FLAGS, "--resume", f"--out={out}")
+    assert outcome.status == 2
+    assert outcome.stderr.startswith("error: --resume: ") and str(out) in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+    assert "compiled" not in outcome.stdout
+    assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("updates", [2, 1])  # 1: no loss has seen its result yet
+def test_a_loss_that_is_not_finite_stops_the_run(command, tmp_path, updates):
     out = tmp_path / "run"
     flags = [
         "--config=dream",
@@ -145,6 +170,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(command, tmp_path):
         # The first update is in the third evaluation period.
         "--config.replay.warmup_trials_exploitation=40",
         "--config.replay.warmup_trials_exploration=40",
+        f"--config.training.updates_per_iteration={updates}",
+        f"--config.training.trials_per_iteration={16 // updates}",
         f"--out={out}",
     ]
     outcome = command("bus", *flags)
@@ -215,7 +242,7 @@ def env():
 
 @pytest.fixture(scope="module")
 def trainer(env):
-    return train.make_trainer(configs.validate(CONFIG, env.num_actions), env)
+    return train.make_trainer(validation.validate(CONFIG, env.num_actions), env)
 
 
 @pytest.fixture(scope="module")
@@ -357,45 +384,42 @@ def test_a_seed_does_not_depend_on_the_seeds_beside_it(trainer, states, devices)
     assert differing(other.replay, same.replay) != []
 
 
+def shared_by(devices):
+    return configs.override(CONFIG, {"training.trial_shards": str(devices)})
+
+
 @pytest.mark.parametrize(
-    "seeds, devices, groups, share",
+    "seeds, devices, share, mesh",
     [
-        (1, 1, 1, 1),
-        (3, 1, 1, 1),
-        (2, 2, 2, 1),
-        (3, 2, 1, 2),  # no seat stays empty: each seed in turn on both
-        (1, 2, 1, 2),
-        (4, 8, 4, 2),
-        (1, 3, 1, 1),  # 3 divides neither 8 actors nor batches of 8
-        (1, 16, 1, 8),  # not more than one trial each
+        (1, 1, 1, (1, 1)),
+        (2, 2, 1, (2, 1)),
+        (3, 2, 1, (1, 1)),  # one after the other: no seat is padded
+        (3, 4, 1, (3, 1)),
+        (6, 4, 1, (3, 1)),
+        (3, 2, 2, (1, 2)),
+        (4, 8, 2, (4, 2)),
     ],
 )
-def test_devices_go_to_seeds_first_and_then_to_trials(seeds, devices, groups, share):
-    small = configs.override(
-        CONFIG, {"replay.batch_trials": "8", "training.trials_per_iteration": "8"}
-    )
-    shards = train.split_devices(small, seeds, [types.SimpleNamespace(platform="gpu")] * devices)
-    assert (math.gcd(seeds, devices), shards.count) == (groups, share)
-    assert train.split_devices(small, seeds, jax.devices()[:1] * devices).count == 1  # a CPU
+def test_seeds_and_trials_on_devices(env, seeds, devices, share, mesh):
+    if devices > jax.device_count():
+        pytest.skip(f"needs {devices} devices")
+    trainer = train.make_trainer(shared_by(share), env)
+    runner = train.make_runner(trainer, range(seeds), 1, jax.devices()[:devices])
+    assert runner.mesh.devices.shape == mesh
+    assert jax.eval_shape(runner.init).trials.shape == (seeds,)
 
 
-def test_a_runner_lays_out_seeds_and_trials(env, trainer):
-    shared = train.make_trainer(CONFIG, env, parallel.Shards(2))
-    for built, seeds, shape in ((trainer, 1, (1, 1)), (trainer, 2, (2, 1)), (shared, 3, (1, 2))):
-        runner = train.make_runner(built, range(seeds), 1, jax.devices()[:2])
-        assert runner.mesh.devices.shape == shape
-        assert jax.eval_shape(runner.init).trials.shape == (seeds,)
-    with pytest.raises(ValueError, match="4 devices share each batch, 2 are there"):
-        four = train.make_trainer(CONFIG, env, parallel.Shards(4))
-        train.make_runner(four, [0], 1, jax.devices()[:2])
+def test_more_devices_to_share_a_batch_than_there_are(env):
+    with pytest.raises(ConfigError, match=r"trial_shards=4 devices .* 2 are there"):
+        train.make_runner(train.make_trainer(shared_by(4), env), [0], 1, jax.devices()[:2])
 
 
 def test_share_of_the_batch_that_trains_exploration(env, states, monkeypatch):
     """A quarter of the batch: exploitation starts out as with all of it, exploration does not."""
     quarter = configs.override(CONFIG, {"replay.exploration_batch_fraction": "0.25"})
     size = CONFIG.replay.batch_trials
-    assert train.exploration_batch_trials(quarter) == size // 4 >= 1
-    assert train.exploration_batch_trials(CONFIG) == size
+    assert quarter.exploration_batch_trials == size // 4 >= 1
+    assert CONFIG.exploration_batch_trials == size
     sizes = []
     loss = dream.Dream.batch_loss
 
@@ -412,7 +436,7 @@ def test_share_of_the_batch_that_trains_exploration(env, states, monkeypatch):
 
 def test_devices_that_share_trials_train_as_one(env, states):
     """Every action and draw is the same; parameters but for the order of summation."""
-    shared = train.make_trainer(CONFIG, env, parallel.Shards(2))
+    shared = train.make_trainer(shared_by(2), env)
     runner = train.make_runner(shared, [0], ITERATIONS, jax.devices()[:2])
     state, losses = runner.chunk(runner.init())
     both = jax.tree.map(lambda x: x[0], state)

@@ -218,7 +218,7 @@ class Dream:
         """
         c = self.config.losses
         exploring = trials if exploring is None else exploring
-        keys = shards.mine(jax.random.split(key, trials.problem.shape[0] * shards.count))
+        keys = shards.mine(jax.random.split(key, trials.problem.shape[0] * shards.devices))
         encode = jax.vmap(lambda problem: self.encode(params, problem))
         f, f_exploring = encode(trials.problem), encode(exploring.problem)
         scale = jnp.ones(())

@@ -1,5 +1,7 @@
 """What every Q-learning agent here shares: acting with exploration noise, and the update."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,9 +41,12 @@ def epsilons(acting: ActingConfig, own_steps: Array, count: int) -> Array:
 
 
 def make_optimizer(
-    config: OptimizerConfig, total_updates: int, weight_decay: float = 0.0
+    config: OptimizerConfig, total_updates: int, weight_decay: float = 0.0, decayed: Any = None
 ) -> optax.GradientTransformation:
-    """AdamW after clipping by the global norm; learning rate held, then linear to the end."""
+    """AdamW after clipping by the global norm; learning rate held, then linear to the end.
+
+    `decayed`: a tree of bool, a prefix of the parameters': which of them decay; None: all.
+    """
     schedule = optax.linear_schedule(
         config.learning_rate,
         config.learning_rate * config.final_learning_rate_fraction,
@@ -50,7 +55,7 @@ def make_optimizer(
     )
     return optax.chain(
         optax.clip_by_global_norm(config.max_gradient_norm),
-        optax.adamw(schedule, weight_decay=weight_decay),
+        optax.adamw(schedule, weight_decay=weight_decay, mask=decayed),
     )
 
 

@@ -141,7 +141,9 @@ class ExploitationPolicy(nn.Module):
             h = h * (1.0 + self.gain(z))
         # Dense([h, z]), with the part of z computed once per episode.
         h = normalise(self.from_memory(h) + self.from_z(z), c.layer_norm)
-        h = nn.relu(self.output(nn.relu(h)))
+        h = self.output(nn.relu(h))
+        if c.embedding != "mlp":  # the authors' ends linearly
+            h = nn.relu(h)
         return self.dueling(normalise(h, c.layer_norm))
 
 
