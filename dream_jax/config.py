@@ -28,7 +28,8 @@ class TrialConfig:
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
-    embedding: Literal["sum", "mlp"] = "sum"  # "mlp": the authors' 32 each -> 256 -> 64
+    # "mlp": the authors' 32 each -> 256 -> 64. Of pictures: "patches", or "conv", the authors'.
+    embedding: Literal["sum", "mlp", "patches", "conv"] = "sum"
     hidden_size: int = 64
     head_size: int = 128
     z_size: int = 64

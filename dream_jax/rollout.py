@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from dream_jax.config import TrialConfig
-from dream_jax.types import Array, Env, Episode, Key
+from dream_jax.types import Array, Env, Episode, Key, is_pixel_env
 
 # (carry, observation, previous action, previous reward, fraction over, key) -> (carry, action)
 ExplorationActor = Callable[[Any, Array, Array, Array, Array, Key], tuple[Any, Array]]
@@ -54,7 +54,18 @@ def explore(
         return env.reset(reset_key, problem, instruction)
 
     def body(loop, inputs):
-        state, observation, memory, last_action, last_reward, steps, ended, episode, alive = loop
+        (
+            state,
+            observation,
+            kept,
+            memory,
+            last_action,
+            last_reward,
+            steps,
+            ended,
+            episode,
+            alive,
+        ) = loop
         key, fraction = inputs
         act_key, start_key = jax.random.split(key)
         memory, action = actor(memory, observation, last_action, last_reward, fraction, act_key)
@@ -77,9 +88,9 @@ def explore(
         now_ended = over | truncated
         last = now_ended & (episode == episodes - 1)
         # Padding repeats the last observation; the state is never looked at again.
-        next_observation = jnp.where(alive, next_observation, observation)
+        next_kept = _select(alive, _keep(env, next_state, next_observation), kept)
         record = Episode(
-            _small(observation),
+            kept,
             action.astype(jnp.uint8),
             jnp.where(alive, reward, 0.0),
             alive & last & over,
@@ -89,6 +100,7 @@ def explore(
         loop = (
             next_state,
             next_observation,
+            next_kept,
             memory,
             action,
             reward,
@@ -104,6 +116,7 @@ def explore(
     loop = (
         state,
         first.observation,
+        _keep(env, state, first.observation),
         carry,
         jnp.array(env.num_actions, jnp.int32),  # "no previous action"
         jnp.zeros((), jnp.float32),
@@ -114,7 +127,7 @@ def explore(
     )
     inputs = (jax.random.split(loop_key, length), fraction_over(length)[:-1])
     loop, (record, states) = jax.lax.scan(body, loop, inputs)
-    return _with_last(record, loop[1]), _append(states, loop[0])
+    return _with_last(record, loop[2]), _append(states, loop[0])
 
 
 def exploit(
@@ -131,20 +144,20 @@ def exploit(
     """
 
     def body(loop, inputs):
-        state, observation, memory, alive = loop
+        state, observation, kept, memory, alive = loop
         key, fraction, step = inputs
         memory, action = actor(memory, observation, fraction, step, key)
         next_state, time_step = env.step(state, action)
-        next_observation = jnp.where(alive, time_step.observation, observation)
+        next_kept = _select(alive, _keep(env, next_state, time_step.observation), kept)
         record = Episode(
-            _small(observation),
+            kept,
             action.astype(jnp.uint8),
             jnp.where(alive, time_step.reward, 0.0),
             alive & time_step.terminated,
             alive & time_step.truncated,
             alive,
         )
-        loop = (next_state, next_observation, memory, alive & ~time_step.done)
+        loop = (next_state, time_step.observation, next_kept, memory, alive & ~time_step.done)
         return loop, (record, state)
 
     reset_key, loop_key = jax.random.split(key)
@@ -155,9 +168,10 @@ def exploit(
         fraction_over(length)[:-1],
         jnp.arange(length),
     )
-    loop = (state, first.observation, carry, jnp.ones((), bool))
+    kept = _keep(env, state, first.observation)
+    loop = (state, first.observation, kept, carry, jnp.ones((), bool))
     loop, (record, states) = jax.lax.scan(body, loop, inputs)
-    return _with_last(record, loop[1]), _append(states, loop[0])
+    return _with_last(record, loop[2]), _append(states, loop[0])
 
 
 def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) -> Array:
@@ -169,12 +183,13 @@ def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) 
     return drawn.astype(jnp.uint8)
 
 
-def _small(observation: Array) -> Array:
-    return observation.astype(jnp.uint8)
+def _keep(env: Env, state: Any, observation: Array) -> Any:
+    """What an episode keeps of an observation: small integers, or for a picture its state."""
+    return state if is_pixel_env(env) else observation.astype(jnp.uint8)
 
 
-def _with_last(record: Episode, last_observation: Array) -> Episode:
-    return record._replace(observation=_append(record.observation, _small(last_observation)))
+def _with_last(record: Episode, last: Any) -> Episode:
+    return record._replace(observation=_append(record.observation, last))
 
 
 def _append(sequence: Any, last: Any) -> Any:

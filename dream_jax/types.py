@@ -38,7 +38,9 @@ class TimeStep(NamedTuple):
 class Episode(NamedTuple):
     """A padded sequence of T steps; padding repeats the last observation and has mask 0."""
 
-    observation: Array  # [T + 1, K] uint8: o_0 .. o_T, so that o' needs no storage of its own
+    # [T + 1, K] uint8: o_0 .. o_T, so that o' needs no storage of its own. Of a PixelEnv its states
+    # instead, leaves [T + 1, ...]: some 50 bytes for a picture, which is drawn when it is needed.
+    observation: Any
     action: Array  # [T] uint8
     reward: Array  # [T] float32
     terminated: Array  # [T] bool
@@ -108,3 +110,8 @@ class Env(Protocol):
 
     def render_image(self, state: Any) -> np.ndarray:
         """[H, W, 3] uint8."""
+
+
+def is_pixel_env(env: Env) -> bool:
+    """Whether observations are pictures drawn from states: a `PixelEnv`."""
+    return hasattr(env, "observe")

@@ -16,8 +16,9 @@ from dream_jax.config import Config, ConfigError
 from dream_jax.losses import dream as losses
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.losses.td import double_q_lambda
+from dream_jax.nets.embed import check_observations
 from dream_jax.nets.heads import Decoder, Encoder, ExploitationPolicy, ExplorationPolicy
-from dream_jax.types import Array, Env, Episode, Key, Params, Trial
+from dream_jax.types import Array, Env, Episode, Key, Params, Trial, is_pixel_env
 
 LOSS_NAMES = ("exploitation_td", "bottleneck", "decoder", "exploration_td")
 
@@ -54,8 +55,9 @@ class Dream:
     """The networks of DREAM for an environment, and pure functions of their parameters."""
 
     def __init__(self, config: Config, env: Env):
-        _check_sizes(env)
+        check_observations(config.networks, env)
         self.config, self.env = config, env
+        self._pixels = is_pixel_env(env)
         nets, shown = config.networks, config.trial.rewards_in_exploration
         self._explore = ExplorationPolicy(nets, env.observation_sizes, env.num_actions, shown)
         self._exploit = ExploitationPolicy(
@@ -70,7 +72,10 @@ class Dream:
     def init(self, key: Key) -> DreamParams:
         keys = jax.random.split(key, 4)
         env, nets = self.env, self.config.networks
-        observation = jnp.zeros((2, len(env.observation_sizes)), jnp.int32)
+        if self._pixels:
+            observation = jnp.zeros((2, *env.observation_shape), jnp.uint8)
+        else:
+            observation = jnp.zeros((2, len(env.observation_sizes)), jnp.int32)
         instruction = jnp.zeros(len(env.instruction_sizes), jnp.int32)
         action, reward, time = jnp.zeros(2, jnp.int32), jnp.zeros(2), jnp.zeros(2)
         z = jnp.zeros(nets.z_size)
@@ -91,12 +96,13 @@ class Dream:
 
     def decode(self, params: DreamParams, exploration: Episode) -> Array:
         """g(tau_:t) of every prefix, the mean of the decoder's heads: [L + 1, Z]."""
-        return jnp.mean(self._decode(params.exploitation.decoder, exploration), axis=0)
+        seen = self._see(exploration)
+        return jnp.mean(self._decode(params.exploitation.decoder, seen), axis=0)
 
     def read(self, params: DreamParams, exploration: Episode) -> Array:
         """z = g(tau) of the whole exploration: [Z]. Knows nothing of the problem id."""
-        steps = jnp.sum(exploration.mask)
-        return jnp.mean(self._decode(params.exploitation.decoder, exploration, steps), axis=0)
+        steps, seen = jnp.sum(exploration.mask), self._see(exploration)
+        return jnp.mean(self._decode(params.exploitation.decoder, seen, steps), axis=0)
 
     def explore(self, params: DreamParams, key: Key, problem: Array, epsilon: Array) -> Episode:
         """Exploration of one trial; `problem` drives the environment and nothing else."""
@@ -180,7 +186,7 @@ class Dream:
             bottleneck = losses.bottleneck_clipped(f, c.bottleneck_clip)
         td = jax.vmap(
             lambda episode, instruction: self._exploitation_td(
-                params, target, episode, instruction, z
+                params, target, self._see(episode), instruction, z
             )
         )(trial.exploitation, trial.instruction)
         return ExploitationTerms(jnp.square(td), trial.exploitation.mask, bottleneck)
@@ -189,15 +195,16 @@ class Dream:
         self, params: DreamParams, target: DreamParams, trial: Trial, f: Array, gain_scale: Array
     ) -> ExplorationTerms:
         """What trains the decoder and pi_exp, of one trial. f: [Z] encoding of its problem."""
-        mask = trial.exploration.mask
-        heads = self._decode(params.exploitation.decoder, trial.exploration)  # [F, L + 1, Z]
+        seen = self._see(trial.exploration)
+        mask = seen.mask
+        heads = self._decode(params.exploitation.decoder, seen)  # [F, L + 1, Z]
         own, others = self._heads_of(trial.problem)
         penalty = self.config.losses.exploration_step_penalty
         gain = losses.information_gain(heads[own], f, penalty, gain_scale)
         return ExplorationTerms(
             others @ jax.vmap(losses.decoder_loss, in_axes=(0, None))(heads, f),
             jnp.concatenate([jnp.ones_like(mask[:1]), mask]),
-            jnp.square(self._exploration_td(params, target, trial.exploration, gain)),
+            jnp.square(self._exploration_td(params, target, seen, gain)),
             mask,
         )
 
@@ -310,6 +317,12 @@ class Dream:
             return own, jnp.ones(1)
         return own, (jnp.arange(folds) != own) / (folds - 1.0)
 
+    def _see(self, episode: Episode) -> Episode:
+        """An episode with its observations as the networks take them: pictures are drawn now."""
+        if not self._pixels:
+            return episode
+        return episode._replace(observation=jax.vmap(self.env.observe)(episode.observation))
+
     def _decode(self, weights: Any, episode: Episode, prefix: Array | None = None) -> Array:
         action = episode.action.astype(jnp.int32)
         return self._decoder.apply(weights, episode.observation, action, episode.reward, prefix)
@@ -331,10 +344,3 @@ def _folds(env: Env, folds: int) -> np.ndarray:
     fold = np.zeros(env.num_problems, np.int32)
     fold[np.random.default_rng(0).permutation(ids)] = np.arange(len(ids)) % folds
     return fold
-
-
-def _check_sizes(env: Env) -> None:
-    """Observations, instructions and actions are stored as uint8."""
-    largest = max(*env.observation_sizes, *env.instruction_sizes, env.num_actions)
-    if largest > 256:
-        raise ConfigError(f"{env.name}: a component of size {largest}; at most 256 can be stored")

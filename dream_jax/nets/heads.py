@@ -6,7 +6,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from dream_jax.config import NetworkConfig
-from dream_jax.nets.embed import IndexEmbedding, make_embedding, normalise
+from dream_jax.nets.embed import (
+    AUTHORS,
+    IndexEmbedding,
+    make_embedding,
+    make_instruction_embedding,
+    normalise,
+)
 from dream_jax.nets.memory import make_memory
 from dream_jax.types import Array
 
@@ -103,7 +109,9 @@ class ExploitationPolicy(nn.Module):
     def setup(self) -> None:
         c = self.config
         self.observation = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
-        self.instruction = make_embedding(c.embedding, self.instruction_sizes, c.hidden_size)
+        self.instruction = make_instruction_embedding(
+            c.embedding, self.instruction_sizes, c.hidden_size
+        )
         self.time = TimeFeature(c.hidden_size)
         self.mix = nn.Dense(c.hidden_size)
         self.memory = make_memory(c.exploitation_memory, c.hidden_size)
@@ -142,7 +150,7 @@ class ExploitationPolicy(nn.Module):
         # Dense([h, z]), with the part of z computed once per episode.
         h = normalise(self.from_memory(h) + self.from_z(z), c.layer_norm)
         h = self.output(nn.relu(h))
-        if c.embedding != "mlp":  # the authors' ends linearly
+        if c.embedding not in AUTHORS:  # theirs ends linearly
             h = nn.relu(h)
         return self.dueling(normalise(h, c.layer_norm))
 
@@ -168,7 +176,7 @@ class Decoder(nn.Module):
         embedding = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
         s = normalise(embedding(observation), c.layer_norm)  # once for s and s'
         x = jnp.concatenate([s[:-1], s[1:], IndexEmbedding(self.num_actions, 32)(action)], axis=-1)
-        x = nn.relu(x) if c.embedding == "sum" else x
+        x = x if c.embedding in AUTHORS else nn.relu(x)
         if self.sees_rewards:
             x = jnp.concatenate([x, reward[..., None]], axis=-1)
         x = nn.Dense(c.hidden_size)(nn.relu(nn.Dense(c.decoder_hidden_size)(x)))
