@@ -15,6 +15,8 @@ class ConfigError(ValueError):
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
     horizon: int = 20  # most steps of an episode
+    quality: str = "fast"  # of the pictures; sign only
+    start_region: str = "authors"  # sign only
 
 
 @dataclasses.dataclass(frozen=True)

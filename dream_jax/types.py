@@ -25,7 +25,8 @@ class TimeStep(NamedTuple):
     Which of them cuts the bootstrap is the learner's choice (`td.bootstrap_on_truncation`).
     """
 
-    observation: Array  # [K] int32, component k in 0 .. observation_sizes[k] - 1
+    # [K] int32, component k in 0 .. observation_sizes[k] - 1; or `observation_shape` pixels.
+    observation: Array
     reward: Array  # [] float32
     terminated: Array  # [] bool
     truncated: Array  # [] bool
@@ -88,7 +89,7 @@ class Env(Protocol):
     num_actions: int
     end_episode_action: int
     horizon: int
-    observation_sizes: tuple[int, ...]
+    observation_sizes: tuple[int, ...]  # () where the observation is pixels: see PixelEnv
     instruction_sizes: tuple[int, ...]  # () when there is no instruction (standard meta-RL)
     num_problems: int
     descriptors: np.ndarray | None  # [num_problems, D] float32, or None for one-hot problem ids
@@ -110,6 +111,23 @@ class Env(Protocol):
 
     def render_image(self, state: Any) -> np.ndarray:
         """[H, W, 3] uint8."""
+
+
+class PixelEnv(Env, Protocol):
+    """An `Env` whose observation is a picture that is a pure function of the state.
+
+    `step` is `advance`, then `observe`. So rollouts can do without pictures, and states can be
+    stored in their place and drawn when they are needed.
+    """
+
+    observation_shape: tuple[int, ...]
+    observation_dtype: Any
+
+    def advance(self, state: Any, action: Array) -> tuple[Any, Any]:
+        """The next state and its `reward`, `terminated` and `truncated`, as fields."""
+
+    def observe(self, state: Any) -> Array:
+        """[*observation_shape] of `observation_dtype`: also what `reset` shows."""
 
 
 def is_pixel_env(env: Env) -> bool:

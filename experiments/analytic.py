@@ -12,7 +12,7 @@ AGENTS = {"optimal": oracles.optimal, "no_exploration": oracles.no_exploration}
 
 def run(arguments: Arguments, started_s: float) -> int:
     config = arguments.config
-    env = envs.make(config.benchmark, horizon=config.env.horizon)
+    env = envs.from_config(config.benchmark, config.env)
     oracle = AGENTS[config.agent]
     returns = {split: float(oracle(env, split).mean()) for split in summaries.SPLITS}
     bounds = {split: oracles.bounds(env, split) for split in summaries.SPLITS}

@@ -87,7 +87,7 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
             f"{config.benchmark}`, or set --config.benchmark={benchmark}"
         )
     try:
-        env = envs.make(benchmark, horizon=config.env.horizon)
+        env = envs.from_config(benchmark, config.env)
     except ValueError as error:
         raise ConfigError(f"env.{error}") from error
     validation.validate(config, env.num_actions)

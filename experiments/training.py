@@ -47,7 +47,7 @@ class Resumed(NamedTuple):
 
 def run(arguments: Arguments, started_s: float) -> int:
     config, seeds = arguments.config, arguments.seeds
-    env = envs.make(config.benchmark, horizon=config.env.horizon)
+    env = envs.from_config(config.benchmark, config.env)
     trainer = train.make_trainer(config, env)
     iterations = config.training.evaluation_period_trials // config.training.trials_per_iteration
     runner = train.make_runner(trainer, seeds, iterations, jax.devices())

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from dream_jax.config import EnvConfig
 from dream_jax.envs.bus import Bus, DistractingBus, Map
 from dream_jax.envs.cooking import Cooking
+from dream_jax.envs.sign import Sign
 from dream_jax.types import Env
 
-BENCHMARKS: dict[str, type] = {env.name: env for env in (Cooking, Bus, DistractingBus, Map)}
+BENCHMARKS: dict[str, type] = {env.name: env for env in (Cooking, Bus, DistractingBus, Map, Sign)}
 
 
 def make(name: str, **options: Any) -> Env:
@@ -14,3 +16,11 @@ def make(name: str, **options: Any) -> Env:
     if name not in BENCHMARKS:
         raise ValueError(f"unknown environment {name!r}; valid: {', '.join(BENCHMARKS)}")
     return BENCHMARKS[name](**options)
+
+
+def from_config(name: str, config: EnvConfig) -> Env:
+    """The environment of a benchmark with the options it knows. Raises ValueError, as it does."""
+    options: dict[str, Any] = {"horizon": config.horizon}
+    if name == Sign.name:
+        options |= {"quality": config.quality, "start_region": config.start_region}
+    return make(name, **options)

@@ -1,0 +1,109 @@
+"""`python -m benchmarks.record_miniworld --out=DIR [--frames=N] [--episodes=N] [--seed=N]`
+
+Fresh recordings of real Miniworld in the format that `benchmarks.sign_parity` reads: DIR/frames.npz
+and DIR/dynamics.npz, from random episodes in Farama's (larger) start region. Needs the extra
+`miniworld` and OpenGL.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import command
+from benchmarks.command import BadInput
+from dream_jax.envs.miniworld_adapter import MiniworldSign, MiniworldUnavailable
+
+HORIZON = 20
+# Mostly forward, so that walks get far; seldom "end episode".
+ACTION_SHARES = (0.17, 0.17, 0.64, 0.02)
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = command.parser("record_miniworld", "Record real Miniworld.")
+    parser.add_argument("--out", required=True, metavar="DIR", help="written: two .npz files")
+    parser.add_argument("--frames", type=int, default=200, help="pictures (default: 200)")
+    parser.add_argument("--episodes", type=int, default=200, help="(default: 200)")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    if min(arguments.frames, arguments.episodes) < 1:
+        raise BadInput("--frames and --episodes must be at least 1")
+    out = Path(arguments.out)
+    try:
+        env = MiniworldSign(arguments.seed, "farama", HORIZON)
+    except MiniworldUnavailable as error:
+        raise BadInput(str(error)) from None
+    out.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(arguments.seed)
+    np.savez_compressed(out / "frames.npz", **frames(env, random, arguments.frames))
+    np.savez_compressed(out / "dynamics.npz", **episodes(env, random, arguments.episodes))
+    command.show({"frames": arguments.frames, "episodes": arguments.episodes}, arguments.json)
+
+
+def frames(env: MiniworldSign, random: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+    """A picture of every third step or so of random walks."""
+    rows: dict[str, list] = {
+        name: []
+        for name in ("obs", "obs_untextured_rooms", "agent_pos", "agent_dir", "color_index")
+    }
+    rows["obj_dir"] = []
+    now = env.reset()
+    while len(rows["obs"]) < count:
+        now = env.step(int(random.choice(4, p=ACTION_SHARES)))
+        if random.random() < 0.7:
+            continue
+        scene, pose = env.view()
+        rows["obs"].append(now.observation["observation"])
+        rows["obs_untextured_rooms"].append(env.render_white_rooms())
+        rows["agent_pos"].append([pose.position[0], 0.0, pose.position[1]])
+        rows["agent_dir"].append(pose.heading)
+        rows["color_index"].append(scene.colour)
+        rows["obj_dir"].append(scene.object_yaw)
+    return {name: np.array(values) for name, values in rows.items()}
+
+
+def episodes(env: MiniworldSign, random: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+    """Random walks, padded to the horizon."""
+    shape = (count, HORIZON)
+    data = {
+        "action": np.full(shape, -1, np.int8),
+        "pos_after": np.full((*shape, 3), np.nan),
+        "dir_after": np.full(shape, np.nan),
+        "reward": np.full(shape, np.nan, np.float32),
+        "terminated": np.zeros(shape, bool),
+        "truncated": np.zeros(shape, bool),
+        "blocked": np.zeros(shape, bool),
+        "color_index": np.zeros(count, np.int8),
+        "goal": np.zeros(count, np.int8),
+        "length": np.zeros(count, np.int16),
+        "start_pos": np.zeros((count, 3)),
+        "start_dir": np.zeros(count),
+        "obj_dir": np.zeros((count, 6)),
+    }
+    for e in range(count):
+        problem, instruction = e % 3, e // 3 % 2
+        env.begin(problem, instruction)
+        scene, before = env.view()
+        data["color_index"][e], data["goal"][e] = problem, instruction
+        data["start_pos"][e, [0, 2]], data["start_dir"][e] = before.position, before.heading
+        data["obj_dir"][e] = scene.object_yaw
+        for t in range(HORIZON):
+            action = int(random.choice(4, p=ACTION_SHARES))
+            now = env.step(action)
+            after = env.view()[1]
+            data["action"][e, t], data["reward"][e, t] = action, now.reward
+            data["pos_after"][e, t] = [after.position[0], 0.0, after.position[1]]
+            data["dir_after"][e, t] = after.heading
+            data["terminated"][e, t] = now.last() and now.discount == 0
+            data["truncated"][e, t] = now.last() and now.discount == 1
+            data["blocked"][e, t] = action >= 2 and np.array_equal(after.position, before.position)
+            data["length"][e] = t + 1
+            before = after
+            if now.last():
+                break
+    return data
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main, sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""`python -m benchmarks.render [--qualities=fast,...] [--batches=1,64,1024] [--repeats=N] [--json]`
+
+Frames per second of the renderers of the sign world under vmap, beside real Miniworld in a process
+of its own. Each figure is the median over repeats, with the lowest and the highest; compilation is
+not in it. Large batches of the slower qualities go through `jax.lax.map` in slices (SLICE), so that
+their intermediate arrays stay small.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks import command
+from benchmarks.command import BadInput
+
+SLICE = {"fast": 1024, "fast_miniworld": 64, "reference": 16}
+SECONDS_PER_REPEAT = 0.5  # at least; one call may take longer
+WALK = 8  # random steps from the start, so that the views differ
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = command.parser("render", "Time the renderers of the sign world.")
+    parser.add_argument("--qualities", default=",".join(SLICE), help="(default: all)")
+    parser.add_argument("--batches", default="1,64,1024", help="(default: 1,64,1024)")
+    parser.add_argument("--repeats", type=int, default=5, help="(default: 5)")
+    arguments = parser.parse_args(argv)
+    qualities = arguments.qualities.split(",")
+    unknown = [quality for quality in qualities if quality not in SLICE]
+    if unknown:
+        raise BadInput(f"unknown quality {unknown[0]!r}; valid: {', '.join(SLICE)}")
+    try:
+        batches = [int(batch) for batch in arguments.batches.split(",")]
+    except ValueError:
+        batches = [0]
+    if min(*batches, arguments.repeats) < 1:
+        raise BadInput("--batches and --repeats must be whole numbers of at least 1")
+
+    import jax
+
+    result: dict[str, Any] = {
+        "device": jax.devices()[0].device_kind,
+        "cpus": len(os.sched_getaffinity(0)),
+        "jax": jax.__version__,
+        "miniworld": miniworld(arguments.repeats),
+    }
+    for quality in qualities:
+        result[quality] = time_quality(quality, batches, arguments.repeats)
+    command.show(result, arguments.json)
+
+
+def time_quality(quality: str, batches: Sequence[int], repeats: int) -> dict[str, Any]:
+    """By batch: frames per second (median, low, high) and seconds to compile."""
+    import jax
+
+    from dream_jax.envs import raycast
+
+    try:
+        render = raycast.make_renderer(quality)
+    except ImportError as error:
+        return {"not_installed": str(error)}
+    result = {}
+    for batch in batches:
+        views = random_views(batch)
+        if batch <= SLICE[quality]:
+            draw = jax.vmap(render)
+        else:
+            size = SLICE[quality]
+
+            def draw(scenes: Any, poses: Any, size: int = size) -> Any:
+                return jax.lax.map(lambda view: render(*view), (scenes, poses), batch_size=size)
+
+        begun = time.perf_counter()
+        compiled = jax.jit(draw).lower(*views).compile()
+        compile_s = time.perf_counter() - begun
+        _seconds(compiled, views, 1)  # the first call also sets things up
+        calls = max(1, round(SECONDS_PER_REPEAT / _seconds(compiled, views, 1)))
+        per_s = [batch * calls / _seconds(compiled, views, calls) for _ in range(repeats)]
+        result[f"batch_{batch}"] = {**_summary(per_s), "compile_s": round(compile_s, 2)}
+    return result
+
+
+def random_views(batch: int) -> Any:
+    """(Scene, Pose) with a leading axis: where random walks get to."""
+    import jax
+
+    from dream_jax.envs.sign import FORWARD, Sign, view
+
+    env = Sign(start_region="farama")
+
+    def walk(key: jax.Array) -> Any:
+        problem_key, reset_key, action_key = jax.random.split(key, 3)
+        problem = jax.random.randint(problem_key, (), 0, env.num_problems)
+        state, _ = env.reset(reset_key, problem, np.zeros(1, np.int32))
+        actions = jax.random.randint(action_key, (WALK,), 0, FORWARD + 1)
+        return view(jax.lax.scan(lambda s, a: (env.advance(s, a)[0], None), state, actions)[0])
+
+    return jax.jit(jax.vmap(walk))(jax.random.split(jax.random.key(0), batch))
+
+
+def miniworld(repeats: int) -> dict[str, Any]:
+    """Steps per second of the real one, one picture a step, or why there are none."""
+    run = [sys.executable, "-m", "benchmarks.miniworld_speed", f"--repeats={repeats}", "--json"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it died without a word"]
+        return {"not_available": lines[-1]}
+    return _summary(json.loads(done.stdout.strip().splitlines()[-1])["frames_per_s"])
+
+
+def _seconds(compiled: Any, views: Any, calls: int) -> float:
+    begun = time.perf_counter()
+    for _ in range(calls):
+        drawn = compiled(*views)
+    drawn.block_until_ready()
+    return time.perf_counter() - begun
+
+
+def _summary(per_s: Sequence[float]) -> dict[str, Any]:
+    return {
+        "frames_per_s": round(float(np.median(per_s)), 1),
+        "low": round(min(per_s), 1),
+        "high": round(max(per_s), 1),
+        "repeats": len(per_s),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main, sys.argv[1:]))

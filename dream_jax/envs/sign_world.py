@@ -1,0 +1,80 @@
+"""The world of sign navigation, as tables: metres, y up, x and z on the floor.
+
+Read off Farama Miniworld 2.1.0 (`MiniWorld-Sign-v0`). A heading or yaw d turns about y: forward is
+(cos d, 0, -sin d), right (sin d, 0, cos d), and an object's local point (x, z) lies at
+(x cos d + z sin d, z cos d - x sin d) from its centre.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dream_jax.types import Array
+
+# Rooms: one rectangle, cut by a barrier that reaches from x = 6 to the wall at x = 10.
+SIZE_X, SIZE_Z, HEIGHT = 10.0, 13.0, 2.74
+BARRIER_X, BARRIER_Z = (6.0, 10.0), (6.5, 6.75)
+WALL_SEGMENTS = np.array(  # [S, 2, 2]: two ends (x, z), the smaller first
+    [
+        [[0, 0], [0, 13]],
+        [[10, 0], [10, 6.5]],
+        [[10, 6.75], [10, 13]],
+        [[0, 0], [10, 0]],
+        [[0, 13], [10, 13]],
+        [[6, 6.5], [10, 6.5]],
+        [[6, 6.75], [10, 6.75]],
+        [[6, 6.5], [6, 6.75]],
+    ],
+    np.float32,
+)
+
+# Objects: three boxes, then three keys.
+COLOURS = ("blue", "red", "green")
+RGB = np.array([(0, 0, 1), (1, 0, 0), (0, 1, 0)], np.float32)
+SHAPES = ("box", "key")
+OBJECT_COLOUR = np.array([0, 1, 2, 0, 1, 2], np.int32)
+OBJECT_SHAPE = np.array([0, 0, 0, 1, 1, 1], np.int32)
+OBJECT_POSITION = np.array([(1, 1), (9, 1), (9, 5), (5, 1), (1, 5), (1, 9)], np.float32)
+BOX_SIDE = 0.8
+KEY_HALF_LENGTH, KEY_HEIGHT = 0.7256, 0.6  # on the floor, its long axis local z
+KEY_NORMAL_SCALE = 1 / 0.3  # Miniworld scales the key but not its normals
+OBJECT_RADIUS = np.array([0.565685] * 3 + [0.7355467] * 3, np.float32)
+
+# The sign: its front plane, at x = SIGN_X, faces -x; one letter a metre, read towards +z.
+SIGN_X, SIGN_Z, SIGN_DEPTH = 9.95, 10.25, 0.05
+SIGN_Y = (0.85, 1.85)
+SIGN_TEXTS = ("BLUE", "RED", "GREEN")
+
+# The agent and its camera.
+AGENT_RADIUS = 0.4
+STRIDE, TURN = 0.7, np.pi / 4
+NEAR_DISTANCE = OBJECT_RADIUS + AGENT_RADIUS + 1.1 * STRIDE
+CAMERA_HEIGHT = 1.5
+FRAME_HEIGHT, FRAME_WIDTH = 60, 80
+FRAME_SHAPE = (FRAME_HEIGHT, FRAME_WIDTH, 3)
+TAN_HALF_FOV_Y = np.tan(np.pi / 6)  # half of 60 degrees
+TAN_HALF_FOV_X = TAN_HALF_FOV_Y * FRAME_WIDTH / FRAME_HEIGHT
+
+# Light: `AMBIENT + DIFFUSE * max(0, normal . LIGHT)` times the colour, at most 1.
+AMBIENT, DIFFUSE = 0.65, 0.7
+LIGHT = np.array([1, 3.5, 1]) / np.sqrt(1 + 3.5**2 + 1)
+
+# Where an episode starts: ((x0, x1), (z0, z1)), uniform.
+START_REGIONS = {
+    "authors": ((4.4, 4.6), (4.4, 5.6)),
+    "farama": ((3.6, 5.4), (3.6, 6.4)),
+}
+
+
+class Scene(NamedTuple):
+    """What can differ between two pictures from the same place."""
+
+    colour: Array  # [] int32, index into COLOURS: what the sign says
+    object_yaw: Array  # [6] float32, radians
+
+
+class Pose(NamedTuple):
+    """Where the camera stands."""
+
+    position: Array  # [2] float32, (x, z) in metres
+    heading: Array  # [] float32, radians
