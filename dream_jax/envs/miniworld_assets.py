@@ -94,10 +94,17 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _mipmaps(image: np.ndarray) -> list[np.ndarray]:
-    """The image and its halvings, each the mean of 2 x 2 texels, as long as a side is even."""
+    """The image and its halvings down to one texel, as Mesa makes them.
+
+    Each averages neighbours in one direction, then in the other, and rounds up both times, so that
+    a picture gets half a level lighter with every halving. The last 3 x 3 texels become their mean.
+    """
     chain = [image]
-    while len(chain[-1]) % 2 == 0:
-        side = len(chain[-1]) // 2
-        blocks = chain[-1].reshape(side, 2, side, 2, 3).astype(np.float32)
-        chain.append(np.round(blocks.mean((1, 3))).astype(np.uint8))
+    while len(now := chain[-1].astype(np.int32)) > 1:
+        if len(now) % 2:
+            now = np.round(now.mean((0, 1), keepdims=True))
+        else:
+            now = (now[:, 0::2] + now[:, 1::2] + 1) // 2
+            now = (now[0::2] + now[1::2] + 1) // 2
+        chain.append(now.astype(np.uint8))
     return chain

@@ -24,7 +24,7 @@ UP = DOWN[::-1]
 GREY = 0x010101
 SIGN_GREY = 255 * sign_world.AMBIENT
 # Own textures: a concrete wall, a marble check, a plastered ceiling.
-WALL, CEILING, CHECK_LIGHT, CHECK_DARK = 152.0, 160.0, 217.0, 49.0
+WALL, CEILING, CHECK_LIGHT, CHECK_DARK = 155.5, 162.6, 222.5, 52.5
 CHECK_SIDE = 0.25  # metres
 COURSE = 0.3  # metres of wall
 # Metres of floor from one pixel to the next below it: as fine as the check can be resolved.
