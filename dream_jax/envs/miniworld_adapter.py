@@ -4,7 +4,9 @@ Needs the extra `miniworld` and OpenGL: with a display, or without one through E
 environment per process.
 """
 
+import contextlib
 import os
+import sys
 from typing import Any
 
 import dm_env
@@ -155,7 +157,8 @@ def _make(horizon: int) -> Any:
     except Exception as error:
         raise _no_opengl(error) from None
     try:
-        return Sign(max_episode_steps=horizon)
+        with contextlib.redirect_stdout(sys.stderr):  # it tells how many samples a pixel gets
+            return Sign(max_episode_steps=horizon)
     except Exception as error:
         raise _no_opengl(error) from None
 
