@@ -8,6 +8,7 @@ and DIR/dynamics.npz, from random episodes in Farama's (larger) start region. Ne
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +37,10 @@ def main(argv: Sequence[str]) -> None:
         raise BadInput(str(error)) from None
     out.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(arguments.seed)
-    np.savez_compressed(out / "frames.npz", **frames(env, random, arguments.frames))
-    np.savez_compressed(out / "dynamics.npz", **episodes(env, random, arguments.episodes))
+    pictures: Any = frames(env, random, arguments.frames)
+    walks: Any = episodes(env, random, arguments.episodes)
+    np.savez_compressed(out / "frames.npz", **pictures)
+    np.savez_compressed(out / "dynamics.npz", **walks)
     command.show({"frames": arguments.frames, "episodes": arguments.episodes}, arguments.json)
 
 

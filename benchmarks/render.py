@@ -96,7 +96,7 @@ def random_views(batch: int) -> Any:
     def walk(key: jax.Array) -> Any:
         problem_key, reset_key, action_key = jax.random.split(key, 3)
         problem = jax.random.randint(problem_key, (), 0, env.num_problems)
-        state, _ = env.reset(reset_key, problem, np.zeros(1, np.int32))
+        state, _ = env.reset(reset_key, problem, jax.numpy.zeros(1, jax.numpy.int32))
         actions = jax.random.randint(action_key, (WALK,), 0, FORWARD + 1)
         return view(jax.lax.scan(lambda s, a: (env.advance(s, a)[0], None), state, actions)[0])
 

@@ -73,7 +73,8 @@ def main(argv: Sequence[str]) -> None:
 def load(path: str, fields: dict[str, tuple], optional: dict[str, tuple]) -> dict[str, np.ndarray]:
     """The arrays of a file, checked. Raises BadInput."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: of a damaged file numpy would leave its own handle open.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             data = {name: file[name] for name in {**fields, **optional} if name in file.files}
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
@@ -105,6 +106,7 @@ def load(path: str, fields: dict[str, tuple], optional: dict[str, tuple]) -> dic
 def compare_frames(data: dict[str, np.ndarray], quality: str, path: str) -> dict[str, Any]:
     """Errors of `obs` ("textured") and `obs_untextured_rooms` ("untextured", None without)."""
     import jax
+    import jax.numpy as jnp
 
     from dream_jax.envs import raycast
     from dream_jax.envs.sign_world import Pose, Scene
@@ -117,8 +119,12 @@ def compare_frames(data: dict[str, np.ndarray], quality: str, path: str) -> dict
         raycast.check_pose(place)
     except ValueError as error:
         raise BadInput(f"{path}: agent_pos: {error}") from None
-    scenes = Scene(data["color_index"].astype(np.int32), data["obj_dir"].astype(np.float32))
-    poses = Pose(place.astype(np.float32), data["agent_dir"].astype(np.float32))
+    colour, yaw = (
+        jnp.asarray(data["color_index"], jnp.int32),
+        jnp.asarray(data["obj_dir"], jnp.float32),
+    )
+    scenes = Scene(colour, yaw)
+    poses = Pose(jnp.asarray(place, jnp.float32), jnp.asarray(data["agent_dir"], jnp.float32))
     result: dict[str, Any] = {"frames": len(place)}
     for name, field in (("textured", "obs"), ("untextured", "obs_untextured_rooms")):
         if field not in data:
@@ -154,6 +160,7 @@ def errors(drawn: np.ndarray, recorded: np.ndarray) -> dict[str, float | int]:
 
 def compare_dynamics(data: dict[str, np.ndarray], path: str) -> dict[str, Any]:
     import jax
+    import jax.numpy as jnp
 
     from dream_jax.envs.sign import Sign, SignState
 
@@ -171,12 +178,12 @@ def compare_dynamics(data: dict[str, np.ndarray], path: str) -> dict[str, Any]:
 
     env = Sign()
     start = SignState(
-        data["color_index"].astype(np.int32),
-        data["goal"].astype(np.int32)[:, None],
-        data["start_pos"][:, [0, 2]].astype(np.float32),
-        data["start_dir"].astype(np.float32),
-        data["obj_dir"].astype(np.float32),
-        np.zeros(episodes, np.int32),
+        jnp.asarray(data["color_index"], jnp.int32),
+        jnp.asarray(data["goal"], jnp.int32)[:, None],
+        jnp.asarray(data["start_pos"][:, [0, 2]], jnp.float32),
+        jnp.asarray(data["start_dir"], jnp.float32),
+        jnp.asarray(data["obj_dir"], jnp.float32),
+        jnp.zeros(episodes, jnp.int32),
     )
 
     def play(state: SignState, actions: jax.Array) -> Any:

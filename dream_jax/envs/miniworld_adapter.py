@@ -81,13 +81,14 @@ class MiniworldSign(dm_env.Environment):
             return dm_env.truncation(reward, observation, discount=1.0)
         return dm_env.transition(reward, observation)
 
-    def view(self) -> tuple[Scene, Pose]:
-        """What a renderer of `raycast` needs to draw the same picture (numpy arrays)."""
+    def view(self) -> tuple[Any, Any]:
+        """(Scene, Pose) of numpy arrays: what a renderer needs to draw the same picture."""
         pairs = self._env._objects  # boxes, then keys, each by colour
         yaws = np.array([thing.dir for pair in pairs for thing in pair], np.float32)
         x, _, z = self._env.agent.pos
-        pose = Pose(np.array([x, z], np.float32), np.float32(self._env.agent.dir))
-        return Scene(np.int32(self._problem), yaws), pose
+        scene: Any = (np.array(self._problem, np.int32), yaws)
+        pose: Any = (np.array([x, z], np.float32), np.array(self._env.agent.dir, np.float32))
+        return Scene(*scene), Pose(*pose)
 
     def render_white_rooms(self) -> np.ndarray:
         """[60, 80, 3] uint8: the same view with white walls, floors and ceilings."""

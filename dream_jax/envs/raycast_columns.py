@@ -87,8 +87,9 @@ class Parts(NamedTuple):
     top: Array  # [..., 1] int32, packed colour
 
 
-def rays(pose: Pose, sideways: np.ndarray) -> Rays:
+def rays(pose: Pose, sideways: np.ndarray | Array) -> Rays:
     """Of columns with the slopes `sideways` [C]."""
+    sideways = jnp.asarray(sideways)
     cos, sin = jnp.cos(pose.heading), jnp.sin(pose.heading)
     return Rays(cos + sideways * sin, sideways * cos - sin)
 
@@ -190,7 +191,7 @@ def _boxes_of(key: bool, row: Array, ray: Rays, walls: Walls) -> Parts:
     side_z = jnp.where(ray_z > 0, colour(-on_z), colour(on_z))
 
     def slopes(shape: np.ndarray) -> tuple[Array, ...]:
-        rows = shape.T[:, :, None]
+        rows = list(shape.T[:, :, None])
         if key:
             rows = [jnp.where(ray_z > 0, r[::-1], r) for r in rows]
         x0, x1, z0, z1, y0, y1 = rows

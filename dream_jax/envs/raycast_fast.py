@@ -48,10 +48,10 @@ def render(scene: Scene, pose: Pose, textured_rooms: bool = True) -> Array:
         grain = light * _grain(position, ray, walls)
         wall_up, wall_down = (_tinted(grain + _courses(walls, s)) for s in (UP, -DOWN))
         floor = _tinted(_check(position, ray))
-        ceiling = round(CEILING * sign_world.AMBIENT) * GREY
+        ceiling = jnp.int32(round(CEILING * sign_world.AMBIENT) * GREY)
     else:
         wall_up = wall_down = jnp.round(255 * light).astype(jnp.int32) * GREY
-        floor, ceiling = 255 * GREY, round(SIGN_GREY) * GREY
+        floor, ceiling = jnp.int32(255 * GREY), jnp.int32(round(SIGN_GREY) * GREY)
 
     upper = jnp.where(to_ceiling < walls.distance, ceiling, wall_up)
     upper = _paint_sign(upper, sign, letters, UP)
@@ -117,7 +117,9 @@ def _paint_sign(colour: Array, sign: Sign, letters: list[Array], slope: np.ndarr
     count = high - low + 1
     window = np.uint32(0xFFFFFFFF) >> (cells - count).astype(jnp.uint32)
     window = window << low.astype(jnp.uint32)
-    ink = sum(jax.lax.population_count(one & window).astype(jnp.int32) for one in letters)
+    ink = jnp.zeros_like(count)
+    for one in letters:
+        ink += jax.lax.population_count(one & window).astype(jnp.int32)
     paper = SIGN_GREY * (1 - ink.astype(jnp.float32) / (2 * count).astype(jnp.float32))
     return jnp.where(on_sign, jnp.round(paper).astype(jnp.int32) * GREY, colour)
 

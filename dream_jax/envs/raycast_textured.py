@@ -163,7 +163,8 @@ def upright(
         jnp.where(faces_x, step.x, step.z),
         jnp.where(faces_x, step.z, step.x),
     )
-    start, start_aside = jnp.where(faces_x, *position), jnp.where(faces_x, *position[::-1])
+    x, z = position
+    start, start_aside = jnp.where(faces_x, x, z), jnp.where(faces_x, z, x)
     towards = raycast_columns.nonzero(towards)
     distance = (place - start) / towards
     per_column = -distance * step_towards / towards
