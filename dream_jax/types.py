@@ -8,7 +8,7 @@ Shapes are those of ONE trial or ONE sequence; callers add batch axes with `jax.
   K  observation components, I  instruction components, Z  size of the encoding z
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import jax
 import numpy as np
@@ -130,6 +130,6 @@ class PixelEnv(Env, Protocol):
         """[*observation_shape] of `observation_dtype`: also what `reset` shows."""
 
 
-def is_pixel_env(env: Env) -> bool:
+def is_pixel_env(env: Env) -> TypeGuard[PixelEnv]:
     """Whether observations are pictures drawn from states: a `PixelEnv`."""
     return hasattr(env, "observe")

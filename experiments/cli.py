@@ -79,8 +79,8 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
         config = presets.smoke(config)
     config = configs.override(config, overrides)
     if config.benchmark != benchmark:
-        if config.benchmark not in envs.BENCHMARKS:
-            near = configs.nearest(config.benchmark, sorted(envs.BENCHMARKS))
+        if config.benchmark not in envs.ENVIRONMENTS:
+            near = configs.nearest(config.benchmark, sorted(envs.ENVIRONMENTS))
             raise ConfigError(f"unknown benchmark {config.benchmark!r}; {near}")
         raise ConfigError(
             f"config benchmark {config.benchmark!r}: run it with `python -m experiments."

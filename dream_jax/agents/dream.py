@@ -57,7 +57,6 @@ class Dream:
     def __init__(self, config: Config, env: Env):
         check_observations(config.networks, env)
         self.config, self.env = config, env
-        self._pixels = is_pixel_env(env)
         nets, shown = config.networks, config.trial.rewards_in_exploration
         self._explore = ExplorationPolicy(nets, env.observation_sizes, env.num_actions, shown)
         self._exploit = ExploitationPolicy(
@@ -72,7 +71,7 @@ class Dream:
     def init(self, key: Key) -> DreamParams:
         keys = jax.random.split(key, 4)
         env, nets = self.env, self.config.networks
-        if self._pixels:
+        if is_pixel_env(env):
             observation = jnp.zeros((2, *env.observation_shape), jnp.uint8)
         else:
             observation = jnp.zeros((2, len(env.observation_sizes)), jnp.int32)
@@ -319,7 +318,7 @@ class Dream:
 
     def _see(self, episode: Episode) -> Episode:
         """An episode with its observations as the networks take them: pictures are drawn now."""
-        if not self._pixels:
+        if not is_pixel_env(self.env):
             return episode
         return episode._replace(observation=jax.vmap(self.env.observe)(episode.observation))
 
