@@ -1,0 +1,155 @@
+"""Training in PyTorch: collect -> add -> sample -> update, as often as dream_jax/train.py does."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.torch_baseline import envs
+from benchmarks.torch_baseline.agent import Agent
+from benchmarks.torch_baseline.replay import Replay
+from benchmarks.torch_baseline.rollout import Collector
+from benchmarks.torch_baseline.types import Trials
+from dream_jax.config import ActingConfig, Config, OptimizerConfig
+
+LEARNERS = ("exploitation", "exploration")
+
+
+class Learner:
+    """One group of parameters: clipping by the global norm, then AdamW on a schedule."""
+
+    def __init__(self, parameters: list[Tensor], c: OptimizerConfig, total: int, decay: float):
+        self.parameters, self.config, self.total_updates = parameters, c, total
+        self.updates = 0
+        self.adam = torch.optim.AdamW(
+            parameters, lr=c.learning_rate, weight_decay=decay, fused=True
+        )
+
+    def step(self) -> None:
+        """One step along the parameters' gradients."""
+        grads = [p.grad for p in self.parameters]
+        norm = torch.nn.utils.get_total_norm(grads)
+        torch._foreach_mul_(
+            grads, self.config.max_gradient_norm / norm.clamp(min=self.config.max_gradient_norm)
+        )
+        self.adam.param_groups[0]["lr"] = self.learning_rate()
+        self.adam.step()
+        self.updates += 1
+
+    def learning_rate(self) -> float:
+        """Held, then linear to a fraction of itself at the last update."""
+        c = self.config
+        held = round(c.hold_fraction * self.total_updates)
+        falling = max(round((1.0 - c.hold_fraction) * self.total_updates), 1)
+        share = min(max(self.updates - held, 0), falling) / falling
+        return c.learning_rate * (1.0 + share * (c.final_learning_rate_fraction - 1.0))
+
+
+class Trainer:
+    """One seed. `iterate` is one round of all parallel actors and the updates it pays for."""
+
+    def __init__(self, config: Config, seed: int = 0):
+        torch.manual_seed(seed)
+        self.config = config
+        self.env = envs.make(config.benchmark, config.env.horizon)
+        self.agent = Agent(config, self.env)
+        self.collector = Collector(self.agent, self.env, seed)
+        self.replay = Replay(config.replay.capacity_trials)
+        self.actors = config.training.trials_per_iteration
+        decays = {"exploitation": config.optimizer.weight_decay, "exploration": 0.0}
+        self.learners = {
+            name: Learner(
+                [p for m in modules for p in m.parameters() if p.requires_grad],
+                config.optimizer,
+                total_updates(config),
+                decays[name],
+            )
+            for name, modules in self.agent.learners().items()
+        }
+        self.parameters = [p for x in self.learners.values() for p in x.parameters]
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.trials, self.steps = 0, dict.fromkeys(LEARNERS, 0)
+        self.credit = dict.fromkeys(LEARNERS, 0.0)
+
+    def collect(self) -> dict[str, int]:
+        """One trial of every actor into the replay; environment steps taken, by policy."""
+        acting, number = self.config.acting, np.arange(self.actors)
+        explore = epsilons(acting, self.steps["exploration"], self.actors)
+        warming = self.trials < self.config.replay.warmup_trials_exploration
+        if warming and acting.epsilon == "ladder":
+            explore = np.ones(self.actors)
+        exploit = epsilons(acting, self.steps["exploitation"], self.actors)[::-1]
+        rounds = self.trials // self.actors
+        from_decoder = (number + rounds * (self.actors % 2)) % 2 == 0
+        trials = self.collector.trials(explore, exploit, from_decoder)
+        self.replay.add(trials)
+        self.trials += self.actors
+        steps = {
+            "exploitation": int(trials.exploitation.mask.sum()),
+            "exploration": int(trials.exploration.mask.sum()),
+        }
+        for name in LEARNERS:
+            self.steps[name] += steps[name]
+        return steps
+
+    def iterate(self) -> int:
+        """Collect, then update. Returns the number of updates made."""
+        replay, training = self.config.replay, self.config.training
+        steps = self.collect()
+        warm = {
+            "exploitation": self.trials >= replay.warmup_trials_exploitation,
+            "exploration": self.trials >= replay.warmup_trials_exploration,
+        }
+        due = dict.fromkeys(LEARNERS, training.updates_per_iteration)
+        if not training.updates_per_iteration:
+            for name in LEARNERS:
+                self.credit[name] += steps[name] * warm[name] / training.env_steps_per_update
+                due[name] = int(self.credit[name])
+                self.credit[name] -= due[name]
+        count = max(due.values())
+        for i in range(count):
+            self.update([name for name in LEARNERS if warm[name] and i < due[name]])
+        return count
+
+    def update(self, learners: list[str] | tuple[str, ...] = LEARNERS) -> dict[str, Tensor]:
+        """One update of these learners from one batch; the parts of the loss."""
+        batch = self.replay.sample(self.config.replay.batch_trials)
+        noise = torch.randn(len(batch.problem), self.config.networks.z_size)
+        return self.update_from(batch, noise, learners)
+
+    def update_from(
+        self, batch: Trials, noise: Tensor, learners: list[str] | tuple[str, ...] = LEARNERS
+    ) -> dict[str, Tensor]:
+        for p in self.parameters:
+            p.grad = None
+        total, parts = self.agent.batch_losses(batch, noise)
+        total.backward()
+        self.step(learners)
+        return parts
+
+    def step(self, learners: list[str] | tuple[str, ...] = LEARNERS) -> None:
+        """One optimiser step of these learners, target copies where due, and the average."""
+        for name in learners:
+            learner = self.learners[name]
+            learner.step()
+            if learner.updates % self.config.td.target_update_period_updates == 0:
+                self.agent.copy_target(name)
+        decay = self.config.optimizer.average_decay
+        if decay:
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1.0 - decay)
+
+
+def epsilons(acting: ActingConfig, own_steps: int, count: int) -> np.ndarray:
+    """[count] of the parallel actors: a ladder, or one linear schedule of the policy's steps."""
+    if acting.epsilon == "ladder":
+        return np.linspace(acting.epsilon_min, acting.epsilon_max, count)
+    share = min(own_steps / acting.epsilon_decay_steps, 1.0)
+    return np.full(count, acting.epsilon_max + share * (acting.epsilon_min - acting.epsilon_max))
+
+
+def total_updates(config: Config) -> int:
+    """Updates of a whole run; an upper bound where environment steps pay for them."""
+    training = config.training
+    per_iteration = training.updates_per_iteration or (
+        training.trials_per_iteration * config.env.horizon // training.env_steps_per_update
+    )
+    return training.trials // training.trials_per_iteration * per_iteration

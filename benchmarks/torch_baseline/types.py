@@ -1,0 +1,26 @@
+"""Records of a batch of trials, time-major: sequences are [T, B, ...]."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Episode(NamedTuple):
+    """Padded episodes; padding repeats the last observation and has mask 0."""
+
+    observation: Tensor  # [T + 1, B, K] int64
+    action: Tensor  # [T, B] int64
+    reward: Tensor  # [T, B] float32
+    terminated: Tensor  # [T, B] bool
+    truncated: Tensor  # [T, B] bool
+    mask: Tensor  # [T, B] bool
+
+
+class Trials(NamedTuple):
+    """One exploration and one exploitation episode each, as in the paper."""
+
+    problem: Tensor  # [B] int64
+    z_from_decoder: Tensor  # [B] bool
+    instruction: Tensor  # [B, I] int64
+    exploration: Episode
+    exploitation: Episode
