@@ -320,7 +320,7 @@ class Dream:
         """An episode with its observations as the networks take them: pictures are drawn now."""
         if not is_pixel_env(self.env):
             return episode
-        return episode._replace(observation=jax.vmap(self.env.observe)(episode.observation))
+        return episode._replace(observation=rollout.draw(self.env, episode.observation))
 
     def _decode(self, weights: Any, episode: Episode, prefix: Array | None = None) -> Array:
         action = episode.action.astype(jnp.int32)
