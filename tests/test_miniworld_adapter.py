@@ -85,7 +85,7 @@ def test_a_chosen_task_and_the_start_region(stand_in):
     low, high = np.min(places, axis=0), np.max(places, axis=0)
     assert (low >= np.float32([4.4, 4.4])).all() and (high <= np.float32([4.6, 5.6])).all()
     assert high[1] - low[1] > 0.8
-    with pytest.raises(ValueError, match=r"no such task: problem 3, instruction \\[0\\]"):
+    with pytest.raises(ValueError, match=r"no such task: problem 3, instruction \[0\]"):
         env.begin(3, [0])
 
 

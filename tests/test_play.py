@@ -72,5 +72,5 @@ def test_pictures_that_a_world_shows_are_read_as_those_drawn_from_states():
 
 def test_several_exploration_episodes_are_refused():
     _, agent, params = make("map", **{"trial.exploration_episodes": "2"})
-    with pytest.raises(ConfigError, match="trial.exploration_episodes=2"):
+    with pytest.raises(ConfigError, match=r"trial\.exploration_episodes=2"):
         play.Player(agent, params)
