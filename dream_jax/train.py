@@ -215,9 +215,10 @@ def total_updates(config: Config) -> int:
     """Updates of a whole run; an upper bound where they are paid for by environment steps."""
     training = config.training
     iterations = training.trials // training.trials_per_iteration
-    per_iteration = training.updates_per_iteration or (
-        training.trials_per_iteration * config.env.horizon // training.env_steps_per_update
-    )
+    # A policy of the whole trial counts the steps of both phases as its own, DREAM's those of one.
+    phases = 2 if config.agent in registry.WHOLE_TRIAL else 1
+    steps = training.trials_per_iteration * config.env.horizon * phases
+    per_iteration = training.updates_per_iteration or steps // training.env_steps_per_update
     return iterations * per_iteration
 
 

@@ -398,10 +398,10 @@ def test_a_whole_run_leaves_its_files(command, tmp_path, benchmark, preset, seed
     trainer = train.make_trainer(config, envs.make(benchmark, horizon=config.env.horizon))
     runner = train.make_runner(trainer, range(seeds), 1, jax.devices()[:1])
     state, _ = checkpoint.restore(out / "checkpoints", jax.eval_shape(runner.init))
-    assert state.exploitation.updates.tolist() == [row["updates"] for row in last]
+    assert state.learners.exploitation.updates.tolist() == [row["updates"] for row in last]
     if not training.updates_per_iteration:  # paid for by environment steps, the first ones too
         paid = state.exploitation_steps // training.env_steps_per_update
-        assert state.exploitation.updates.tolist() == paid.tolist()
+        assert state.learners.exploitation.updates.tolist() == paid.tolist()
     with Image.open(out / "curves.png") as picture:
         assert picture.size[0] > 300
     videos = sorted((out / "videos").glob("*.gif"))
@@ -447,15 +447,19 @@ def test_other_presets_take_steps(benchmark, preset):
     before, state, losses = run(jnp.int32(0))
     assert int(state.trials) == 24
     assert all(np.all(np.isfinite(loss)) for loss in losses.values())
-    assert int(state.exploitation.updates) == 6  # from 8 trials on, 2 in each of 3 iterations
+    assert (
+        int(state.learners.exploitation.updates) == 6
+    )  # from 8 trials on, 2 in each of 3 iterations
     moved = jax.tree.map(
-        lambda a, b: not np.array_equal(a, b), state.exploitation.params, before.exploitation.params
+        lambda a, b: not np.array_equal(a, b),
+        state.learners.exploitation.params,
+        before.learners.exploitation.params,
     )
     assert all(jax.tree.leaves(moved))
-    explorer = jax.tree.map(np.array_equal, state.exploration, before.exploration)
+    explorer = jax.tree.map(np.array_equal, state.learners.exploration, before.learners.exploration)
     # From 16 trials on, 2 in each of 2 iterations; none where exploration is not learned.
     random = preset == "random_exploration"
-    assert int(state.exploration.updates) == (0 if random else 4)
+    assert int(state.learners.exploration.updates) == (0 if random else 4)
     assert all(jax.tree.leaves(explorer)) == random
 
 

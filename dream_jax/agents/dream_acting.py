@@ -51,24 +51,20 @@ class DreamActor:
         self._random_actions = recurrent_q.random_action_set(config.acting, env.num_actions)
 
     @property
-    def learners(self) -> DreamParams:
+    def learners(self) -> Any:
         """Weights decay where z is made and used: encodings of few training problems then share
         parts, and what is learned from them carries over to problems never seen."""
         replay, settings = self.config.replay, self.config.optimizer
         decayed = ExploitationParams(policy=True, encoder=settings.decay_encoder, decoder=True)
-        return DreamParams(
-            Learner(
-                replay.warmup_trials_exploitation,
-                ("exploitation",),
-                settings.weight_decay,
-                decayed,
-            ),
-            Learner(
-                replay.warmup_trials_exploration,
-                ("exploration",),
-                learns=self.config.agent != "random_exploration",
-            ),
+        exploitation = Learner(
+            replay.warmup_trials_exploitation, ("exploitation",), settings.weight_decay, decayed
         )
+        exploration = Learner(
+            replay.warmup_trials_exploration,
+            ("exploration",),
+            learns=self.config.agent != "random_exploration",
+        )
+        return DreamParams(exploitation, exploration)  # type: ignore[arg-type]
 
     def init(self, key: Key) -> DreamParams:
         keys = jax.random.split(key, 4)

@@ -4,7 +4,7 @@ As in Stadie et al. (2018) and the comparison of Liu et al. (2021, Section 6): o
 acts in the whole trial and is trained on exploitation returns only.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ class ERl2(WholeTrial):
         super().__init__(config, env, history_size=size, context_size=size)
 
     @property
-    def learners(self) -> ERl2Params:
+    def learners(self) -> Any:
         warmup = self.config.replay.warmup_trials_exploitation
         learner = Learner(warmup, weight_decay=self.config.optimizer.weight_decay)
         return ERl2Params(learner)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ history; TD errors reach whichever was used. An auxiliary loss draws the history
 towards f(mu) at every step, so that what informed trials learned is of use without the id.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ class Import(WholeTrial):
         self._encoder = Encoder(config.networks, env.num_problems)
 
     @property
-    def learners(self) -> ImportParams:
+    def learners(self) -> Any:
         settings = self.config.optimizer
         decayed = InformedPolicy(history=True, q=True, encoder=settings.decay_encoder)
         warmup = self.config.replay.warmup_trials_exploitation

@@ -17,6 +17,7 @@ AGENTS: dict[str, type] = {
     "import": Import,
     "varibad": VariBad,
 }
+WHOLE_TRIAL = ("e_rl2", "import", "varibad")  # one policy explores and exploits
 
 
 def make(config: Config, env: Env) -> Agent:

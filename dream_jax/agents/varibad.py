@@ -8,13 +8,14 @@ decoders of rewards and next states, trained on the evidence lower bound (`losse
 deviation 1e-6, no KL, and TD errors do reach the encoder.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.agents.whole_trial import Stream, Terms, WholeTrial
+from dream_jax.agents.streams import Stream
+from dream_jax.agents.whole_trial import Terms, WholeTrial
 from dream_jax.config import Config
 from dream_jax.losses import latent
 from dream_jax.nets.history import TrialDecoder
@@ -51,7 +52,7 @@ class VariBad(WholeTrial):
         self.loss_names = tuple(names)
 
     @property
-    def learners(self) -> VariBadParams:
+    def learners(self) -> Any:
         settings = self.config.optimizer
         warmup = self.config.replay.warmup_trials_exploitation
         learner = Learner(warmup, weight_decay=settings.weight_decay)

@@ -1,14 +1,9 @@
 """What E-RL2, IMPORT and VariBAD share: ONE recurrent Q-policy over a whole trial, end to end.
 
 The policy is DREAM's exploitation policy, Q(s, i, context), with a context that is made anew at
-every step from what the trial has shown so far (`nets.history`). While exploring, the instruction
-is hidden. A trial is a stream of slots, one for each observation, with padding inside:
-
-    o_0 .. o_n of exploration, then o_0 .. o_n of each exploitation episode
-
-In the last slot of an episode ("done") nothing is done; it only shows the memory how the episode
-ended. Rewards of exploration count 0, and the value of its last step is that of the first state of
-exploitation: this is all that teaches such an agent to explore.
+every step from what the trial has shown so far (`nets.history`). Rewards of exploration count 0,
+and the value of its last step is that of the first state of exploitation: this is all that teaches
+such an agent to explore.
 """
 
 import dataclasses
@@ -19,8 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from dream_jax import parallel, rollout
-from dream_jax.agents import recurrent_q
+from dream_jax.agents import recurrent_q, streams
 from dream_jax.agents.recurrent_q import GREEDY, Plan
+from dream_jax.agents.streams import Slots, Stream
 from dream_jax.config import Config
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.losses.td import double_q_lambda
@@ -30,29 +26,6 @@ from dream_jax.nets.history import History
 from dream_jax.types import Array, Env, Episode, Key, MetaTest, Params, Trial, is_pixel_env
 
 Terms = dict[str, tuple[Array, Array]]  # by name of the loss: values and their mask
-
-
-class Slots(NamedTuple):
-    """What an agent sees at each of S slots: the inputs of `History`, in its order."""
-
-    observation: Array  # [S, K], or pictures
-    instruction: Array  # [S, 1 + I]: 0 exploring or 1 exploiting, then components (or "hidden")
-    action: Array  # [S] int32, of the step before; `num_actions` at the start of an episode
-    reward: Array  # [S] of the step before; 0 where rewards are not shown
-    done: Array  # [S] bool, the episode is over
-    time: Array  # [S] fraction of the episode that is over
-
-
-class Stream(NamedTuple):
-    """A recorded trial, to learn from."""
-
-    slots: Slots
-    mask: Array  # [S] bool, slots that came to be
-    acted: Array  # [S] bool, slots in which an action was taken
-    action: Array  # [S] int32, that action
-    reward: Array  # [S] what the environment paid for it
-    exploring: Array  # [S] bool
-    discount: Array  # [S] after it: 0 at the end of the trial only
 
 
 class Informed(NamedTuple):
@@ -72,8 +45,7 @@ class WholeTrial:
         check_observations(config.networks, env)
         self.config, self.env = config, env
         self.context_size = context_size
-        # One index more than there are values means "hidden".
-        self.instruction_sizes = (2, *(size + 1 for size in env.instruction_sizes))
+        self.instruction_sizes = streams.instruction_sizes(env)
         sizes = (env.observation_sizes, self.instruction_sizes, env.num_actions)
         self._history = History(config.networks, *sizes, history_size)
         # No memory of its own: the context has all that was seen, of this episode too.
@@ -177,7 +149,7 @@ class WholeTrial:
         """One trial, the memory carried from episode to episode. instructions: [N, I]."""
         explore_key, exploit_key = jax.random.split(key)
         memory = self._history.apply(self.history_weights(params), method="initial")
-        hidden, shown = self._hidden(), self.config.trial.rewards_in_exploration
+        hidden, shown = streams.hidden(self.env), self.config.trial.rewards_in_exploration
 
         def explorer(memory, observation, action, reward, fraction, key):
             reward = reward if shown else jnp.zeros_like(reward)
@@ -193,7 +165,7 @@ class WholeTrial:
 
         def episode(memory, inputs):
             key, instruction = inputs
-            told = self._shown(instruction)
+            told = streams.shown(instruction)
 
             def exploiter(memory, observation, action, reward, fraction, step, key):
                 fraction = jnp.minimum(fraction + plan.time_shift, 1.0)
@@ -215,10 +187,8 @@ class WholeTrial:
     def told(self, params: Any, exploration: Episode, problem: Array) -> tuple[str, Array]:
         """How far each step of exploration moved the context, [L]."""
         del problem
-        shown = self.config.trial.rewards_in_exploration
-        seen = rollout.seen(self.env, exploration)
-        part = self._part(seen, self._hidden(), shown, jnp.zeros((), bool), True)
-        context = self.context(self._remember(params, part))
+        part = streams.of_exploration(self.config, self.env, exploration)
+        context = self.context(self.remember(params, part))
         return "context moved by", jnp.linalg.norm(context[1:] - context[:-1], axis=-1)
 
     def _act(
@@ -275,28 +245,16 @@ class WholeTrial:
             for name, (values, mask) in terms.items()
         }
         weights = self.loss_weights
-        return sum(weights[name] * parts[name] for name in self.loss_names), parts
+        total = sum((weights[name] * parts[name] for name in self.loss_names), jnp.zeros(()))
+        return total, parts
 
     def stream(self, trial: Trial) -> Stream:
-        """The slots of a recorded trial: S = (L + 1) + N (T + 1)."""
-        shown, count = self.config.trial.rewards_in_exploration, trial.instruction.shape[0]
-        no = jnp.zeros((), bool)
-        exploration = self._part(
-            rollout.seen(self.env, trial.exploration), self._hidden(), shown, no, True
-        )
-
-        def part(episode, instruction, ends):
-            seen = rollout.seen(self.env, episode)
-            return self._part(seen, self._shown(instruction), True, ends, False)
-
-        ends = jnp.arange(count) == count - 1
-        episodes = jax.vmap(part)(trial.exploitation, trial.instruction, ends)
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), episodes)
-        return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), exploration, flat)
+        """The slots of a recorded trial."""
+        return streams.of_trial(self.config, self.env, trial)
 
     def remember(self, params: Any, stream: Stream) -> Array:
         """What `History` returns at every slot; padding leaves it as it is."""
-        return self._remember(params, stream)
+        return self._history.apply(self.history_weights(params), *stream.slots, stream.mask)
 
     def td_errors(
         self, params: Any, target: Any, stream: Stream, context: Array, target_context: Array
@@ -316,11 +274,7 @@ class WholeTrial:
             inputs = slots.observation, slots.instruction, context, slots.time
             return self._policy.apply(self.policy_weights(params), *inputs)
 
-        episodes = 1 + self.config.trial.exploitation_episodes
-        count = stream.mask.shape[0]
-        # What may follow the last action is the last observation of all.
-        final = (jnp.arange(count) >= count - self.env.horizon - 1) & slots.done
-        order = jnp.argsort(~(stream.acted | final), stable=True)[: count - episodes + 1]
+        order = streams.actions(stream, 1 + self.config.trial.exploitation_episodes)
         now = order[:-1]
         errors = double_q_lambda(
             values(params, context)[order],
@@ -332,42 +286,3 @@ class WholeTrial:
             self.config.td.trace_lambda,
         )
         return errors, stream.acted[now]
-
-    def _remember(self, params: Any, stream: Stream) -> Array:
-        return self._history.apply(self.history_weights(params), *stream.slots, stream.mask)
-
-    def _part(
-        self, seen: Episode, instruction: Array, shown: bool, ends: Array, exploring: bool
-    ) -> Stream:
-        """The T + 1 slots of one episode; `ends`: [] bool, nothing comes after it."""
-        length, steps = seen.mask.shape[0], jnp.sum(seen.mask)
-        index = jnp.arange(length + 1)
-        action = seen.action.astype(jnp.int32)
-        reward = seen.reward if shown else jnp.zeros_like(seen.reward)
-        cut = recurrent_q.discounts(self.config, seen.terminated, seen.truncated)
-        discount = jnp.where(ends, cut, self.config.td.discount)
-        slots = Slots(
-            seen.observation,
-            jnp.broadcast_to(instruction, (length + 1, *instruction.shape)),
-            jnp.concatenate([jnp.array([self.env.num_actions]), action]),
-            jnp.concatenate([jnp.zeros(1), reward]),
-            index == steps,
-            rollout.fraction_over(length),
-        )
-        return Stream(
-            slots,
-            index <= steps,
-            jnp.append(seen.mask, False),
-            jnp.append(action, 0),
-            jnp.append(seen.reward, 0.0),
-            jnp.full(length + 1, exploring),
-            jnp.append(discount, 0.0),
-        )
-
-    def _hidden(self) -> Array:
-        """[1 + I] exploring; no instruction."""
-        return jnp.array((0, *self.env.instruction_sizes), jnp.int32)
-
-    def _shown(self, instruction: Array) -> Array:
-        """[1 + I] exploiting; this instruction [I]."""
-        return jnp.append(1, instruction.astype(jnp.int32))
