@@ -22,6 +22,7 @@ from dream_jax.nets.history import TrialDecoder
 from dream_jax.types import Array, Env, Key, Learner, Params, Trial, is_pixel_env
 
 POINT_STD = 1e-6
+LOG_VARIANCE_LIMIT = 10.0
 
 
 class BeliefParams(NamedTuple):
@@ -88,6 +89,8 @@ class VariBad(WholeTrial):
     def belief(self, history: Array) -> tuple[Array, Array]:
         """Mean and log variance of q(m | tau_:t), of what `History` returns: [..., Z] each."""
         mean, log_variance = jnp.split(history, 2, axis=-1)
+        # Bounded: the next belief's KL divides by this variance.
+        log_variance = LOG_VARIANCE_LIMIT * jnp.tanh(log_variance / LOG_VARIANCE_LIMIT)
         if self._point:
             log_variance = jnp.full_like(mean, 2.0 * np.log(POINT_STD))
         return mean, log_variance
