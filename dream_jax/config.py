@@ -59,6 +59,17 @@ class LossConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class EndToEndConfig:
+    distance_weight: float = 1.0  # of IMPORT's loss that draws the history to the id's embedding
+    # VariBAD's: "point" is the authors' variant: std 1e-6, no KL, TD errors reach the encoder.
+    posterior: Literal["gaussian", "point"] = "gaussian"
+    latent_size: int = 16  # of VariBAD's belief
+    kl_weight: float = 0.1  # per nat; 1 is the evidence lower bound itself
+    reward_weight: float = 10.0  # 1 / (2 variance) of the reward decoder's Gaussian
+    beliefs_per_trial: int = 8  # from which VariBAD's decoders predict the whole trial
+
+
+@dataclasses.dataclass(frozen=True)
 class TdConfig:
     discount: float = 0.99
     trace_lambda: float = 0.8  # Watkins's Q(lambda); 0 is one-step double Q-learning
@@ -117,11 +128,22 @@ class Config:
 
     benchmark: str = "cooking"
     preset: str = "dream"
-    agent: Literal["dream", "random_exploration", "optimal", "no_exploration"] = "dream"
+    agent: Literal[
+        "dream",
+        "random_exploration",
+        "dream_dynamics",
+        "dream_end_to_end",
+        "e_rl2",
+        "import",
+        "varibad",
+        "optimal",
+        "no_exploration",
+    ] = "dream"
     env: EnvConfig = EnvConfig()
     trial: TrialConfig = TrialConfig()
     networks: NetworkConfig = NetworkConfig()
     losses: LossConfig = LossConfig()
+    end_to_end: EndToEndConfig = EndToEndConfig()
     td: TdConfig = TdConfig()
     acting: ActingConfig = ActingConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

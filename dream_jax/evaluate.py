@@ -1,4 +1,4 @@
-"""Evaluation on fixed trials: greedy, z read from the exploration trajectory, no problem id."""
+"""Evaluation on fixed trials: greedy, from what was explored, without the problem id."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.agents.dream import Dream, DreamParams
-from dream_jax.types import Array, Env, Episode, Key
+from dream_jax.types import Agent, Array, Env, Episode, Key, Params
 
 
 class TrialSet(NamedTuple):
@@ -21,7 +20,9 @@ class Evaluation(NamedTuple):
     """Results of n trials."""
 
     trial_return: Array  # [n] undiscounted, mean over the exploitation episodes
-    encoder_return: Array  # [n] the same with z = f(mu): which half is still learning?
+    # [n] the same told the problem id (DREAM: z = f(mu)): which half is still learning? None of an
+    # agent that cannot be told.
+    encoder_return: Array | None
     exploration_length: Array  # [n] steps
 
 
@@ -52,17 +53,17 @@ def trial_set(
     )
 
 
-def evaluate(agent: Dream, params: DreamParams, key: Key, trials: TrialSet) -> Evaluation:
+def evaluate(agent: Agent, params: Params, key: Key, trials: TrialSet) -> Evaluation:
     """Roll every trial greedily. One seed's parameters; jit and map over seeds outside."""
 
     def one(key, problem, instructions):
         test_key, encoder_key = jax.random.split(key)
         exploration, exploitation = meta_test(agent, params, test_key, problem, instructions)
-        from_encoder = exploit_all(
-            agent, params, encoder_key, problem, instructions, agent.encode(params, problem)
-        )
+        told = agent.informed_test(params, encoder_key, problem, instructions)
         return Evaluation(
-            _mean_return(exploitation), _mean_return(from_encoder), jnp.sum(exploration.mask)
+            _mean_return(exploitation),
+            None if told is None else _mean_return(told),
+            jnp.sum(exploration.mask),
         )
 
     keys = jax.random.split(key, trials.problem.shape[0])
@@ -70,27 +71,11 @@ def evaluate(agent: Dream, params: DreamParams, key: Key, trials: TrialSet) -> E
 
 
 def meta_test(
-    agent: Dream, params: DreamParams, key: Key, problem: Array, instructions: Array
+    agent: Agent, params: Params, key: Key, problem: Array, instructions: Array
 ) -> tuple[Episode, Episode]:
-    """One trial as at meta-test: the problem id drives the environment and nothing else.
-
-    Returns the exploration episode and the N exploitation episodes.
-    """
-    explore_key, exploit_key = jax.random.split(key)
-    random = agent.config.agent == "random_exploration"
-    exploration = agent.explore(params, explore_key, problem, jnp.float32(1.0 if random else 0.0))
-    z = agent.read(params, exploration)
-    return exploration, exploit_all(agent, params, exploit_key, problem, instructions, z)
-
-
-def exploit_all(
-    agent: Dream, params: DreamParams, key: Key, problem: Array, instructions: Array, z: Array
-) -> Episode:
-    """N greedy exploitation episodes with the same z: leaves [N, ...]."""
-    keys = jax.random.split(key, instructions.shape[0])
-    return jax.vmap(lambda k, i: agent.exploit(params, k, problem, i, z, jnp.float32(0.0)))(
-        keys, instructions
-    )
+    """The exploration episode and the N exploitation episodes of one trial at meta-test."""
+    test = agent.meta_test(params, key, problem, instructions)
+    return test.exploration, test.exploitation
 
 
 def _mean_return(episodes: Episode) -> Array:

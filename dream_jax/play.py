@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax import rollout
-from dream_jax.agents.dream import Dream, DreamParams
+from dream_jax.agents.dream_acting import DreamActor, DreamParams
 from dream_jax.config import ConfigError
 from dream_jax.losses.dream import information_gain
 from dream_jax.types import Array, Episode, Key
@@ -46,7 +46,9 @@ class Player:
     The agent is told nothing but what the world shows; a trial has one exploration episode.
     """
 
-    def __init__(self, agent: Dream, params: DreamParams, watch: Callable[[], Any] = lambda: None):
+    def __init__(
+        self, agent: DreamActor, params: DreamParams, watch: Callable[[], Any] = lambda: None
+    ):
         """`watch` is called after every step; the agent learns nothing of it."""
         trial = agent.config.trial
         if trial.exploration_episodes != 1 or not trial.hidden_goal_ends_exploration:
@@ -58,13 +60,16 @@ class Player:
         self._agent, self._params, self._watch = agent, params, watch
         epsilon = jnp.float32(1.0 if agent.config.agent == "random_exploration" else 0.0)
 
+        # DREAM's exploitation policy looks at neither.
+        nothing_before = jnp.int32(agent.env.num_actions), jnp.float32(0.0)
+
         def exploring(carry, observation, action, reward, fraction, key):
             actor, _ = agent.exploration_actor(params, epsilon)
             return actor(carry, observation, action, reward, fraction, key)
 
         def exploiting(carry, observation, instruction, z, fraction, step, key):
-            actor, _ = agent.exploitation_actor(params, instruction, z, jnp.float32(0.0))
-            return actor(carry, observation, fraction, step, key)
+            actor, _ = agent.exploitation_actor(params, instruction, z)
+            return actor(carry, observation, *nothing_before, fraction, step, key)
 
         def reading(episode: Episode, problem: Array) -> tuple[Array, Array]:
             gain = information_gain(
@@ -114,7 +119,7 @@ class Player:
         self, world: World, key: Key, problem: int, instruction: np.ndarray, z: Array
     ) -> Played:
         shown = jnp.asarray(instruction, jnp.int32)
-        _, carry = self._agent.exploitation_actor(self._params, shown, z, jnp.float32(0.0))
+        _, carry = self._agent.exploitation_actor(self._params, shown, z)
 
         def act(carry: Any, observation: Array, fraction: Array, step: int) -> tuple[Any, Array]:
             step_key = jax.random.fold_in(key, step)

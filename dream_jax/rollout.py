@@ -18,8 +18,9 @@ from dream_jax.types import Array, Env, Episode, Key, PixelEnv, is_pixel_env
 
 # (carry, observation, previous action, previous reward, fraction over, key) -> (carry, action)
 ExplorationActor = Callable[[Any, Array, Array, Array, Array, Key], tuple[Any, Array]]
-# (carry, observation, fraction over, step, key) -> (carry, action)
-ExploitationActor = Callable[[Any, Array, Array, Array, Key], tuple[Any, Array]]
+# The same with the number of the step: (carry, observation, previous action, previous reward,
+# fraction over, step, key) -> (carry, action)
+ExploitationActor = Callable[[Any, Array, Array, Array, Array, Array, Key], tuple[Any, Array]]
 
 
 def exploration_length(env: Env, trial: TrialConfig) -> int:
@@ -39,11 +40,11 @@ def explore(
     key: Key,
     problem: Array,
     trial: TrialConfig,
-) -> tuple[Episode, Any]:
+) -> tuple[Episode, Any, Any]:
     """The exploration stream of a trial, each episode with a hidden instruction of its own.
 
-    Also returns the environment states [L + 1, ...], for rendering; unused, they cost nothing
-    under jit.
+    Also returns the environment states [L + 1, ...], for rendering, and what the actor carried
+    after its last step; unused, they cost nothing under jit.
     """
     length = exploration_length(env, trial)
     episodes = trial.exploration_episodes
@@ -59,6 +60,7 @@ def explore(
             observation,
             kept,
             memory,
+            last_memory,
             last_action,
             last_reward,
             steps,
@@ -102,6 +104,7 @@ def explore(
             next_observation,
             next_kept,
             memory,
+            _select(alive, memory, last_memory),
             action,
             reward,
             steps,
@@ -118,8 +121,8 @@ def explore(
         first.observation,
         _keep(env, state, first.observation),
         carry,
-        jnp.array(env.num_actions, jnp.int32),  # "no previous action"
-        jnp.zeros((), jnp.float32),
+        carry,
+        *_nothing_before(env),
         jnp.zeros((), jnp.int32),
         jnp.zeros((), bool),
         jnp.zeros((), jnp.int32),
@@ -127,7 +130,7 @@ def explore(
     )
     inputs = (jax.random.split(loop_key, length), fraction_over(length)[:-1])
     loop, (record, states) = jax.lax.scan(body, loop, inputs)
-    return _with_last(record, loop[2]), _append(states, loop[0])
+    return _with_last(record, loop[2]), _append(states, loop[0]), loop[4]
 
 
 def exploit(
@@ -137,16 +140,16 @@ def exploit(
     key: Key,
     problem: Array,
     instruction: Array,
-) -> tuple[Episode, Any]:
+) -> tuple[Episode, Any, Any]:
     """One exploitation episode. `actor` already knows the instruction and z.
 
-    Also returns the environment states [T + 1, ...], as `explore`.
+    Also returns the environment states [T + 1, ...] and what was carried last, as `explore`.
     """
 
     def body(loop, inputs):
-        state, observation, kept, memory, alive = loop
+        state, observation, kept, memory, last_memory, last_action, last_reward, alive = loop
         key, fraction, step = inputs
-        memory, action = actor(memory, observation, fraction, step, key)
+        memory, action = actor(memory, observation, last_action, last_reward, fraction, step, key)
         next_state, time_step = env.step(state, action)
         next_kept = _select(alive, _keep(env, next_state, time_step.observation), kept)
         record = Episode(
@@ -157,7 +160,16 @@ def exploit(
             alive & time_step.truncated,
             alive,
         )
-        loop = (next_state, time_step.observation, next_kept, memory, alive & ~time_step.done)
+        loop = (
+            next_state,
+            time_step.observation,
+            next_kept,
+            memory,
+            _select(alive, memory, last_memory),
+            action,
+            time_step.reward,
+            alive & ~time_step.done,
+        )
         return loop, (record, state)
 
     reset_key, loop_key = jax.random.split(key)
@@ -169,9 +181,10 @@ def exploit(
         jnp.arange(length),
     )
     kept = _keep(env, state, first.observation)
-    loop = (state, first.observation, kept, carry, jnp.ones((), bool))
+    alive = jnp.ones((), bool)
+    loop = (state, first.observation, kept, carry, carry, *_nothing_before(env), alive)
     loop, (record, states) = jax.lax.scan(body, loop, inputs)
-    return _with_last(record, loop[2]), _append(states, loop[0])
+    return _with_last(record, loop[2]), _append(states, loop[0]), loop[4]
 
 
 def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) -> Array:
@@ -194,6 +207,19 @@ def draw(env: PixelEnv, states: Any) -> Array:
     halves = jax.tree.map(lambda x: jnp.stack([x[:half], x[count - half :]]), states)
     first, second = jax.lax.map(jax.vmap(env.observe), halves)
     return jnp.concatenate([first, second[2 * half - count :]])
+
+
+def seen(env: Env, episode: Episode) -> Episode:
+    """An episode with its observations as networks take them: pictures are drawn now, unless they
+    were seen elsewhere and are there already."""
+    if not is_pixel_env(env) or isinstance(episode.observation, jax.Array):
+        return episode
+    return episode._replace(observation=draw(env, episode.observation))
+
+
+def _nothing_before(env: Env) -> tuple[Array, Array]:
+    """What the first step of an episode is told of the step before: no action, no reward."""
+    return jnp.array(env.num_actions, jnp.int32), jnp.zeros((), jnp.float32)
 
 
 def _keep(env: Env, state: Any, observation: Array) -> Any:

@@ -56,7 +56,18 @@ class Trial(NamedTuple):
     exploration: Episode  # T = L
     instruction: Array  # [N, I] uint8
     exploitation: Episode  # leaves have a leading N
-    z_from_decoder: Array  # [] bool: exploitation acted on z = g(tau), not on z = f(mu) + noise
+    # [] bool: acted on what was explored; false: on the problem id (DREAM: exploitation on
+    # z = f(mu) + noise; IMPORT: the whole trial). True of agents that never act on the id.
+    z_from_decoder: Array
+
+
+class MetaTest(NamedTuple):
+    """A trial as at meta-test, with what is needed to draw it. Unused, that costs nothing."""
+
+    exploration: Episode  # T = L
+    exploitation: Episode  # leaves have a leading N
+    exploration_states: Any  # leaves [L + 1, ...]
+    exploitation_states: Any  # leaves [N, T + 1, ...]
 
 
 class LearnerState(NamedTuple):
@@ -68,18 +79,28 @@ class LearnerState(NamedTuple):
     updates: Array  # [] int32, gradient updates made
 
 
+class Learner(NamedTuple):
+    """How one of an agent's learners is trained: static, the same throughout a run."""
+
+    warmup_trials: int  # collected before its first update
+    # Phases of a trial whose steps are its own: they move its schedules and pay for its updates.
+    phases: tuple[str, ...] = ("exploration", "exploitation")
+    weight_decay: float = 0.0
+    decayed: Any = None  # tree of bool, a prefix of its parameters': which decay; None: all
+    learns: bool = True  # false: its parameters stay as they are
+
+
 class TrainState(NamedTuple):
     """All that training needs to go on: saved whole, so a resumed run is bit-equal."""
 
-    exploitation: LearnerState  # exploitation policy, encoder and decoder
-    exploration: LearnerState  # exploration policy
+    learners: Any  # the agent's parameters, with a LearnerState for the parameters of each learner
     average: Params  # slowly averaged parameters, used for evaluation
     replay: Any  # replay.ReplayState
     key: Key
     trials: Array  # [] int32, trials collected
     exploration_steps: Array  # [] int32, environment steps taken while exploring
     exploitation_steps: Array  # [] int32, environment steps taken while exploiting
-    update_credit: Array  # [2] float32, updates owed to (exploitation, exploration)
+    update_credit: Array  # [learners] float32, updates owed to each
 
 
 class Env(Protocol):
@@ -133,3 +154,66 @@ class PixelEnv(Env, Protocol):
 def is_pixel_env(env: Env) -> TypeGuard[PixelEnv]:
     """Whether observations are pictures drawn from states: a `PixelEnv`."""
     return hasattr(env, "observe")
+
+
+class Agent(Protocol):
+    """A meta-learner: pure functions of explicit parameters, each of ONE trial; callers vmap.
+
+    `init` returns a NamedTuple with one field for each learner; `learners` is the same with a
+    `Learner` in each field, and TrainState.learners with a `LearnerState`. The first learner is the
+    one whose updates are reported.
+    """
+
+    config: Any  # config.Config
+    env: Env
+    loss_names: tuple[str, ...]
+    explorer: str  # the learner whose policy explores
+    exploiter: str  # the learner whose policy exploits
+
+    @property
+    def learners(self) -> Any: ...
+
+    def init(self, key: Key) -> Params: ...
+
+    def collect(
+        self,
+        params: Params,
+        key: Key,
+        exploration_epsilon: Array,
+        exploitation_epsilon: Array,
+        from_decoder: Array,
+    ) -> Trial:
+        """A trial of a training problem, with exploration noise (epsilons and flag are []).
+
+        `from_decoder`: act on what was explored; else, where the agent does so, on the problem id.
+        """
+
+    def meta_test(self, params: Params, key: Key, problem: Array, instructions: Array) -> MetaTest:
+        """A greedy trial; `problem` [] drives the environment and nothing else.
+
+        instructions: [N, I], of the exploitation episodes.
+        """
+
+    def informed_test(
+        self, params: Params, key: Key, problem: Array, instructions: Array
+    ) -> Episode | None:
+        """The greedy exploitation episodes, leaves [N, ...], of an agent that is told the problem
+        id; None of an agent that cannot be."""
+
+    def batch_loss(
+        self,
+        params: Params,
+        target: Params,
+        trials: Trial,
+        key: Key,
+        exploring: Trial | None = None,
+        shards: Any = ...,
+    ) -> tuple[Array, dict[str, Array]]:
+        """Loss of a batch of trials (leaves [B, ...]) and its parts by name.
+
+        `exploring`: the trials for what learns to explore where they are fewer. `shards`, a
+        parallel.Shards: both are this device's part of a batch, and the results are its share.
+        """
+
+    def told(self, params: Params, exploration: Episode, problem: Array) -> tuple[str, Array]:
+        """For pictures: what each exploration step told, [L], and the name of that quantity."""

@@ -79,6 +79,11 @@ def validate(config: Config, num_actions: int) -> Config:
             f"losses.decoder_folds={c.losses.decoder_folds} needs losses.td_reaches_decoder=false: "
             "TD errors would train every head on every problem"
         )
+    if c.agent == "dream_end_to_end" and not c.losses.td_reaches_decoder:
+        raise ConfigError(
+            "agent='dream_end_to_end' needs losses.td_reaches_decoder=true: exploration is paid "
+            "the value of what the decoder read, which is learned in no other way"
+        )
     if c.replay.exploration_batch_fraction == 0:
         raise ConfigError(
             "replay.exploration_batch_fraction=0.0 must be above 0, for example 0.5; without "

@@ -11,6 +11,7 @@ from absl import flags
 
 from dream_jax import checkpoint, envs, evaluate, oracles, train, validation
 from dream_jax import config as configs
+from dream_jax.agents.dream_acting import DreamActor
 from dream_jax.config import Config, ConfigError
 from experiments import cli, common, reading
 from experiments import summary as summaries
@@ -128,7 +129,8 @@ def run(request: Request) -> dict[str, Any]:
     }
     if request.world is None:
         result["splits"] = in_benchmark(loaded, request.trials)
-        if loaded.config.benchmark == "sign":
+        is_dream = isinstance(loaded.trainer.agent, DreamActor)
+        if loaded.config.benchmark == "sign" and is_dream:
             result["reading"] = reading.accuracy(loaded, max(request.trials, READING_TRIALS))
         return result
     from experiments import zero_shot

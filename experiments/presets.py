@@ -131,6 +131,16 @@ _METHODS: dict[str, dict] = {
         "losses": {"bottleneck_weight": 0.0},
         "optimizer": {"decay_encoder": False},
     },
+    # A head per fold tells ids apart no better than one; TD errors reach the decoder or folds do.
+    "dream_dynamics": {"agent": "dream_dynamics", "losses": {"decoder_folds": 1}},
+    "dream_end_to_end": {
+        "agent": "dream_end_to_end",
+        "losses": {"decoder_folds": 1, "td_reaches_decoder": True},
+    },
+    "dream_with_rewards": {"trial": {"rewards_in_exploration": True}},
+    "e_rl2": {"agent": "e_rl2"},
+    "import": {"agent": "import"},
+    "varibad": {"agent": "varibad"},
     "random_exploration": {"agent": "random_exploration"},
     "optimal": {"agent": "optimal"},
     "no_exploration": {"agent": "no_exploration"},

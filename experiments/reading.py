@@ -1,11 +1,12 @@
 """Does the decoder read the sign, and nothing else? Accuracy on trajectories that saw it or not."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax.agents.dream_acting import DreamActor
 from dream_jax.types import Array, Episode
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def accuracy(loaded: "Loaded", trials: int) -> dict[str, Any]:
     Greedy trajectories, and random ones, of which some never see the sign: there nothing tells the
     problems apart, and more than 1 in 3 would be a leak. Pooled over seeds.
     """
-    env, agent = loaded.env, loaded.trainer.agent
+    env, agent = loaded.env, cast(DreamActor, loaded.trainer.agent)
     problems = jnp.asarray(env.problem_ids("test"))
 
     def sees(exploration: Episode) -> Array:

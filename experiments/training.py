@@ -221,7 +221,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """One row of metrics.jsonl per seed."""
     host = jax.device_get((state.exploration_steps + state.exploitation_steps, state.trials))
-    updates = jax.device_get(state.exploitation.updates)
+    updates = jax.device_get(state.learners[0].updates)
     metrics = jax.device_get(metrics)
     rows = []
     for i, seed in enumerate(seeds):
@@ -234,9 +234,11 @@ def _rows(
             "compile_s": compile_s,
             "train_return": float(results["train"].trial_return[i].mean()),
             "test_return": float(results["test"].trial_return[i].mean()),
-            "train_return_encoder": float(results["train"].encoder_return[i].mean()),
             "exploration_length": float(results["test"].exploration_length[i].mean()),
         }
+        told = results["train"].encoder_return
+        if told is not None:
+            row["train_return_encoder"] = float(told[i].mean())
         rows.append(row | {name: float(value[i]) for name, value in sorted(metrics.items())})
     return rows
 
@@ -258,7 +260,7 @@ def _summarise(
         for split in SPLITS
     }
     steps = np.asarray(jax.device_get(state.exploration_steps + state.exploitation_steps))
-    updates = np.asarray(jax.device_get(state.exploitation.updates))
+    updates = np.asarray(jax.device_get(state.learners[0].updates))
     return {
         "benchmark": config.benchmark,
         "config": config.preset,

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from dream_jax import evaluate, play, report
+from dream_jax.agents.dream_acting import DreamActor
 from dream_jax.config import ConfigError
 from dream_jax.envs import miniworld_adapter, top_view
 
@@ -22,6 +23,8 @@ def run(loaded: "Loaded", trials: int, out: Path | None) -> dict[str, Any]:
     Raises ConfigError where Miniworld cannot be used.
     """
     config, env, agent = loaded.config, loaded.env, loaded.trainer.agent
+    if not isinstance(agent, DreamActor):
+        raise ConfigError(f"agent={config.agent!r} cannot be played in Miniworld yet; valid: dream")
     if config.benchmark != "sign":
         raise ConfigError(f"the run was trained on {config.benchmark}, Miniworld's is sign")
     try:

@@ -6,6 +6,7 @@
 | Delayed | 2 | and bootstrapping, across one step without reward |
 | Signpost | 2 | and exploration: one action tells the problem, which z must carry |
 | Described | 2 | `Signpost` with problems given by descriptors instead of ids |
+| Twin | 1 | memory from exploration to exploitation, where any exploration will do |
 | Silent | 2 | `Signpost` without instruction: what pays is part of the problem |
 | Corridor | 4 | and moves whose meaning is the problem, a goal that ends the episode, time-outs |
 
@@ -151,6 +152,21 @@ class Signpost(Probe):
 
     def render_image(self, state):
         return super().render_image(state._replace(place=jnp.int32(0)))
+
+
+class Twin(Probe):
+    """Problems 0 and 1, one step: action 0 or 1, that of the problem pays 1. It shows if it paid.
+
+    Exploring and exploiting are the same: what one tries in exploration tells what to do then.
+    """
+
+    name, horizon, num_actions, observation_sizes = "twin", 1, 3, (3,)
+    num_problems = 2
+    instruction_sizes = ()
+
+    def _outcome(self, state, action):
+        paid = action == state.problem
+        return 1 + paid.astype(jnp.int32), 1.0 * paid, jnp.ones((), bool)
 
 
 class Described(Signpost):

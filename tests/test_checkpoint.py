@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from typing import Any, NamedTuple
 
 import absl.logging
 import jax
@@ -11,6 +12,11 @@ from dream_jax import checkpoint
 from dream_jax.types import LearnerState, TrainState
 
 SEEDS = 2
+
+
+class Pair(NamedTuple):
+    exploitation: LearnerState
+    exploration: LearnerState
 
 
 def make_state(seed: int = 0) -> TrainState:
@@ -30,8 +36,7 @@ def make_state(seed: int = 0) -> TrainState:
         "instruction": jnp.zeros((SEEDS, 8, 0), jnp.uint8),  # an empty instruction is legal
     }
     return TrainState(
-        exploitation=learner(),
-        exploration=learner(),
+        learners=Pair(learner(), learner()),
         average={"w": jnp.float32(0.1) * jnp.ones(SEEDS)},
         replay=replay,
         key=jax.random.split(jax.random.key(seed), SEEDS),
@@ -78,6 +83,25 @@ def test_a_restored_key_draws_the_same_numbers(saved):
 def test_shapes_are_enough_for_a_template(saved):
     state, _ = checkpoint.restore(saved, jax.eval_shape(lambda: make_state(0)))
     assert_bit_equal(state, make_state(30))
+
+
+def test_a_checkpoint_from_before_there_were_other_agents(tmp_path):
+    """The two learners of DREAM were fields of the state itself."""
+
+    class Older(NamedTuple):
+        exploitation: LearnerState
+        exploration: LearnerState
+        average: Any
+        replay: Any
+        key: Any
+        trials: Any
+        exploration_steps: Any
+        exploitation_steps: Any
+        update_credit: Any
+
+    state = make_state(4)
+    checkpoint.save(tmp_path, 1, Older(*state.learners, *state[1:]), {})
+    assert_bit_equal(checkpoint.restore(tmp_path, make_state(0))[0], state)
 
 
 def test_keys_of_another_generator(tmp_path):

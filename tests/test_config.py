@@ -417,6 +417,12 @@ RULES = {  # what is wrong: (overrides, what the message says, overrides that ar
         "head on every problem",
         {"losses.decoder_folds": "1", "losses.td_reaches_decoder": "true"},
     ),
+    "exploration paid by values that are never learned": (
+        {"agent": "dream_end_to_end"},
+        "agent='dream_end_to_end' needs losses.td_reaches_decoder=true: exploration is paid the "
+        "value of what the decoder read, which is learned in no other way",
+        {"agent": "dream_end_to_end", "losses.td_reaches_decoder": "true"},
+    ),
     "no exploration to learn from": (
         {"replay.exploration_batch_fraction": "0"},
         "replay.exploration_batch_fraction=0.0 must be above 0, for example 0.5; without "

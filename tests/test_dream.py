@@ -11,7 +11,8 @@ import pytest
 
 from dream_jax import evaluate, rollout
 from dream_jax.agents import recurrent_q
-from dream_jax.agents.dream import LOSS_NAMES, Dream
+from dream_jax.agents.dream import Dream
+from dream_jax.agents.recurrent_q import Plan
 from dream_jax.config import (
     ActingConfig,
     Config,
@@ -64,9 +65,9 @@ def collector(agent):
         instructions = rollout.sample_instructions(env, keys[1], problem, config.trial)
         f = sample_encoding(keys[2], agent.encode(params, problem), config.losses.rho)
         z = jnp.where(from_decoder, agent.read(params, exploration), f)
-        exploitation = jax.vmap(lambda k, i: agent.exploit(params, k, problem, i, z, epsilon))(
-            jax.random.split(keys[3], config.trial.exploitation_episodes), instructions
-        )
+        exploitation = jax.vmap(
+            lambda k, i: agent.exploit(params, k, problem, i, z, Plan(epsilon))
+        )(jax.random.split(keys[3], config.trial.exploitation_episodes), instructions)
         return Trial(problem, exploration, instructions, exploitation, from_decoder)
 
     @quick_jit
@@ -191,7 +192,7 @@ def test_each_loss_reaches_its_parameters_and_no_others(rich, td_reaches_decoder
     trials = rich.trials._replace(z_from_decoder=np.full(BATCH, z_from_decoder))
     gradients = jacobians(td_reaches_decoder)(rich.params, rich.target, trials)
     table = {"exploitation_td": EXPLOITATION_TD[td_reaches_decoder, z_from_decoder], **OTHERS}
-    assert set(table) == set(gradients) == set(LOSS_NAMES)
+    assert set(table) == set(gradients) == set(Dream.loss_names)
     for name, (online, target) in gradients.items():
         found = {**online.exploitation._asdict(), "exploration": online.exploration}
         assert set(found) == set(GROUPS)
@@ -345,11 +346,11 @@ def test_the_loss_of_a_batch_is_the_weighted_sum_of_means_over_its_steps(rich):
     (total, parts), _ = rich.batch_loss(rich.params, rich.target, rich.trials, key)
     terms = rich.terms_of(rich.trials, rich.keys)
     steps = [masked(terms, i) for i in range(BATCH)]
-    for k, name in enumerate(LOSS_NAMES):
+    for k, name in enumerate(Dream.loss_names):
         mean = np.concatenate([np.ravel(step[k]) for step in steps]).mean()
         np.testing.assert_allclose(parts[name], mean, rtol=1e-4)
-    weights = {name: 0.5 if name == "bottleneck" else 1.0 for name in LOSS_NAMES}
-    expected = sum(weights[name] * parts[name] for name in LOSS_NAMES)
+    weights = {name: 0.5 if name == "bottleneck" else 1.0 for name in Dream.loss_names}
+    expected = sum(weights[name] * parts[name] for name in Dream.loss_names)
     np.testing.assert_allclose(total, expected, rtol=1e-5)
 
 
@@ -571,7 +572,7 @@ def plain():
         keys = jax.random.split(jax.random.key(8), draws)[seed]
         instruction = jnp.full(1, seed % 2)
         episode = agent.exploit(
-            params, keys, seed % 2, instruction, z, epsilon, suffix_start, time_shift
+            params, keys, seed % 2, instruction, z, Plan(epsilon, suffix_start, time_shift)
         )
         explored = agent.explore(params, keys, seed % 2, epsilon)
         return z, instruction, episode, explored
@@ -665,7 +666,7 @@ def test_exploitation_does_depend_on_z(rich):
     @jax.vmap
     def actions(z):
         key, problem = jax.random.key(0), jnp.int32(0)
-        return evaluate.exploit_all(rich.agent, rich.params, key, problem, instructions, z).action
+        return rich.agent.exploit_all(rich.params, key, problem, instructions, z).action
 
     z = 3.0 * jax.random.normal(jax.random.key(10), (8, 3))
     assert len(np.unique(actions(z)[..., 0], axis=0)) > 1

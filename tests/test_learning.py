@@ -119,7 +119,7 @@ def learn(config: Config, env: Corridor) -> dict[str, np.ndarray]:
             key, zero = jax.random.key(0), jnp.float32(0.0)
             z = agent.decode(params, agent.explore(params, key, problem, zero))[0]
             instructions = jnp.zeros((1, 0), jnp.uint8)
-            return evaluate.exploit_all(agent, params, key, problem, instructions, z).reward.sum()
+            return agent.exploit_all(params, key, problem, instructions, z).reward.sum()
 
         blind = jax.vmap(uninformed)(jnp.asarray(env.problem_ids("test")))
         return result.trial_return.mean(), result.encoder_return.mean(), blind.mean()

@@ -43,7 +43,8 @@ def test_an_episode_keeps_states_that_draw_what_was_seen(env):
 
     for roll in (explore, exploit):
         for key in keys:
-            episode, states = roll(key)
+            episode, states, last = roll(key)
+            assert last == episode.mask.sum()  # the actor counts its steps
             steps = int(episode.mask.sum())
             for t in range(steps + 1):
                 kept, state = (
@@ -62,7 +63,7 @@ def test_padding_repeats_the_last_picture(env):
     def ends_at_once(carry, *_):
         return carry, jnp.int32(env.end_episode_action)
 
-    episode, _ = rollout.explore(env, ends_at_once, (), jax.random.key(0), 0, TrialConfig())
+    episode = rollout.explore(env, ends_at_once, (), jax.random.key(0), 0, TrialConfig())[0]
     assert int(episode.mask.sum()) == 1
     frames = jax.vmap(env.observe)(episode.observation)
     assert not np.array_equal(frames[0], frames[1])  # it stepped back

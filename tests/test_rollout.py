@@ -31,7 +31,7 @@ def explored(trial, env=CORRIDOR):
         return carry, random_action(key, env)
 
     def one(key, problem):
-        return rollout.explore(env, actor, (), key, problem, trial)
+        return rollout.explore(env, actor, (), key, problem, trial)[:2]
 
     problems = np.arange(TRIALS, dtype=np.int32) % env.num_problems
     keys = jax.random.split(jax.random.key(0), TRIALS)
@@ -170,12 +170,13 @@ def test_an_exploring_actor_sees_the_step_before_and_carries_its_memory(episodes
         return mixed, mixed % CORRIDOR.num_actions
 
     def one(problem, seed):
-        return rollout.explore(
+        episode, _, memory = rollout.explore(
             CORRIDOR, actor, jnp.int32(seed), jax.random.key(seed), problem, trial
-        )[0]
+        )
+        return episode, memory
 
     seeds = jnp.arange(8)
-    batch = jax.tree.map(np.asarray, quick_jit(jax.vmap(one))(seeds % 2, seeds))
+    batch, last = jax.tree.map(np.asarray, quick_jit(jax.vmap(one))(seeds % 2, seeds))
     seen = set()
     for seed in range(len(seeds)):
         episode, memory = trial_number(seed, batch), seed
@@ -185,27 +186,36 @@ def test_an_exploring_actor_sees_the_step_before_and_carries_its_memory(episodes
             action, reward = int(episode.action[t]), float(episode.reward[t])
             assert action == memory % CORRIDOR.num_actions, (seed, t)
             seen.add(action)
+        assert last[seed] == memory  # after the last step that was taken
     assert seen == set(range(CORRIDOR.num_actions))
 
 
-def test_an_exploiting_actor_sees_the_observation_time_and_step():
-    def mix(memory, place, fraction, t):
-        return (memory + 2 * place + 5 * jnp.round(fraction * 4).astype(jnp.int32) + 7 * t) % 13
+def test_an_exploiting_actor_sees_the_step_before_the_time_and_the_step():
+    def mix(memory, place, action, reward, fraction, t):
+        tenths = jnp.round(10 * reward).astype(jnp.int32)
+        over = jnp.round(fraction * 4).astype(jnp.int32)
+        return (memory + 2 * place + 3 * action + tenths + 5 * over + 7 * t) % 13
 
-    def actor(memory, observation, fraction, t, key):
-        mixed = mix(memory, observation[0], fraction, t)
+    def actor(memory, observation, action, reward, fraction, t, key):
+        mixed = mix(memory, observation[0], action, reward, fraction, t)
         return mixed, mixed % CORRIDOR.num_actions
 
     def one(seed):
         start = jax.random.key(seed)
-        return rollout.exploit(CORRIDOR, actor, seed, start, seed % 2, jnp.array([0]))[0]
+        task = seed % 2, jnp.array([0])
+        episode, _, memory = rollout.exploit(CORRIDOR, actor, seed, start, *task)
+        return episode, memory
 
-    batch = jax.tree.map(np.asarray, quick_jit(jax.vmap(one))(jnp.arange(8)))
+    batch, last = jax.tree.map(np.asarray, quick_jit(jax.vmap(one))(jnp.arange(8)))
+    assert batch.mask.sum(axis=1).min() < 4  # else nothing shows that padding is left out
     for seed in range(8):
         episode, memory = trial_number(seed, batch), seed
+        action, reward = CORRIDOR.num_actions, 0.0
         for t in range(episode.mask.sum()):
-            memory = int(mix(memory, int(episode.observation[t, 0]), t / 4, t))
-            assert episode.action[t] == memory % CORRIDOR.num_actions, (seed, t)
+            memory = int(mix(memory, int(episode.observation[t, 0]), action, reward, t / 4, t))
+            action, reward = int(episode.action[t]), float(episode.reward[t])
+            assert action == memory % CORRIDOR.num_actions, (seed, t)
+        assert last[seed] == memory
     assert len(np.unique(batch.action[batch.mask])) == CORRIDOR.num_actions
 
 
@@ -229,7 +239,7 @@ def exploited(episodes=2):
     """(problems, instructions, Episode, states) of N random exploitation episodes."""
     trial = TrialConfig(exploitation_episodes=episodes)
 
-    def actor(carry, observation, fraction, step, key):
+    def actor(carry, observation, action, reward, fraction, step, key):
         return carry, random_action(key, CORRIDOR)
 
     def one(key, problem):
@@ -237,7 +247,7 @@ def exploited(episodes=2):
         instructions = rollout.sample_instructions(CORRIDOR, instruction_key, problem, trial)
         keys = jax.random.split(key, episodes)
         episode, states = jax.vmap(
-            lambda k, i: rollout.exploit(CORRIDOR, actor, (), k, problem, i)
+            lambda k, i: rollout.exploit(CORRIDOR, actor, (), k, problem, i)[:2]
         )(keys, instructions)
         return instructions, episode, states
 

@@ -316,7 +316,7 @@ def test_updates_are_paid_for_by_environment_steps(states, name, warm, number):
     states, _ = states
     paid = 0
     for before, after in itertools.pairwise(states):
-        learner, earlier = getattr(after, name), getattr(before, name)
+        learner, earlier = getattr(after.learners, name), getattr(before.learners, name)
         if after.trials >= warm:
             paid += int(getattr(after, f"{name}_steps") - getattr(before, f"{name}_steps"))
         assert learner.updates == paid // STEPS_PER_UPDATE
@@ -334,9 +334,8 @@ def test_updates_are_paid_for_by_environment_steps(states, name, warm, number):
 def test_losses_are_zero_until_there_is_an_update(states):
     states, losses = states
     for k, (before, after) in enumerate(itertools.pairwise(states)):
-        updated = (after.exploitation.updates > before.exploitation.updates) or (
-            after.exploration.updates > before.exploration.updates
-        )
+        pairs = zip(after.learners, before.learners, strict=True)
+        updated = any(new.updates > old.updates for new, old in pairs)
         assert all((loss[k] != 0) == updated for loss in losses.values())
 
 
@@ -447,7 +446,9 @@ def test_devices_that_share_trials_train_as_one(env, states):
     assert furthest(floats, expected_floats) < 1e-5
     for name, loss in alone_losses.items():
         assert float(losses[name][0]) == pytest.approx(loss.mean(), rel=1e-4)
-    for leaf in jax.tree.leaves(state.exploitation.params):  # the copies have not drifted apart
+    for leaf in jax.tree.leaves(
+        state.learners.exploitation.params
+    ):  # the copies have not drifted apart
         first, second = (np.asarray(shard.data) for shard in leaf.addressable_shards)
         np.testing.assert_array_equal(first, second)
 

@@ -1,37 +1,20 @@
-"""DREAM (Liu et al., 2021): decoupled exploration and exploitation, of ONE trial.
+"""DREAM (Liu et al., 2021): decoupled exploration and exploitation; the losses of ONE trial.
 
-Two learners. "exploitation": pi_task, the encoder f and the decoder g. "exploration": pi_exp.
-Callers vmap over trials; parameters are explicit; nothing is stored here.
+`dream_acting` has the networks and how they act. Callers vmap over trials.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dream_jax import parallel, rollout
 from dream_jax.agents import recurrent_q
-from dream_jax.config import Config, ConfigError
+from dream_jax.agents.dream_acting import DreamActor, DreamParams
 from dream_jax.losses import dream as losses
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.losses.td import double_q_lambda
-from dream_jax.nets.embed import check_observations
-from dream_jax.nets.heads import Decoder, Encoder, ExploitationPolicy, ExplorationPolicy
-from dream_jax.types import Array, Env, Episode, Key, Params, Trial, is_pixel_env
-
-LOSS_NAMES = ("exploitation_td", "bottleneck", "decoder", "exploration_td")
-
-
-class ExploitationParams(NamedTuple):
-    policy: Params
-    encoder: Params
-    decoder: Params
-
-
-class DreamParams(NamedTuple):
-    exploitation: ExploitationParams
-    exploration: Params
+from dream_jax.types import Array, Episode, Key, Trial
 
 
 class ExploitationTerms(NamedTuple):
@@ -51,121 +34,10 @@ class ExplorationTerms(NamedTuple):
     exploration_mask: Array  # [L]
 
 
-class Dream:
-    """The networks of DREAM for an environment, and pure functions of their parameters."""
+class Dream(DreamActor):
+    """DREAM for an environment: pure functions of its parameters."""
 
-    def __init__(self, config: Config, env: Env):
-        check_observations(config.networks, env)
-        self.config, self.env = config, env
-        nets, shown = config.networks, config.trial.rewards_in_exploration
-        self._explore = ExplorationPolicy(nets, env.observation_sizes, env.num_actions, shown)
-        self._exploit = ExploitationPolicy(
-            nets, env.observation_sizes, env.instruction_sizes, env.num_actions
-        )
-        folds = config.losses.decoder_folds
-        self._decoder = Decoder(nets, env.observation_sizes, env.num_actions, shown, folds)
-        self._fold = _folds(env, folds)
-        self._encoder = Encoder(nets, env.num_problems)
-        self._random_actions = recurrent_q.random_action_set(config.acting, env.num_actions)
-
-    def init(self, key: Key) -> DreamParams:
-        keys = jax.random.split(key, 4)
-        env, nets = self.env, self.config.networks
-        if is_pixel_env(env):
-            observation = jnp.zeros((2, *env.observation_shape), jnp.uint8)
-        else:
-            observation = jnp.zeros((2, len(env.observation_sizes)), jnp.int32)
-        instruction = jnp.zeros(len(env.instruction_sizes), jnp.int32)
-        action, reward, time = jnp.zeros(2, jnp.int32), jnp.zeros(2), jnp.zeros(2)
-        z = jnp.zeros(nets.z_size)
-        return DreamParams(
-            ExploitationParams(
-                self._exploit.init(keys[0], observation, instruction, z, time),
-                self._encoder.init(keys[1], self._problem_input(jnp.zeros((), jnp.int32))),
-                self._decoder.init(keys[2], observation, action[:1], reward[:1]),
-            ),
-            self._explore.init(keys[3], observation, action, reward, time),
-        )
-
-    # Acting
-
-    def encode(self, params: DreamParams, problem: Array) -> Array:
-        """f(mu): [] id -> [Z]."""
-        return self._encoder.apply(params.exploitation.encoder, self._problem_input(problem))
-
-    def decode(self, params: DreamParams, exploration: Episode) -> Array:
-        """g(tau_:t) of every prefix, the mean of the decoder's heads: [L + 1, Z]."""
-        seen = self._see(exploration)
-        return jnp.mean(self._decode(params.exploitation.decoder, seen), axis=0)
-
-    def read(self, params: DreamParams, exploration: Episode) -> Array:
-        """z = g(tau) of the whole exploration: [Z]. Knows nothing of the problem id."""
-        steps, seen = jnp.sum(exploration.mask), self._see(exploration)
-        return jnp.mean(self._decode(params.exploitation.decoder, seen, steps), axis=0)
-
-    def explore(self, params: DreamParams, key: Key, problem: Array, epsilon: Array) -> Episode:
-        """Exploration of one trial; `problem` drives the environment and nothing else."""
-        actor, carry = self.exploration_actor(params, epsilon)
-        return rollout.explore(self.env, actor, carry, key, problem, self.config.trial)[0]
-
-    def exploration_actor(
-        self, params: DreamParams, epsilon: Array
-    ) -> tuple[rollout.ExplorationActor, Any]:
-        """pi_exp one step at a time, and what it carries from step to step at first."""
-        net, weights = self._explore, params.exploration
-
-        def actor(carry, observation, action, reward, fraction, key):
-            carry, q = net.apply(
-                weights, carry, observation, action, reward, fraction, method="step"
-            )
-            return carry, recurrent_q.epsilon_greedy(key, q, epsilon, self._random_actions)
-
-        return actor, net.apply(weights, method="initial")
-
-    def exploit(
-        self,
-        params: DreamParams,
-        key: Key,
-        problem: Array,
-        instruction: Array,
-        z: Array,
-        epsilon: Array,
-        suffix_start: Array | None = None,
-        time_shift: Array | float = 0.0,
-    ) -> Episode:
-        """One exploitation episode conditioned on z.
-
-        For data collection: from step `suffix_start` on, act randomly; `time_shift` is added to
-        the share of the episode that the policy takes to be over.
-        """
-        actor, carry = self.exploitation_actor(
-            params, instruction, z, epsilon, suffix_start, time_shift
-        )
-        return rollout.exploit(self.env, actor, carry, key, problem, instruction)[0]
-
-    def exploitation_actor(
-        self,
-        params: DreamParams,
-        instruction: Array,
-        z: Array,
-        epsilon: Array,
-        suffix_start: Array | None = None,
-        time_shift: Array | float = 0.0,
-    ) -> tuple[rollout.ExploitationActor, Any]:
-        """pi_task one step at a time, and what it carries from step to step at first."""
-        net, weights = self._exploit, params.exploitation.policy
-
-        def actor(carry, observation, fraction, step, key):
-            fraction = jnp.minimum(fraction + time_shift, 1.0)
-            carry, q = net.apply(
-                weights, carry, observation, instruction, z, fraction, method="step"
-            )
-            rate = epsilon
-            if suffix_start is not None:
-                rate = jnp.where(step >= suffix_start, jnp.maximum(epsilon, 0.9), epsilon)
-            return carry, recurrent_q.epsilon_greedy(key, q, rate, self._random_actions)
-
-        return actor, net.apply(weights, method="initial")
+    loss_names: tuple[str, ...] = ("exploitation_td", "bottleneck", "decoder", "exploration_td")
 
     # Learning
 
@@ -183,7 +55,7 @@ class Dream:
             bottleneck = losses.bottleneck_clipped(f, c.bottleneck_clip)
         td = jax.vmap(
             lambda episode, instruction: self._exploitation_td(
-                params, target, self._see(episode), instruction, z
+                params, target, rollout.seen(self.env, episode), instruction, z
             )
         )(trial.exploitation, trial.instruction)
         return ExploitationTerms(jnp.square(td), trial.exploitation.mask, bottleneck)
@@ -192,16 +64,15 @@ class Dream:
         self, params: DreamParams, target: DreamParams, trial: Trial, f: Array, gain_scale: Array
     ) -> ExplorationTerms:
         """What trains the decoder and pi_exp, of one trial. f: [Z] encoding of its problem."""
-        seen = self._see(trial.exploration)
+        seen = rollout.seen(self.env, trial.exploration)
         mask = seen.mask
         heads = self._decode(params.exploitation.decoder, seen)  # [F, L + 1, Z]
         own, others = self._heads_of(trial.problem)
-        penalty = self.config.losses.exploration_step_penalty
-        gain = losses.information_gain(heads[own], f, penalty, gain_scale)
+        reward = self._exploration_reward(params, target, trial, seen, heads[own], f, gain_scale)
         return ExplorationTerms(
             others @ jax.vmap(losses.decoder_loss, in_axes=(0, None))(heads, f),
             jnp.concatenate([jnp.ones_like(mask[:1]), mask]),
-            jnp.square(self._exploration_td(params, target, seen, gain)),
+            jnp.square(self._exploration_td(params, target, seen, reward)),
             mask,
         )
 
@@ -276,11 +147,30 @@ class Dream:
             self.config.td.trace_lambda,
         )
 
-    def _exploration_td(
-        self, params: DreamParams, target: DreamParams, episode: Episode, gain: Array
+    def _exploration_reward(
+        self,
+        params: DreamParams,
+        target: DreamParams,
+        trial: Trial,
+        seen: Episode,
+        g: Array,
+        f: Array,
+        gain_scale: Array,
     ) -> Array:
-        """[L] TD errors on information gain [L], recomputed with the current f and g."""
-        reward = jnp.where(episode.mask, gain, 0.0)
+        """[L] what pi_exp is paid, without gradient: information gain with the current f and g.
+
+        Of one trial, its exploration as networks take it, `seen`, what the decoder reads from its
+        prefixes, g [L + 1, Z], and the encoding of its problem, f [Z].
+        """
+        del params, target, trial, seen
+        penalty = self.config.losses.exploration_step_penalty
+        return losses.information_gain(g, f, penalty, gain_scale)
+
+    def _exploration_td(
+        self, params: DreamParams, target: DreamParams, episode: Episode, reward: Array
+    ) -> Array:
+        """[L] TD errors of pi_exp on rewards [L]."""
+        reward = jnp.where(episode.mask, reward, 0.0)
         action = episode.action.astype(jnp.int32)
         fraction = rollout.fraction_over(action.shape[0])
         previous_action = jnp.concatenate([jnp.array([self.env.num_actions]), action])
@@ -313,32 +203,3 @@ class Dream:
         if folds == 1:
             return own, jnp.ones(1)
         return own, (jnp.arange(folds) != own) / (folds - 1.0)
-
-    def _see(self, episode: Episode) -> Episode:
-        """An episode with its observations as the networks take them: pictures are drawn now,
-        unless they were seen elsewhere and are there already."""
-        if not is_pixel_env(self.env) or isinstance(episode.observation, jax.Array):
-            return episode
-        return episode._replace(observation=rollout.draw(self.env, episode.observation))
-
-    def _decode(self, weights: Any, episode: Episode, prefix: Array | None = None) -> Array:
-        action = episode.action.astype(jnp.int32)
-        return self._decoder.apply(weights, episode.observation, action, episode.reward, prefix)
-
-    def _problem_input(self, problem: Array) -> Array:
-        """The id itself (one-hot inside the encoder), or its descriptor."""
-        if self.env.descriptors is None:
-            return problem
-        return jnp.asarray(self.env.descriptors)[problem]
-
-
-def _folds(env: Env, folds: int) -> np.ndarray:
-    """[num_problems] the fold of each problem: training problems evenly, at random."""
-    ids = env.problem_ids("train")
-    if folds > len(ids):
-        raise ConfigError(
-            f"losses.decoder_folds={folds} is more than the {len(ids)} training problems"
-        )
-    fold = np.zeros(env.num_problems, np.int32)
-    fold[np.random.default_rng(0).permutation(ids)] = np.arange(len(ids)) % folds
-    return fold

@@ -1,6 +1,6 @@
 """What every Q-learning agent here shares: acting with exploration noise, and the update."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +8,10 @@ import numpy as np
 import optax
 
 from dream_jax.config import ActingConfig, Config, OptimizerConfig
-from dream_jax.types import Array, Key, LearnerState, Params
+from dream_jax.types import Array, Env, Key, LearnerState, Params, is_pixel_env
 
 
-def epsilon_greedy(key: Key, q: Array, epsilon: Array, random_actions: np.ndarray) -> Array:
+def epsilon_greedy(key: Key, q: Array, epsilon: Array | float, random_actions: np.ndarray) -> Array:
     """Greedy with probability 1 - epsilon, else uniform over `random_actions`. q: [A] -> []."""
     coin_key, action_key = jax.random.split(key)
     choice = jax.random.randint(action_key, (), 0, len(random_actions))
@@ -39,6 +39,35 @@ def epsilons(acting: ActingConfig, own_steps: Array, count: int) -> Array:
         acting.epsilon_max, acting.epsilon_min, acting.epsilon_decay_steps
     )
     return jnp.full((count,), schedule(own_steps))
+
+
+class Plan(NamedTuple):
+    """Exploration noise of the exploitation episodes of one trial."""
+
+    epsilon: Array | float = 0.0  # [] of epsilon-greedy
+    suffix_start: Array | None = None  # [] from this step on, actions are (nearly all) random
+    time_shift: Array | float = 0.0  # [] added to the share that the policy takes to be over
+
+    def rate(self, step: Array) -> Array | float:
+        """Epsilon of a step, []."""
+        if self.suffix_start is None:
+            return self.epsilon
+        return jnp.where(step >= self.suffix_start, jnp.maximum(self.epsilon, 0.9), self.epsilon)
+
+
+GREEDY = Plan()
+
+
+def plan(keys: Key, acting: ActingConfig, epsilon: Array, horizon: int) -> Plan:
+    """What `acting` says of exploitation. keys: [4]."""
+    # Greedy up to a random step, random after it: reaches what a half-learned policy leads to.
+    suffix = jax.random.bernoulli(keys[0], acting.random_suffix_fraction)
+    start = jnp.where(suffix, jax.random.randint(keys[1], (), 0, horizon), horizon)
+    epsilon = jnp.where(suffix, acting.epsilon_min, epsilon)
+    # As if the episode were further on: what is first learned near the end is tried early.
+    shifted = jax.random.bernoulli(keys[2], acting.time_shift_fraction)
+    shift = jnp.where(shifted, jax.random.uniform(keys[3]), 0.0)
+    return Plan(epsilon, start, shift)
 
 
 def make_optimizer(
@@ -81,6 +110,24 @@ def update_learner(
     target = jax.tree.map(lambda t, p: jnp.where(copy_now, p, t), learner.target_params, params)
     new = LearnerState(params, target, opt_state, updates)
     return jax.tree.map(lambda a, b: jnp.where(enabled, a, b), new, learner)
+
+
+def draw_problem(key: Key, env: Env) -> Array:
+    """[] int32 a training problem."""
+    ids = env.problem_ids("train")
+    return jnp.asarray(ids)[jax.random.randint(key, (), 0, len(ids))]
+
+
+def example_observation(env: Env, length: int) -> Array:
+    """[length, ...] zeros of the shape that networks see, to initialise them."""
+    if is_pixel_env(env):
+        return jnp.zeros((length, *env.observation_shape), jnp.uint8)
+    return jnp.zeros((length, len(env.observation_sizes)), jnp.int32)
+
+
+def problem_input(env: Env, problem: Array) -> Array:
+    """What an encoder of ids is given: the id itself (one-hot inside), or its descriptor."""
+    return problem if env.descriptors is None else jnp.asarray(env.descriptors)[problem]
 
 
 def discounts(config: Config, terminated: Array, truncated: Array) -> Array:

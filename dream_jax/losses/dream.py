@@ -65,3 +65,13 @@ def spread(f: Array, rho: float) -> Array:
     chex.assert_rank(f, 2)
     f = jax.lax.stop_gradient(f)
     return jnp.mean(jnp.sum(jnp.square(f - jnp.mean(f, axis=0)), axis=-1)) + rho**2
+
+
+def log_likelihood_gain(log_q: Array, step_penalty: float, scale: float = 1.0) -> Array:
+    """Eq. 5 with q over all of mu: r_t = (log q(mu | tau_:t+1) - log q(mu | tau_:t)) / scale - c.
+
+    log_q: [T + 1] of every prefix -> [T], without gradient.
+    """
+    chex.assert_rank(log_q, 1)
+    log_q = jax.lax.stop_gradient(log_q)
+    return (log_q[1:] - log_q[:-1]) / scale - step_penalty

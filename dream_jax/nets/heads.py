@@ -98,7 +98,7 @@ class ExploitationPolicy(nn.Module):
     """pi_task(a | s, i, z): Q-values from observations, the instruction and the encoding.
 
     Inputs of a sequence: observation [T, K], instruction [I], z [Z], fraction of the episode that
-    is over [T]. Returns [T, A].
+    is over [T]. Returns [T, A]. Instruction and z may change from step to step: [T, I], [T, Z].
     """
 
     config: NetworkConfig
@@ -196,7 +196,7 @@ class _DecoderHead(nn.Module):
     def __call__(self, h: Array) -> Array:
         c = self.config
         h = nn.relu(nn.Dense(c.decoder_hidden_size)(h))
-        return nn.Dense(c.z_size, kernel_init=_scaled_uniform(c.encoder_init_scale))(h)
+        return small_dense(c.z_size, c.encoder_init_scale)(h)
 
 
 class Encoder(nn.Module):
@@ -216,7 +216,12 @@ class Encoder(nn.Module):
             h = IndexEmbedding(self.num_problems, 32)(problem)
         else:
             h = nn.relu(nn.Dense(32)(problem))
-        return nn.Dense(c.z_size, kernel_init=_scaled_uniform(c.encoder_init_scale))(h)
+        return small_dense(c.z_size, c.encoder_init_scale)(h)
+
+
+def small_dense(features: int, scale: float) -> nn.Dense:
+    """An output layer that starts at `scale` times the usual size."""
+    return nn.Dense(features, kernel_init=_scaled_uniform(scale))
 
 
 def _scaled_uniform(scale: float) -> nn.initializers.Initializer:

@@ -29,12 +29,21 @@ class Lstm(nn.Module):
     def step(self, carry: tuple[Array, Array], x: Array) -> tuple[Any, Array]:
         return self._cell(self.recurrent, carry, self.inputs(x))
 
-    def __call__(self, xs: Array) -> Array:
-        """[T, D] -> [T, size], from a zero state."""
+    def __call__(self, xs: Array, mask: Array | None = None) -> Array:
+        """[T, D] -> [T, size], from a zero state. Where `mask` [T] is 0, nothing changes."""
         recurrent = self.recurrent
-        return jax.lax.scan(
-            lambda carry, x: self._cell(recurrent, carry, x), self.initial(), self.inputs(xs)
-        )[1]
+        if mask is None:
+            return jax.lax.scan(
+                lambda carry, x: self._cell(recurrent, carry, x), self.initial(), self.inputs(xs)
+            )[1]
+
+        def cell(carry, now):
+            x, on = now
+            new = self._cell(recurrent, carry, x)[0]
+            carry = jax.tree.map(lambda a, b: jnp.where(on, a, b), new, carry)
+            return carry, carry[0]
+
+        return jax.lax.scan(cell, self.initial(), (self.inputs(xs), mask))[1]
 
     @staticmethod
     def _cell(recurrent: Array, carry: tuple[Array, Array], x: Array) -> tuple[Any, Array]:
@@ -65,14 +74,18 @@ class MinGru(nn.Module):
         h = keep * carry + new
         return h, h
 
-    def __call__(self, xs: Array) -> Array:
-        """[T, D] -> [T, size], from a zero state."""
+    def __call__(self, xs: Array, mask: Array | None = None) -> Array:
+        """[T, D] -> [T, size], from a zero state. Where `mask` [T] is 0, nothing changes."""
 
         def cell(h, gates):
             h = gates[0] * h + gates[1]
             return h, h
 
-        return jax.lax.scan(cell, self.initial(), self._gates(xs))[1]
+        keep, new = self._gates(xs)
+        if mask is not None:
+            on = mask[:, None].astype(bool)
+            keep, new = jnp.where(on, keep, 1.0), jnp.where(on, new, 0.0)
+        return jax.lax.scan(cell, self.initial(), (keep, new))[1]
 
     def _gates(self, x: Array) -> tuple[Array, Array]:
         gate, candidate = jnp.split(self.inputs(x), 2, axis=-1)

@@ -19,7 +19,8 @@ from benchmarks.torch_baseline.train import Trainer  # noqa: E402
 from dream_jax import config as configs  # noqa: E402
 from dream_jax import envs  # noqa: E402
 from dream_jax.agents import recurrent_q  # noqa: E402
-from dream_jax.agents.dream import LOSS_NAMES, Dream, DreamParams  # noqa: E402
+from dream_jax.agents.dream import Dream  # noqa: E402
+from dream_jax.agents.dream_acting import DreamParams  # noqa: E402
 from dream_jax.types import Episode, Trial  # noqa: E402
 from experiments import presets  # noqa: E402
 
@@ -129,8 +130,8 @@ def torch_side(case, dtype, noise):
 def compare(case, jax_dtype, torch_dtype, tolerance):
     parts, gradient, noise = jax_side(case, jax_dtype)
     torch_parts, torch_gradient = torch_side(case, torch_dtype, noise)
-    assert set(parts) == set(torch_parts) == set(LOSS_NAMES)
-    for name in LOSS_NAMES:
+    assert set(parts) == set(torch_parts) == set(Dream.loss_names)
+    for name in Dream.loss_names:
         assert parts[name] == pytest.approx(torch_parts[name], rel=tolerance), name
         assert torch_parts[name] > 0
     assert set(gradient) == set(torch_gradient)

@@ -1,0 +1,139 @@
+"""Networks of the agents that act on a whole trial. Each takes one sequence; the caller vmaps."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from dream_jax.config import NetworkConfig
+from dream_jax.nets.embed import (
+    PIXEL_EMBEDDINGS,
+    IndexEmbedding,
+    make_embedding,
+    make_instruction_embedding,
+    normalise,
+)
+from dream_jax.nets.heads import TimeFeature, small_dense
+from dream_jax.nets.memory import make_memory
+from dream_jax.types import Array
+
+
+class History(nn.Module):
+    """What a trial has shown so far: a memory over (s, i, previous a, previous r, done).
+
+    Inputs of a sequence: observation [S, K], instruction [S, I], previous action [S] (`num_actions`
+    at the start of an episode), previous reward [S], whether the episode is over [S], fraction of
+    the episode that is over [S], and which steps count [S]: the others change nothing. Returns
+    [S, outputs], a function of the memory alone.
+
+    The output layer starts small (`encoder_init_scale`), as DREAM's encoder and decoder do.
+    """
+
+    config: NetworkConfig
+    observation_sizes: tuple[int, ...]
+    instruction_sizes: tuple[int, ...]
+    num_actions: int
+    outputs: int
+
+    def setup(self) -> None:
+        c = self.config
+        self.observation = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
+        self.instruction = make_instruction_embedding(
+            c.embedding, self.instruction_sizes, c.hidden_size
+        )
+        self.previous_action = IndexEmbedding(self.num_actions + 1, 16)
+        self.time = TimeFeature(c.hidden_size)
+        self.mix = nn.Dense(c.hidden_size)
+        self.memory = make_memory(c.exploration_memory, c.decoder_memory_size)
+        self.hidden = nn.Dense(c.decoder_hidden_size)
+        self.output = small_dense(self.outputs, c.encoder_init_scale)
+
+    def __call__(
+        self,
+        observation: Array,
+        instruction: Array,
+        action: Array,
+        reward: Array,
+        done: Array,
+        time: Array,
+        mask: Array,
+    ) -> Array:
+        x = self._features(observation, instruction, action, reward, done, time)
+        return self._head(self.memory(x, mask))
+
+    def step(self, carry: Any, *inputs: Array) -> tuple[Any, Array]:
+        """One step of the above, without the mask -> (carry, [outputs])."""
+        carry, h = self.memory.step(carry, self._features(*inputs))
+        return carry, self._head(h)
+
+    def initial(self) -> Any:
+        return self.memory.initial()
+
+    def _features(
+        self,
+        observation: Array,
+        instruction: Array,
+        action: Array,
+        reward: Array,
+        done: Array,
+        time: Array,
+    ) -> Array:
+        c = self.config
+        x = self.observation(observation)
+        if c.time_input:
+            x = x + self.time(time)
+        parts = [
+            nn.relu(normalise(x, c.layer_norm)),
+            normalise(self.instruction(instruction), c.layer_norm),
+            nn.relu(self.previous_action(action)),
+            reward[..., None],
+            done[..., None].astype(jnp.float32),
+        ]
+        return nn.relu(self.mix(jnp.concatenate(parts, axis=-1)))
+
+    def _head(self, h: Array) -> Array:
+        return self.output(nn.relu(self.hidden(h)))
+
+
+class TrialDecoder(nn.Module):
+    """p(r | s, a, s', i, m) and p(s' | s, a, i, m) of every transition, for each of P beliefs.
+
+    observation [M, K], instruction [M, I], action [M], next observation [M, K], m [P, Z]
+    -> reward [P, M], logits of the components of s' [P, M, sum(observation_sizes)].
+    Pictures are not decoded: their logits have no entries.
+    """
+
+    config: NetworkConfig
+    observation_sizes: tuple[int, ...]
+    instruction_sizes: tuple[int, ...]
+    num_actions: int
+
+    @nn.compact
+    def __call__(
+        self, observation: Array, instruction: Array, action: Array, after: Array, m: Array
+    ) -> tuple[Array, Array]:
+        c = self.config
+        embedding = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
+        goal = make_instruction_embedding(c.embedding, self.instruction_sizes, c.hidden_size)
+        taken = IndexEmbedding(self.num_actions, 32)(action)
+        before = [embedding(observation), goal(instruction), taken]
+        reward = _Conditioned(c, 1)(jnp.concatenate([*before, embedding(after)], axis=-1), m)
+        if c.embedding in PIXEL_EMBEDDINGS:
+            return reward[..., 0], jnp.zeros((*reward.shape[:2], 0))
+        total = sum(self.observation_sizes)
+        return reward[..., 0], _Conditioned(c, total)(jnp.concatenate(before, axis=-1), m)
+
+
+class _Conditioned(nn.Module):
+    """Two hidden layers on every pair of features [M, D] and m [P, Z]: [P, M, outputs]."""
+
+    config: NetworkConfig
+    outputs: int
+
+    @nn.compact
+    def __call__(self, x: Array, m: Array) -> Array:
+        size = self.config.hidden_size
+        # Dense([x, m]), with the parts of x and of m computed once.
+        h = nn.Dense(size)(nn.relu(x))[None] + nn.Dense(size, use_bias=False)(m)[:, None]
+        h = nn.relu(nn.Dense(size)(nn.relu(normalise(h, self.config.layer_norm))))
+        return nn.Dense(self.outputs)(h)
