@@ -4,8 +4,9 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -29,27 +30,46 @@ RUN_NAMES = (
 
 
 class Arguments(NamedTuple):
-    config: Config
+    config: Any  # Config, or what an experiment has instead
     out: Path
     seeds: tuple[int, ...]
     resume: bool
     overwrite: bool
 
 
-def parse(benchmark: str, argv: list[str]) -> Arguments:
-    """Arguments of `python -m experiments.<benchmark>`. Raises ConfigError, one clear line."""
+class Flags(NamedTuple):
+    config: str
+    overrides: dict[str, str]  # by dotted path, from --config.PATH=VALUE
+    out: Path
+    seeds: int
+    smoke: bool
+    resume: bool
+    overwrite: bool
+
+
+def read_flags(
+    benchmark: str,
+    argv: list[str],
+    names: Sequence[str] = presets.PRESETS,
+    default_seeds: int = 1,
+    resumable: bool = True,
+) -> Flags:
+    """Flags of `python -m experiments.<benchmark>`; the first of `names` is the default config."""
     values = flags.FlagValues()
     flags.DEFINE_string(
         "config",
-        "dream",
-        f"a preset ({', '.join(presets.PRESETS)}) or a JSON file; --config.GROUP.FIELD=VALUE "
+        names[0],
+        f"a preset ({', '.join(names)}) or a JSON file; --config.GROUP.FIELD=VALUE "
         "overrides any field",
         flag_values=values,
     )
     flags.DEFINE_string("out", f"runs/{benchmark}", "output folder", flag_values=values)
-    flags.DEFINE_integer("seeds", 1, "how many seeds, trained side by side", flag_values=values)
+    flags.DEFINE_integer(
+        "seeds", default_seeds, "how many seeds, trained side by side", flag_values=values
+    )
     flags.DEFINE_bool("smoke", False, "tiny sizes, ends within seconds", flag_values=values)
-    flags.DEFINE_bool("resume", False, "go on from the newest checkpoint", flag_values=values)
+    if resumable:
+        flags.DEFINE_bool("resume", False, "go on from the newest checkpoint", flag_values=values)
     flags.DEFINE_bool("overwrite", False, "delete an existing run in --out", flag_values=values)
     flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
 
@@ -73,11 +93,29 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
     if rest:
         known = [f"--{name}" for name in values]
         raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
+    if values.seeds < 1:
+        raise ConfigError(f"--seeds={values.seeds} must be at least 1")
+    resume = resumable and values.resume
+    if resume and values.overwrite:
+        raise ConfigError("--resume and --overwrite exclude each other; give one")
+    return Flags(
+        values.config,
+        overrides,
+        Path(values.out),
+        values.seeds,
+        values.smoke,
+        resume,
+        values.overwrite,
+    )
 
-    config = _load(benchmark, values.config)
-    if values.smoke:
+
+def parse(benchmark: str, argv: list[str]) -> Arguments:
+    """Arguments of `python -m experiments.<benchmark>`. Raises ConfigError, one clear line."""
+    given = read_flags(benchmark, argv)
+    config = _load(benchmark, given.config)
+    if given.smoke:
         config = presets.smoke(config)
-    config = configs.override(config, overrides)
+    config = configs.override(config, given.overrides)
     if config.benchmark != benchmark:
         if config.benchmark not in envs.ENVIRONMENTS:
             near = configs.nearest(config.benchmark, sorted(envs.ENVIRONMENTS))
@@ -91,14 +129,11 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
     except ValueError as error:
         raise ConfigError(f"env.{error}") from error
     validation.validate(config, env.num_actions)
-    if values.seeds < 1:
-        raise ConfigError(f"--seeds={values.seeds} must be at least 1")
-    if values.resume and values.overwrite:
-        raise ConfigError("--resume and --overwrite exclude each other; give one")
-    arguments = Arguments(
-        config, Path(values.out), tuple(range(values.seeds)), values.resume, values.overwrite
-    )
-    _check_folder(arguments)
+    saved = check_folder(given)
+    seeds = tuple(range(given.seeds))
+    arguments = Arguments(config, given.out, seeds, given.resume, given.overwrite)
+    if given.resume and saved is not None:
+        _check_same_run(arguments, saved)
     return arguments
 
 
@@ -125,17 +160,21 @@ def _load(benchmark: str, name: str) -> Config:
     return presets.preset(benchmark, name)
 
 
-def _check_folder(arguments: Arguments) -> None:
+def check_folder(given: Flags, resumable: bool = True) -> dict | None:
+    """config.json of the run in the output folder, None if that is new or empty.
+
+    Raises ConfigError if the folder cannot be used, or is not to be touched.
+    """
     try:
-        _check_usable(arguments)
+        return _check_usable(given, resumable)
     except OSError as error:  # a name too long, a folder that may not be read
         raise ConfigError(
-            f"--out={arguments.out}: {error.strerror}; give a folder of your own"
+            f"--out={given.out}: {error.strerror}; give a folder of your own"
         ) from error
 
 
-def _check_usable(arguments: Arguments) -> None:
-    out = arguments.out
+def _check_usable(given: Flags, resumable: bool) -> dict | None:
+    out = given.out
     for parent in out.parents:
         if parent.exists() and not parent.is_dir():
             raise ConfigError(f"--out={out}: {parent} is a file, not a folder")
@@ -143,16 +182,15 @@ def _check_usable(arguments: Arguments) -> None:
     if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(f"--out={out}: {there} cannot be written to; give another folder")
     if not out.exists():
-        return
+        return None
     if not out.is_dir():
         raise ConfigError(f"--out={out} is a file; give a folder, for example {out}_run")
     if not any(out.iterdir()):
-        return
-    if not (arguments.resume or arguments.overwrite):
-        raise ConfigError(f"--out={out} exists; give another, --resume or --overwrite")
-    saved = _saved_run(out)
-    if arguments.resume:
-        _check_same_run(arguments, saved)
+        return None
+    if not (given.resume or given.overwrite):
+        ways = "another, --resume or --overwrite" if resumable else "another or --overwrite"
+        raise ConfigError(f"--out={out} exists; give {ways}")
+    return _saved_run(out)
 
 
 def _saved_run(out: Path) -> dict:

@@ -132,6 +132,7 @@ _METHODS: dict[str, dict] = {
     "random_exploration": {"agent": "random_exploration"},
     "optimal": {"agent": "optimal"},
     "no_exploration": {"agent": "no_exploration"},
+    "pearl_ub": {"agent": "pearl_ub"},
 }
 
 PRESETS = tuple(_METHODS)
