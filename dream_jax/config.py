@@ -114,7 +114,7 @@ class TrainingConfig:
 class PearlUbConfig:
     """What is assumed of Thompson sampling, for the analytic preset `pearl_ub`."""
 
-    hypothesis: Literal["fixed", "resampled"] = "fixed"  # for a whole episode, or at each step
+    hypothesis: Literal["fixed", "resampled"] = "fixed"  # for an episode; or until refuted
     exploitation: Literal["bayes_optimal", "sample"] = "bayes_optimal"  # what uses the posterior
     prior: Literal["family", "split"] = "family"  # uniform over all ids, or over the split's
 

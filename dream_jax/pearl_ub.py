@@ -5,6 +5,10 @@ way draws a hypothesis, a problem id, from the posterior and acts optimally for 
 makes a new posterior. Nothing is learned or simulated at random: probabilities are carried through
 all histories that can occur, on tables read off the environment (`oracles.tabulate`).
 
+The exploration episode shows its instruction, or there would be nothing to be optimal for; where
+instructions depend on the problem (cooking), they are evidence too. Rewards are seen; in these
+environments they tell nothing that observations do not.
+
 Besides what `oracles` needs of an environment, its state must have an integer field `problem`, the
 only one in which the initial states of one instruction differ.
 
@@ -158,12 +162,9 @@ class Thompson:
                         if states is None:
                             ends[node.start][members.tobytes()] += chance.sum()
                             continue
+                        weight = chance
                         if hypothesis == "resampled":
-                            weight = np.zeros(len(chance))
-                            weight[members] = begun[node.start].weight[members]
-                            weight *= chance.sum() / weight.sum()
-                        else:
-                            weight = chance
+                            weight = self.redrawn(chance, members, begun[node.start])
                         key = node.start, states.tobytes()
                         if key in following:
                             weight = weight + following[key].chance
@@ -173,6 +174,16 @@ class Thompson:
             Played(r, [(start.pairs[np.frombuffer(key, int)], p) for key, p in end.items()])
             for start, r, end in zip(begun, returns, ends, strict=True)
         ]
+
+    @staticmethod
+    def redrawn(chance: np.ndarray, members: np.ndarray, start: Start) -> np.ndarray:
+        """`chance` [m] after hypotheses that are no longer possible have been replaced by draws
+        from the posterior over the `members` that are."""
+        weight = np.zeros(len(chance))
+        posterior = start.weight[members] / start.weight[members].sum()
+        refuted = chance.sum() - chance[members].sum()
+        weight[members] = chance[members] + max(refuted, 0.0) * posterior
+        return weight
 
     def outcomes(self, node: Node, action: int, step: int) -> list[tuple[Any, np.ndarray]]:
         """(states or None at the end, members) for everything that can be seen after an action."""

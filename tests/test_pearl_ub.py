@@ -147,9 +147,13 @@ class Brute:
 
     def play(self, members, prior, chances=None):
         """(returns {id: return}, [(ids still possible, probability)]) from states {id: state}."""
-        if chances is None or self.hypothesis == "resampled":
-            total = sum(prior[mu] for mu in members)
-            chances = {mu: prior[mu] / total for mu in members}
+        total = sum(prior[mu] for mu in members)
+        posterior = {mu: prior[mu] / total for mu in members}
+        if chances is None:
+            chances = posterior
+        elif self.hypothesis == "resampled":
+            refuted = 1 - sum(chances[mu] for mu in members)
+            chances = {mu: chances[mu] + refuted * posterior[mu] for mu in members}
         state = next(iter(members.values()))
         policies = {mu: self.best(state, mu) for mu in chances}
         returns, ends = dict.fromkeys(members, 0.0), []
