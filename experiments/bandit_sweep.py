@@ -39,16 +39,12 @@ def trials_needed(
         done = total
         first_right = np.asarray(state.last_wrong) + 1.0
         settled = 2 * first_right <= done
-        finished = [
-            count
-            for count in np.unique(rows)
-            if settled[rows == count].all() or done == config.max_trials
-        ]
-        for count in finished:
+        for count in np.unique(rows):
             mine = rows == count
-            found[int(count)] = np.where(settled[mine], first_right[mine], np.nan)
-        keep = np.flatnonzero(~np.isin(rows, finished))
-        if len(keep) < len(rows):
+            if count not in found and (settled[mine].all() or done == config.max_trials):
+                found[int(count)] = np.where(settled[mine], first_right[mine], np.nan)
+        keep = np.flatnonzero(~np.isin(rows, list(found)))
+        if 2 * len(keep) <= len(rows):  # fewer rows are worth compiling anew
             rows = rows[keep]
             bandit, keys, state = jax.tree.map(
                 lambda leaf, keep=keep: leaf[keep], (bandit, keys, state)

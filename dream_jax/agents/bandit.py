@@ -195,8 +195,9 @@ def choose(q: Array, count: Array, epsilon: Array | float, draws: Array) -> Arra
     valid = jnp.arange(len(q)) < count
     best = q == jnp.max(q, where=valid, initial=-jnp.inf)
     allowed = valid & (best | (draws[0] < epsilon))
-    rank = jnp.cumsum(allowed)
-    return jnp.argmax(rank > _below(draws[1], rank[-1])).astype(jnp.int32)
+    # Cumulative sum by matrix product: several times faster on a CPU.
+    rank = allowed.astype(jnp.float32) @ jnp.triu(jnp.ones((len(q), len(q))))
+    return jnp.argmax(rank > _below(draws[1], rank[-1].astype(jnp.int32))).astype(jnp.int32)
 
 
 def _below(draw: Array, count: Array) -> Array:
