@@ -117,6 +117,7 @@ class PearlUbConfig:
     hypothesis: Literal["fixed", "resampled"] = "fixed"  # for an episode; or until refuted
     exploitation: Literal["bayes_optimal", "sample"] = "bayes_optimal"  # what uses the posterior
     prior: Literal["family", "split"] = "family"  # uniform over all ids, or over the split's
+    ties: Literal["random", "first", "last"] = "random"  # of a hypothesis's optimal actions
 
 
 @dataclasses.dataclass(frozen=True)

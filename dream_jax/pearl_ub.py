@@ -58,9 +58,13 @@ class Node(NamedTuple):
 def returns(env: Env, split: str, options: PearlUbConfig) -> np.ndarray:
     """[n] return on each id of the split in the exploitation episode, after one of exploration.
 
-    Ties between optimal actions are broken uniformly at random, as in `oracles.no_exploration`.
+    The Bayes-optimal exploitation breaks ties uniformly at random, as `oracles.no_exploration`
+    does; `options.ties` is for the policies of the hypotheses. Raises ValueError for environments
+    that cannot be tabulated, unless they say themselves what PEARL-UB reaches.
     """
     ids = env.problem_ids(split)
+    if hasattr(env, "reference_pearl_ub"):  # known by argument, where there is no end of states
+        return np.full(len(ids), env.reference_pearl_ub)
     return _thompson(env).returns(ids, options)  # type: ignore[arg-type]  # hashed by identity
 
 
@@ -99,7 +103,7 @@ class Thompson:
         if options.exploitation == "bayes_optimal":
             ended = [self.bayes(start) for start in begun]
         else:
-            ended = [played.returns for played in self.play(begun, options.hypothesis)]
+            ended = [played.returns for played in self.play(begun, options)]
         total = np.zeros(self.num_problems)
         for index, chance in uses:
             pairs = begun[index].pairs
@@ -114,7 +118,7 @@ class Thompson:
         each [num_problems]."""
         begun = self.starts(prior)
         found: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
-        for played in self.play(begun, options.hypothesis):
+        for played in self.play(begun, options):
             for pairs, chance in played.ends:
                 problem, share = self.table.problem[pairs], self.share[pairs]
                 posterior = np.zeros(self.num_problems)
@@ -141,7 +145,7 @@ class Thompson:
         weight[start.pairs] = start.weight
         return Search(self.table._replace(weight=weight), self.values).solve(start.pairs)
 
-    def play(self, begun: Sequence[Start], hypothesis: str) -> list[Played]:
+    def play(self, begun: Sequence[Start], options: PearlUbConfig) -> list[Played]:
         """Episodes of Thompson sampling, all starts a step at a time."""
         returns = [np.zeros(len(start.pairs)) for start in begun]
         ends: list[dict] = [collections.defaultdict(float) for _ in begun]
@@ -150,7 +154,7 @@ class Thompson:
             for i, start in enumerate(begun)
         ]
         for step in range(len(self.values)):
-            policies = self.policies.after(step, nodes, begun)
+            policies = self.policies.after(step, nodes, begun, options.ties)
             following: dict[tuple[int, bytes], Node] = {}
             for node, policy in zip(nodes, policies, strict=True):
                 acting = node.chance[:, None] * policy  # [m, A]
@@ -163,7 +167,7 @@ class Thompson:
                             ends[node.start][members.tobytes()] += chance.sum()
                             continue
                         weight = chance
-                        if hypothesis == "resampled":
+                        if options.hypothesis == "resampled":
                             weight = self.redrawn(chance, members, begun[node.start])
                         key = node.start, states.tobytes()
                         if key in following:
@@ -211,9 +215,11 @@ class Policies:
         self.column = _problem_column(env)
         self.parts = [(table, values, *_sorted_keys(table))]
 
-    def after(self, step: int, nodes: Sequence[Node], begun: Sequence[Start]) -> list[np.ndarray]:
-        """For each node [m, A]: p(action) of each pair of its start, optimal actions equally
-        likely. Rows of hypotheses that have no chance are zero."""
+    def after(
+        self, step: int, nodes: Sequence[Node], begun: Sequence[Start], ties: str
+    ) -> list[np.ndarray]:
+        """For each node [m, A]: p(action) of each pair of its start. Rows of hypotheses that have
+        no chance are zero."""
         rows, sizes = [], []
         for node in nodes:
             pairs = begun[node.start].pairs[node.chance > 0]
@@ -225,7 +231,7 @@ class Policies:
         unique, inverse = _unique_rows(np.concatenate(rows)) if rows else (None, None)
         if unique is None:
             return []
-        best = self.best(unique, step)[inverse]
+        best = _break_ties(self.optimal(unique, step), ties)[inverse]
         result = []
         for node, part in zip(nodes, np.split(best, np.cumsum(sizes)[:-1]), strict=True):
             policy = np.zeros((len(node.chance), best.shape[1]))
@@ -233,8 +239,8 @@ class Policies:
             result.append(policy)
         return result
 
-    def best(self, rows: np.ndarray, step: int) -> np.ndarray:
-        """[n, A] p(action) in each of the different states [n, D]."""
+    def optimal(self, rows: np.ndarray, step: int) -> np.ndarray:
+        """[n, A] bool, whether an action is optimal in each of the different states [n, D]."""
         q = np.zeros((len(rows), self.table.reward.shape[1]))
         missing = np.ones(len(rows), bool)
         for part in self.parts:
@@ -243,8 +249,7 @@ class Policies:
             table = oracles.tabulate(self.env, rows[missing])
             self.parts.append((table, oracles.optimal_values(table), *_sorted_keys(table)))
             self.look_up(self.parts[-1], rows, missing, step, q)
-        best = q >= q.max(axis=1, keepdims=True) - TOLERANCE
-        return best / best.sum(axis=1, keepdims=True)
+        return q >= q.max(axis=1, keepdims=True) - TOLERANCE
 
     def look_up(
         self, part: tuple, rows: np.ndarray, wanted: np.ndarray, step: int, q: np.ndarray
@@ -264,6 +269,16 @@ class Policies:
             value += np.where(after >= 0, values[step + 1][after], 0.0)
         q[np.flatnonzero(wanted)[found]] = value
         return found
+
+
+def _break_ties(optimal: np.ndarray, ties: str) -> np.ndarray:
+    """[n, A] p(action) from [n, A] bool."""
+    if ties == "random":
+        return optimal / optimal.sum(axis=1, keepdims=True)
+    chosen = optimal.argmax(axis=1)
+    if ties == "last":
+        chosen = optimal.shape[1] - 1 - optimal[:, ::-1].argmax(axis=1)
+    return np.eye(optimal.shape[1])[chosen]
 
 
 def _sorted_keys(table: Table) -> tuple[np.ndarray, np.ndarray]:
