@@ -26,6 +26,13 @@ RUN_NAMES = (
     "checkpoints",
     "videos",
     "tensorboard",
+    # of experiments.bandit
+    "complexity.csv",
+    "complexity.png",
+    "complexity.svg",
+    "curves.csv",
+    "figure3.png",
+    "figure3.svg",
 )
 
 
@@ -52,7 +59,6 @@ def read_flags(
     argv: list[str],
     names: Sequence[str] = presets.PRESETS,
     default_seeds: int = 1,
-    resumable: bool = True,
 ) -> Flags:
     """Flags of `python -m experiments.<benchmark>`; the first of `names` is the default config."""
     values = flags.FlagValues()
@@ -68,8 +74,7 @@ def read_flags(
         "seeds", default_seeds, "how many seeds, trained side by side", flag_values=values
     )
     flags.DEFINE_bool("smoke", False, "tiny sizes, ends within seconds", flag_values=values)
-    if resumable:
-        flags.DEFINE_bool("resume", False, "go on from the newest checkpoint", flag_values=values)
+    flags.DEFINE_bool("resume", False, "go on where an earlier run ended", flag_values=values)
     flags.DEFINE_bool("overwrite", False, "delete an existing run in --out", flag_values=values)
     flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
 
@@ -95,8 +100,7 @@ def read_flags(
         raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
     if values.seeds < 1:
         raise ConfigError(f"--seeds={values.seeds} must be at least 1")
-    resume = resumable and values.resume
-    if resume and values.overwrite:
+    if values.resume and values.overwrite:
         raise ConfigError("--resume and --overwrite exclude each other; give one")
     return Flags(
         values.config,
@@ -104,7 +108,7 @@ def read_flags(
         Path(values.out),
         values.seeds,
         values.smoke,
-        resume,
+        values.resume,
         values.overwrite,
     )
 
@@ -129,11 +133,19 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
     except ValueError as error:
         raise ConfigError(f"env.{error}") from error
     validation.validate(config, env.num_actions)
-    saved = check_folder(given)
+    return checked_arguments(config, given)
+
+
+def checked_arguments(config: Any, given: Flags) -> Arguments:
+    """Arguments of a run. Raises ConfigError if its folder is not one that they may use."""
     seeds = tuple(range(given.seeds))
     arguments = Arguments(config, given.out, seeds, given.resume, given.overwrite)
-    if given.resume and saved is not None:
-        _check_same_run(arguments, saved)
+    try:
+        _check_folder(arguments)
+    except OSError as error:  # a name too long, a folder that may not be read
+        raise ConfigError(
+            f"--out={given.out}: {error.strerror}; give a folder of your own"
+        ) from error
     return arguments
 
 
@@ -160,21 +172,8 @@ def _load(benchmark: str, name: str) -> Config:
     return presets.preset(benchmark, name)
 
 
-def check_folder(given: Flags, resumable: bool = True) -> dict | None:
-    """config.json of the run in the output folder, None if that is new or empty.
-
-    Raises ConfigError if the folder cannot be used, or is not to be touched.
-    """
-    try:
-        return _check_usable(given, resumable)
-    except OSError as error:  # a name too long, a folder that may not be read
-        raise ConfigError(
-            f"--out={given.out}: {error.strerror}; give a folder of your own"
-        ) from error
-
-
-def _check_usable(given: Flags, resumable: bool) -> dict | None:
-    out = given.out
+def _check_folder(arguments: Arguments) -> None:
+    out = arguments.out
     for parent in out.parents:
         if parent.exists() and not parent.is_dir():
             raise ConfigError(f"--out={out}: {parent} is a file, not a folder")
@@ -182,15 +181,16 @@ def _check_usable(given: Flags, resumable: bool) -> dict | None:
     if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(f"--out={out}: {there} cannot be written to; give another folder")
     if not out.exists():
-        return None
+        return
     if not out.is_dir():
         raise ConfigError(f"--out={out} is a file; give a folder, for example {out}_run")
     if not any(out.iterdir()):
-        return None
-    if not (given.resume or given.overwrite):
-        ways = "another, --resume or --overwrite" if resumable else "another or --overwrite"
-        raise ConfigError(f"--out={out} exists; give {ways}")
-    return _saved_run(out)
+        return
+    if not (arguments.resume or arguments.overwrite):
+        raise ConfigError(f"--out={out} exists; give another, --resume or --overwrite")
+    saved = _saved_run(out)
+    if arguments.resume:
+        _check_same_run(arguments, saved)
 
 
 def _saved_run(out: Path) -> dict:
@@ -208,7 +208,7 @@ def _saved_run(out: Path) -> dict:
 
 def _check_same_run(arguments: Arguments, saved: dict) -> None:
     try:
-        old = configs.from_dict(saved["config"])
+        old = configs.from_dict(saved["config"], type(arguments.config))
     except ConfigError as error:
         raise ConfigError(f"--resume: {arguments.out / RUN_FILE}: {error}") from error
     seeds = tuple(saved["seeds"])
