@@ -1,12 +1,14 @@
 """`python -m experiments.bandit --config=paper --out=DIR`: Section 5.2 and Figure 3 of the paper.
 
 How many trials RL2 and DREAM need until they explore optimally, against the number of actions A
-and the exploration steps H; and how their values and returns get there. Writes `complexity.csv`,
-`curves.csv`, `complexity.png`, `figure3.png`, `config.json`, `summary.json`.
+and the exploration steps H; and how their values and returns get there. Writes `complexity.csv`
+(row by row, so that `--resume` can go on), `curves.csv`, `complexity.png`, `figure3.png`, both also
+as SVG, `config.json` and `summary.json`.
 """
 
 import csv
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -63,7 +65,7 @@ class Setting(NamedTuple):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 2 bad input."""
+    """Returns the exit status: 0 done, 1 files could not be written, 2 bad input, 130 interrupted."""
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         common.set_up_jax()
@@ -71,11 +73,17 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a disk that is full, or went away
+        print(f"error: {error}; what was written before is kept", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; --resume goes on after what complexity.csv has", file=sys.stderr)
+        return 130
 
 
 def parse(argv: list[str]) -> cli.Arguments:
     """Raises ConfigError, one clear line."""
-    given = cli.read_flags("bandit", argv, tuple(PRESETS), default_seeds=100, resumable=False)
+    given = cli.read_flags("bandit", argv, tuple(PRESETS), default_seeds=100)
     if given.config in PRESETS:
         config = BanditConfig(given.config, **PRESETS[given.config])
     elif given.config.endswith(".json") or "/" in given.config:
@@ -86,8 +94,7 @@ def parse(argv: list[str]) -> cli.Arguments:
     if given.smoke:
         config = dataclasses.replace(config, **_SMOKE)
     config = validate(configs.override(config, given.overrides))
-    cli.check_folder(given, resumable=False)
-    return cli.Arguments(config, given.out, tuple(range(given.seeds)), False, given.overwrite)
+    return cli.checked_arguments(config, given)
 
 
 def validate(config: BanditConfig) -> BanditConfig:
@@ -130,19 +137,20 @@ def run(arguments: cli.Arguments, started_s: float) -> int:
     config, out = arguments.config, arguments.out
     record = {"config": configs.to_dict(config), "seeds": list(arguments.seeds)}
     cli.prepare_folder(arguments, record | {"versions": versions()})
-    complexity: dict[Setting, np.ndarray] = {}
+    complexity = _read_complexity(out / "complexity.csv", len(arguments.seeds))
     for method in METHODS:
         for horizon in sorted({1, *config.horizons}):
             counts = set(config.horizon_action_counts if horizon in config.horizons else ())
             counts |= set(config.action_counts if horizon == 1 else ())
-            found = bandit_sweep.trials_needed(
-                config, method, horizon, sorted(counts), arguments.seeds
-            )
-            for actions, trials in found.items():
-                complexity[Setting(method, actions, horizon)] = trials
-                print(describe(method, actions, horizon, trials, config.max_trials), flush=True)
+            missing = [a for a in sorted(counts) if Setting(method, a, horizon) not in complexity]
+            for actions, trials in bandit_sweep.trials_needed(
+                config, method, horizon, missing, arguments.seeds
+            ):
+                setting = Setting(method, actions, horizon)
+                complexity[setting] = trials
+                _write_complexity(out / "complexity.csv", complexity)
+                print(describe(setting, trials, config.max_trials), flush=True)
     curves = {method: bandit_sweep.curves(config, method, arguments.seeds) for method in METHODS}
-    _write_complexity(out / "complexity.csv", complexity)
     _write_curves(out / "curves.csv", curves)
     summary = {
         "benchmark": "bandit",
@@ -159,13 +167,14 @@ def run(arguments: cli.Arguments, started_s: float) -> int:
     bandit_figures.curves(out / "figure3.png", config, curves)
     for fit in summary["exponents"]:
         interval = "too few" if fit["ci95"] is None else "{:.2f} to {:.2f}".format(*fit["ci95"])
-        print(f"{fit['method']:5} {fit['law']}: exponent {fit['exponent']} ({interval})")
+        exponent = "unknown" if fit["exponent"] is None else f"{fit['exponent']:.2f}"
+        print(f"{fit['method']:5} {fit['law']}: exponent {exponent} ({interval})")
     return 0
 
 
-def describe(method: str, actions: int, horizon: int, trials: np.ndarray, most: int) -> str:
+def describe(setting: Setting, trials: np.ndarray, most: int) -> str:
     late = int(np.isnan(trials).sum())
-    line = f"{method:5}  A={actions:<3} H={horizon}  "
+    line = f"{setting.method:5}  A={setting.actions:<3} H={setting.horizon}  "
     if late:
         return line + f"{late} of {len(trials)} seeds not within {most:,} trials"
     return line + f"{trials.mean():,.1f} trials (median {np.median(trials):,.0f})"
@@ -174,10 +183,28 @@ def describe(method: str, actions: int, horizon: int, trials: np.ndarray, most: 
 def _write_complexity(path: Path, complexity: dict[Setting, np.ndarray]) -> None:
     rows = [
         (*setting, seed, "" if np.isnan(value) else int(value))
-        for setting, values in complexity.items()
+        for setting, values in sorted(complexity.items())
         for seed, value in enumerate(values)
     ]
     _write_csv(path, ("method", "actions", "horizon", "seed", "trials"), rows)
+
+
+def _read_complexity(path: Path, seeds: int) -> dict[Setting, np.ndarray]:
+    """What an earlier run has measured. Raises ConfigError if it is damaged."""
+    found: dict[Setting, dict[int, float]] = {}
+    try:
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                setting = Setting(row["method"], int(row["actions"]), int(row["horizon"]))
+                trials = float(row["trials"] or "nan")
+                found.setdefault(setting, {})[int(row["seed"])] = trials
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ConfigError(f"--resume: {path} is damaged: {error!r}; use --overwrite") from error
+    if any(sorted(values) != list(range(seeds)) for values in found.values()):
+        raise ConfigError(f"--resume: {path} is damaged: seeds are missing; use --overwrite")
+    return {s: np.array([values[i] for i in range(seeds)]) for s, values in found.items()}
 
 
 def _write_curves(path: Path, curves: dict[str, Any]) -> None:
@@ -194,10 +221,16 @@ def _write_curves(path: Path, curves: dict[str, Any]) -> None:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    """So that a reader sees the old file or the whole new one."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

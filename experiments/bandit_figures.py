@@ -17,8 +17,11 @@ _INK, _FAINT, _GRID = "#222222", "#666666", "#e6e6e6"
 def complexity(
     path: Path, config: Any, measured: Mapping[Any, np.ndarray], summary: Mapping[str, Any]
 ) -> None:
-    """Trials until exploration is optimal against A (left, H = 1) and H (right). 95% intervals."""
-    figure, canvas = _figure((9, 3.9))
+    """Trials until exploration is optimal against A (left, H = 1) and H (right). 95% intervals.
+
+    Writes PATH.png and PATH.svg.
+    """
+    figure = _figure((9, 3.9))
     left, right = figure.subplots(1, 2)
     exponents = {
         (fit["method"], fit["law"]): fit["exponent"] for fit in summary["exponents"] if fit
@@ -46,12 +49,15 @@ def complexity(
         axes.legend(frameon=False, fontsize=8)
     seeds = len(summary["seeds"])
     _title(figure, "Sample complexity", f"mean of {seeds} seeds, 95% intervals; {_terms(config)}")
-    canvas.print_png(str(path))
+    _save(figure, path)
 
 
 def curves(path: Path, config: Any, measured: Mapping[str, Any]) -> None:
-    """Q-values of exploration actions, exploitation Q-values, returns against trials."""
-    figure, canvas = _figure((12, 3.7))
+    """Q-values of exploration actions, exploitation Q-values, returns against trials.
+
+    Writes PATH.png and PATH.svg.
+    """
+    figure = _figure((12, 3.7))
     panels = figure.subplots(1, 3)
     for method, curve in measured.items():
         colour, name = _COLOURS[method], _NAMES[method]
@@ -78,7 +84,7 @@ def curves(path: Path, config: Any, measured: Mapping[str, Any]) -> None:
     seeds = next(iter(measured.values())).trials.shape[1]
     terms = f"A = {config.curve_actions}, H = 1; mean and standard deviation of {seeds} seeds"
     _title(figure, "RL2 and DREAM on the bandit", f"{terms}; {_terms(config)}")
-    canvas.print_png(str(path))
+    _save(figure, path)
 
 
 def _line(
@@ -108,13 +114,15 @@ def _terms(config: Any) -> str:
     return f"epsilon {config.epsilon:g}, {steps}, Q from {start}"
 
 
-def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
-    # Heavy, and wanted only at the end.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _figure(size: tuple[float, float]) -> Any:
+    from matplotlib.figure import Figure  # heavy, and wanted only at the end
 
-    figure = Figure(figsize=size, dpi=130, layout="constrained")
-    return figure, FigureCanvasAgg(figure)
+    return Figure(figsize=size, dpi=130, layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
+    for suffix in (".png", ".svg"):
+        figure.savefig(path.with_suffix(suffix))
 
 
 def _title(figure: Any, title: str, subtitle: str) -> None:

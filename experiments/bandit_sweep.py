@@ -1,6 +1,6 @@
 """The bandit's learners on many seeds and action counts at once: one compiled, donated program."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,10 +16,12 @@ FIRST_CHUNK_TRIALS = 512
 
 def trials_needed(
     config: Any, method: str, horizon: int, counts: Sequence[int], seeds: Sequence[int]
-) -> dict[int, np.ndarray]:
-    """{A: [seeds] trials until exploration is optimal, and stays so for as long again}.
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(A, [seeds] trials until exploration is optimal, and stays so for as long again), one after
+    the other.
 
     "Optimal": Q_exp of a* is the unique maximum at every step. NaN where `max_trials` is too few.
+    A seed's number does not depend on which other seeds and counts it is run with.
     """
     rows = np.repeat(np.array(counts, np.int32), len(seeds))
     sizes, bandit, state, keys = _start(config, method, horizon, rows, seeds)
@@ -31,7 +33,7 @@ def trials_needed(
 
     # The number of trials is traced, so that only another number of rows compiles anew.
     advance = jax.jit(jax.vmap(more, (0, 0, 0, None)), donate_argnums=2)
-    found: dict[int, np.ndarray] = {}
+    found: set[int] = set()
     done = 0
     while len(rows):
         total = min(max(FIRST_CHUNK_TRIALS, 2 * done), config.max_trials)
@@ -39,17 +41,17 @@ def trials_needed(
         done = total
         first_right = np.asarray(state.last_wrong) + 1.0
         settled = 2 * first_right <= done
-        for count in np.unique(rows):
+        for count in map(int, np.unique(rows)):
             mine = rows == count
             if count not in found and (settled[mine].all() or done == config.max_trials):
-                found[int(count)] = np.where(settled[mine], first_right[mine], np.nan)
+                found.add(count)
+                yield count, np.where(settled[mine], first_right[mine], np.nan)
         keep = np.flatnonzero(~np.isin(rows, list(found)))
         if 2 * len(keep) <= len(rows):  # fewer rows are worth compiling anew
             rows = rows[keep]
             bandit, keys, state = jax.tree.map(
                 lambda leaf, keep=keep: leaf[keep], (bandit, keys, state)
             )
-    return {count: found[count] for count in counts}
 
 
 def curves(config: Any, method: str, seeds: Sequence[int]) -> agents.Snapshot:

@@ -213,7 +213,9 @@ MEASURED = {
 @pytest.mark.parametrize("method", agents.METHODS)
 def test_sample_complexity(method):
     counts = [actions for name, actions in MEASURED if name == method]
-    found = bandit_sweep.trials_needed(experiment.BanditConfig(), method, 1, counts, range(100))
+    found = dict(
+        bandit_sweep.trials_needed(experiment.BanditConfig(), method, 1, counts, range(100))
+    )
     for actions, trials in found.items():
         # Their mean is of 20 seeds at worst.
         error = trials.std(ddof=1) * math.sqrt(1 / 20 + 1 / 100)
@@ -222,7 +224,8 @@ def test_sample_complexity(method):
 
 def test_seeds_that_do_not_settle_are_said_so():
     config = experiment.BanditConfig(max_trials=16)
-    found = bandit_sweep.trials_needed(config, "rl2", 1, [4, 8], range(5))
+    found = dict(bandit_sweep.trials_needed(config, "rl2", 1, [4, 8], range(5)))
+    assert set(found) == {4, 8}
     assert all(np.isnan(trials).all() for trials in found.values())
 
 
@@ -265,7 +268,8 @@ def refused(capsys, *flags):
         ("--config.epsilonn=0.1", "'epsilonn'", "epsilon"),
         ("--config.initial_exploration_q=inf", "inf", "0.0"),
         ("--seeds=0", "--seeds=0", "at least 1"),
-        ("--resume", "--resume", "--seeds"),
+        ("--resume --overwrite", "--resume and --overwrite", "give one"),
+        ("--resume --out=full", "--out=full", "give another folder"),
         ("--out=a_file", "--out=a_file", "folder"),
         ("--out=full", "--out=full", "--overwrite"),
         ("--config=none.json", "none.json", "No such file"),
@@ -279,7 +283,7 @@ def test_bad_input_is_one_line_and_nothing_written(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("precious")
     before = sorted(tmp_path.rglob("*"))
-    text = refused(capsys, "--smoke", flag)
+    text = refused(capsys, "--smoke", *flag.split())
     assert offending in text
     assert remedy in text
     assert sorted(tmp_path.rglob("*")) == before
@@ -318,10 +322,18 @@ def test_a_run_leaves_its_files(capsys, tmp_path):
             assert picture.size[0] > 600
     saved = json.loads((out / "config.json").read_text())
     assert saved["seeds"] == list(range(6))
-    # Again: refused, then replaced; its config.json is a config.
-    before = (out / "complexity.csv").read_bytes()
+    assert (out / "figure3.svg").read_text().lstrip().startswith("<?xml")
+    # Again: refused; or resumed after half of its rows, with another result for no seed.
+    before = (out / "complexity.csv").read_text()
     capsys.readouterr()
     assert "--overwrite" in refused(capsys, "--smoke", f"--out={out}")
-    again = ["--smoke", "--seeds=6", f"--config={out / 'config.json'}", f"--out={tmp_path / 'b'}"]
+    assert "--seeds=6" in refused(capsys, "--smoke", "--seeds=5", "--resume", f"--out={out}")
+    other = ["--config.epsilon=0.2", "--smoke", "--seeds=6", "--resume", f"--out={out}"]
+    assert "epsilon=0.1" in refused(capsys, *other)
+    lines = before.splitlines(keepends=True)
+    (out / "complexity.csv").write_text("".join(lines[: 1 + 6 * 4]))
+    again = ["--smoke", "--seeds=6", f"--config={out / 'config.json'}", f"--out={out}", "--resume"]
     assert experiment.main(again) == 0
-    assert (tmp_path / "b" / "complexity.csv").read_bytes() == before
+    assert (out / "complexity.csv").read_text() == before
+    (out / "complexity.csv").write_text("".join(lines[:5]))
+    assert "damaged" in refused(capsys, *again)

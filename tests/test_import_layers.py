@@ -24,7 +24,12 @@ ALLOWED = {
     "pearl_ub": FOUNDATION | {"beliefs", "oracles"},
     "train": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
     "evaluate": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
-    "experiments": FOUNDATION | MECHANISMS | LEARNERS | WRITERS | {"train", "evaluate", "pearl_ub"},
+    "play": FOUNDATION | MECHANISMS | LEARNERS,
+    "experiments": FOUNDATION
+    | MECHANISMS
+    | LEARNERS
+    | WRITERS
+    | {"train", "evaluate", "pearl_ub", "play"},
     "benchmarks": FOUNDATION | MECHANISMS | LEARNERS | WRITERS | {"train", "evaluate"},
     # Stands on its own: what it is compared with must not help it.
     "torch_baseline": {"config"},
