@@ -65,7 +65,7 @@ class Setting(NamedTuple):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 1 files could not be written, 2 bad input, 130 interrupted."""
+    """Returns the exit status: 0 done, 1 a file could not be written, 2 bad input, 130 stopped."""
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         common.set_up_jax()
