@@ -162,7 +162,7 @@ class Thompson:
                 returns[node.start][node.members] += reward @ acting.sum(axis=0)
                 for action in np.flatnonzero(acting.any(axis=0)):
                     chance = acting[:, action]
-                    for states, members in self.outcomes(node, action, step):
+                    for states, members in self.outcomes(node, int(action), step):
                         if states is None:
                             ends[node.start][members.tobytes()] += chance.sum()
                             continue

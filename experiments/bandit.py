@@ -48,7 +48,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "constant_step": {"step_size": 0.1},
     "optimistic": {"initial_exploration_q": 1.0, "initial_exploitation_q": 1.0},
 }
-_SMOKE = {
+_SMOKE: dict[str, Any] = {
     "action_counts": (2, 4),
     "horizons": (1, 2),
     "horizon_action_counts": (2,),

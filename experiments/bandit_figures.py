@@ -92,7 +92,9 @@ def _line(
 ) -> None:
     """Means with intervals; settings that some seed did not settle in are left out."""
     points = [
-        (a, s.mean(), *ci95(s)) for a, s in zip(x, samples, strict=True) if not np.isnan(s).any()
+        (a, s.mean(), *ci95(s.tolist()))
+        for a, s in zip(x, samples, strict=True)
+        if not np.isnan(s).any()
     ]
     if points:
         at, mean, low, high = np.array(points).T

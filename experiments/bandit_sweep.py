@@ -23,6 +23,8 @@ def trials_needed(
     "Optimal": Q_exp of a* is the unique maximum at every step. NaN where `max_trials` is too few.
     A seed's number does not depend on which other seeds and counts it is run with.
     """
+    if not counts:
+        return
     rows = np.repeat(np.array(counts, np.int32), len(seeds))
     sizes, bandit, state, keys = _start(config, method, horizon, rows, seeds)
 
@@ -102,10 +104,10 @@ def fits(config: Any, complexity: Mapping[Any, np.ndarray]) -> dict[str, Any]:
 def _fit(method: str, law: str, points: Sequence[tuple[int, np.ndarray]]) -> dict[str, Any]:
     """One row of the exponents, from the points at which every seed settled."""
     kept = [(size, values) for size, values in points if not np.isnan(values).any()]
-    row = {"method": method, "law": law, "sizes": [size for size, _ in kept]}
+    row: dict[str, Any] = {"method": method, "law": law, "sizes": [size for size, _ in kept]}
     if len(kept) < 2:
         return row | {"exponent": None, "ci95": None}
-    exponent, low, high = power_law([size for size, _ in kept], [values for _, values in kept])
+    exponent, low, high = power_law(row["sizes"], [values.tolist() for _, values in kept])
     return row | {"exponent": exponent, "ci95": [low, high]}
 
 
