@@ -19,9 +19,9 @@ make = functools.cache(envs.make)  # one instance of each, so the tests share it
 LITERAL = PearlUbConfig(exploitation="sample")
 
 
-# The specification's table to 1e-3, its Monte Carlo values (cooking) to three standard errors: one
-# in a thousand where Bayes-optimal exploitation follows, and some four of literal sampling, whose
-# returns spread by 2.6. See docs/results.md for `ties`, and for the rows that take minutes.
+# The specification's table to 1e-3, its Monte Carlo values (cooking) to three standard errors. They
+# are 0.001 where Bayes-optimal exploitation follows; for literal sampling none is given, and 0.003 is
+# what a million trials have, whose returns have a standard deviation of 2.9. See docs/results.md.
 REFERENCE = {  # (benchmark, options): train, test, tolerance
     ("bus", PearlUbConfig()): (0.5, 0.5, 1e-3),
     ("bus", LITERAL): (-0.6, -0.6, 1e-3),
@@ -30,7 +30,7 @@ REFERENCE = {  # (benchmark, options): train, test, tolerance
     ("map", dataclasses.replace(LITERAL, ties="last")): (-0.6, -0.6, 1e-3),
     ("distracting_bus", PearlUbConfig(prior="split")): (0.520, 0.5025, 1e-3),
     ("cooking", PearlUbConfig(ties="last")): (0.286, 0.336, 3e-3),
-    ("cooking", LITERAL): (-1.164, -0.994, 0.012),
+    ("cooking", LITERAL): (-1.164, -0.994, 9e-3),
 }
 
 
