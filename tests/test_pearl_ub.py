@@ -20,7 +20,7 @@ LITERAL = PearlUbConfig(exploitation="sample")
 
 
 # The specification's table to 1e-3, its Monte Carlo values (cooking) to three standard errors. They
-# are 0.001 where Bayes-optimal exploitation follows; for literal sampling none is given, and 0.003 is
+# are 0.001 where Bayes-optimal exploitation follows; literal sampling has none given, and 0.003 is
 # what a million trials have, whose returns have a standard deviation of 2.9. See docs/results.md.
 REFERENCE = {  # (benchmark, options): train, test, tolerance
     ("bus", PearlUbConfig()): (0.5, 0.5, 1e-3),
