@@ -26,6 +26,7 @@ class Table(NamedTuple):
     end_reward: np.ndarray  # [T, S]
     end_action: int
     reachable: np.ndarray  # [T] at step t only the first reachable[t] states can occur
+    rows: np.ndarray  # [S, D] the states themselves: pair, then all fields but `step`
 
     def rewards(self, step: int, states: np.ndarray | slice) -> np.ndarray:
         """[len(states), A]"""
@@ -66,17 +67,23 @@ class Search:
     def __init__(self, table: Table, values: list[np.ndarray]):
         self.table, self.values = table, values
         self.beliefs: dict[tuple[int, bytes], Belief] = {}
+        self.sweeps = 0
 
     def run(self) -> np.ndarray:
         """[P] expected return on each pair."""
-        returns, count = np.zeros(len(self.table.problem)), 0
+        returns = np.zeros(len(self.table.problem))
         for group in np.unique(self.table.group):
-            root = self.belief(0, np.flatnonzero(self.table.group == group).astype(np.int32))
-            while not root.solved:
-                count += 1
-                self.sweep(root, count)
-            returns[root.pairs] = root.returns
+            pairs = np.flatnonzero(self.table.group == group)
+            returns[pairs] = self.solve(pairs)
         return returns
+
+    def solve(self, pairs: np.ndarray) -> np.ndarray:
+        """[m] expected return on each of the pairs [m] that are possible at the start."""
+        root = self.belief(0, pairs.astype(np.int32))
+        while not root.solved:
+            self.sweeps += 1
+            self.sweep(root, self.sweeps)
+        return root.returns
 
     def belief(self, step: int, states: np.ndarray) -> Belief:
         key = (step, states.tobytes())

@@ -123,6 +123,16 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class PearlUbConfig:
+    """What is assumed of Thompson sampling, for the analytic preset `pearl_ub`."""
+
+    hypothesis: Literal["fixed", "resampled"] = "fixed"  # for an episode; or until refuted
+    exploitation: Literal["bayes_optimal", "sample"] = "bayes_optimal"  # what uses the posterior
+    prior: Literal["family", "split"] = "family"  # uniform over all ids, or over the split's
+    ties: Literal["random", "first", "last"] = "random"  # of a hypothesis's optimal actions
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Everything a run depends on besides its seeds."""
 
@@ -138,6 +148,7 @@ class Config:
         "varibad",
         "optimal",
         "no_exploration",
+        "pearl_ub",
     ] = "dream"
     env: EnvConfig = EnvConfig()
     trial: TrialConfig = TrialConfig()
@@ -149,6 +160,7 @@ class Config:
     optimizer: OptimizerConfig = OptimizerConfig()
     replay: ReplayConfig = ReplayConfig()
     training: TrainingConfig = TrainingConfig()
+    pearl_ub: PearlUbConfig = PearlUbConfig()
 
     @property
     def exploration_batch_trials(self) -> int:
@@ -182,7 +194,7 @@ def from_dict(values: dict, cls: type = Config, prefix: str = "") -> Any:
     return cls(**arguments)
 
 
-def override(config: Config, assignments: dict[str, str]) -> Config:
+def override(config: Any, assignments: dict[str, str]) -> Any:
     """`config` with fields set by dotted path, for example {"td.discount": "0.9"}."""
     values = to_dict(config)
     for path, text in assignments.items():
@@ -196,17 +208,17 @@ def override(config: Config, assignments: dict[str, str]) -> Config:
                     raise ConfigError(f"{path}={text!r}: it is a group; set one of {inside}")
                 node[field] = text
             node = node[field]
-    return from_dict(values)
+    return from_dict(values, type(config))
 
 
-def load(path: str) -> Config:
-    """A config from a JSON file: a saved `config.json`, or just its "config" part."""
+def load(path: str, cls: type = Config) -> Any:
+    """A config of a class from a JSON file: a saved `config.json`, or just its "config" part."""
     try:
         with open(path) as file:
             values = json.load(file)
         if not isinstance(values, dict):
             raise ConfigError("it holds no JSON object")
-        return from_dict(values.get("config", values))
+        return from_dict(values.get("config", values), cls)
     except (OSError, ValueError) as error:  # of the file, its text, its JSON or its fields
         raise ConfigError(f"config file {path!r}: {error}") from error
 

@@ -65,8 +65,8 @@ def _returns(env: Any) -> tuple[np.ndarray, np.ndarray]:
     if hasattr(env, "reference_returns"):  # known by argument, where there is no end of states
         optimal, unexplored = env.reference_returns
         return np.full(env.num_problems, optimal), np.full(env.num_problems, unexplored)
-    table = _tabulate(env)
-    values = _optimal_values(table)
+    table = tabulate(env)
+    values = optimal_values(table)
     share = table.weight * env.num_problems  # p(instruction | problem)
     both = (values[0], Search(table, values).run())
     known, unknown = (np.bincount(table.problem, share * x, env.num_problems) for x in both)
@@ -78,17 +78,40 @@ def _need(env: Env, kept: Any, what: str) -> None:
         raise ValueError(f"{env.name}: the exact oracles need {what}")
 
 
-def _tabulate(env: Env) -> Table:
-    """Takes every action in every reachable state of every pair, breadth first."""
+class Starts(NamedTuple):
+    problem: np.ndarray  # [P]
+    instruction: np.ndarray  # [P, I]
+    weight: np.ndarray  # [P] p(problem, instruction), problems being uniform
+    rows: np.ndarray  # [P, D] the initial states, each behind the number of its pair
+    seen: np.ndarray  # [P] code of the first observation
+    look: Callable  # see _make_look
+
+
+@functools.lru_cache(maxsize=16)
+def starts(env: Any) -> Starts:
+    """Where episodes start, and what steps the environment from there."""
     problem, instruction, weight = _pairs(env)
-    states, seen, unravel = _initial(env, problem, instruction)
-    look = _make_look(env, unravel)
-    hashing = np.random.default_rng(0).integers(1, 2**63, states.shape[1], np.uint64) * 2 + 1
+    rows, seen, unravel = _initial(env, problem, instruction)
+    return Starts(problem, instruction, weight, rows, seen, _make_look(env, unravel))
 
-    def keys(rows):
-        return rows.astype(np.uint64) @ hashing
 
-    index_of = {key: i for i, key in enumerate(keys(states).tolist())}
+def row_keys(rows: np.ndarray) -> np.ndarray:
+    """[n] hashes of rows [n, D]; two that collide end `tabulate` with an error."""
+    hashing = np.random.default_rng(0).integers(1, 2**63, rows.shape[1], np.uint64) * 2 + 1
+    return rows.astype(np.uint64) @ hashing
+
+
+def tabulate(env: Env, roots: np.ndarray | None = None) -> Table:
+    """Takes every action in every state that can be reached, breadth first.
+
+    Args:
+      env: the environment.
+      roots: [n, D] different rows to start from instead of the initial states of all pairs.
+    """
+    problem, instruction, weight, states, seen, look = starts(env)  # type: ignore[arg-type]
+    if roots is not None:
+        states = roots
+    index_of = {key: i for i, key in enumerate(row_keys(states).tolist())}
     reachable, columns, looked = [], [], 0
     for step in range(env.horizon):
         reachable.append(len(states))
@@ -99,7 +122,9 @@ def _tabulate(env: Env) -> Table:
         next_state = np.full(terminated.shape, -1, np.int32)
         if step + 1 < env.horizon:
             found = rows[~terminated]
-            unique, first, inverse = np.unique(keys(found), return_index=True, return_inverse=True)
+            unique, first, inverse = np.unique(
+                row_keys(found), return_index=True, return_inverse=True
+            )
             index = np.array([index_of.setdefault(k, len(index_of)) for k in unique.tolist()], int)
             states = np.concatenate([states, found[first[index >= looked]]])
             next_state[~terminated] = index[inverse]
@@ -122,6 +147,7 @@ def _tabulate(env: Env) -> Table:
         end_reward=end_reward.T.astype(np.float64),
         end_action=env.end_episode_action,
         reachable=np.array(reachable),
+        rows=states,
     )
 
 
@@ -211,7 +237,7 @@ def _make_look(env: Env, unravel: Callable) -> Callable:
     return look
 
 
-def _optimal_values(table: Table) -> list[np.ndarray]:
+def optimal_values(table: Table) -> list[np.ndarray]:
     """[T][reachable[t]] return from step t on of the best policy that knows the problem."""
     values: list[np.ndarray] = []
     for step in reversed(range(len(table.reachable))):

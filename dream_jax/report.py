@@ -125,6 +125,38 @@ def ci95(values: Sequence[float], resamples: int = 10_000) -> tuple[float, float
     return float(low), float(high)
 
 
+def iqm(values: Sequence[float]) -> float:
+    """Interquartile mean: of the middle half, the values at its edges counted in part.
+
+    Robust to one seed that failed (Agarwal et al. 2021); of one to three values close to the mean.
+    """
+    sample = np.sort(np.asarray(values, np.float64))
+    if sample.ndim != 1 or sample.size == 0:
+        raise ValueError(f"need a list of at least 1 value, got shape {sample.shape}")
+    cuts = np.arange(sample.size + 1) / sample.size
+    share = np.clip(cuts[1:], 0.25, 0.75) - np.clip(cuts[:-1], 0.25, 0.75)
+    return float(sample @ share / share.sum())
+
+
+def power_law(
+    sizes: Sequence[float], samples: Sequence[Sequence[float]], resamples: int = 2_000
+) -> tuple[float, float, float]:
+    """Exponent x of "mean of the samples ~ size^x", and its 95% percentile-bootstrap interval.
+
+    By least squares on logarithms. The bootstrap draws the samples of each size anew; it knows
+    nothing of how well a power law fits.
+    """
+    x = np.log(np.asarray(sizes, np.float64))
+    x -= x.mean()
+    generator = np.random.default_rng(0)
+    columns = [np.asarray(values, np.float64) for values in samples]
+    drawn = [c[generator.integers(c.size, size=(resamples, c.size))].mean(axis=1) for c in columns]
+    slopes = x @ np.log(drawn) / (x @ x)
+    exponent = x @ np.log([c.mean() for c in columns]) / (x @ x)
+    low, high = np.quantile(slopes, (0.025, 0.975))
+    return float(exponent), float(low), float(high)
+
+
 def _panel(
     axes: "Axes",
     rows: Sequence[Mapping[str, Any]],

@@ -1,20 +1,30 @@
-"""The presets that are computed, not trained: `optimal` and `no_exploration`."""
+"""The presets that are computed, not trained: `optimal`, `no_exploration` and `pearl_ub`."""
 
 import time
+from collections.abc import Callable
 
-from dream_jax import envs, oracles
+import numpy as np
+
+from dream_jax import envs, oracles, pearl_ub
+from dream_jax.config import Config
 from dream_jax.logging import MetricsWriter, write_json
+from dream_jax.types import Env
 from experiments import summary as summaries
 from experiments.cli import Arguments, prepare_folder
 
-AGENTS = {"optimal": oracles.optimal, "no_exploration": oracles.no_exploration}
+# (env, split, config) -> [n] returns on the ids of the split.
+AGENTS: dict[str, Callable[[Env, str, Config], np.ndarray]] = {
+    "optimal": lambda env, split, config: oracles.optimal(env, split),
+    "no_exploration": lambda env, split, config: oracles.no_exploration(env, split),
+    "pearl_ub": lambda env, split, config: pearl_ub.returns(env, split, config.pearl_ub),
+}
 
 
 def run(arguments: Arguments, started_s: float) -> int:
     config = arguments.config
     env = envs.from_config(config.benchmark, config.env)
     oracle = AGENTS[config.agent]
-    returns = {split: float(oracle(env, split).mean()) for split in summaries.SPLITS}
+    returns = {split: float(oracle(env, split, config).mean()) for split in summaries.SPLITS}
     bounds = {split: oracles.bounds(env, split) for split in summaries.SPLITS}
     prepare_folder(arguments, summaries.run_record(config, arguments.seeds))
     counts = {"env_steps": 0, "trials": 0, "updates": 0}

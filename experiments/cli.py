@@ -4,8 +4,9 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -25,31 +26,55 @@ RUN_NAMES = (
     "checkpoints",
     "videos",
     "tensorboard",
+    # of experiments.bandit
+    "complexity.csv",
+    "complexity.png",
+    "complexity.svg",
+    "curves.csv",
+    "figure3.png",
+    "figure3.svg",
 )
 
 
 class Arguments(NamedTuple):
-    config: Config
+    config: Any  # Config, or what an experiment has instead
     out: Path
     seeds: tuple[int, ...]
     resume: bool
     overwrite: bool
 
 
-def parse(benchmark: str, argv: list[str]) -> Arguments:
-    """Arguments of `python -m experiments.<benchmark>`. Raises ConfigError, one clear line."""
+class Flags(NamedTuple):
+    config: str
+    overrides: dict[str, str]  # by dotted path, from --config.PATH=VALUE
+    out: Path
+    seeds: int
+    smoke: bool
+    resume: bool
+    overwrite: bool
+
+
+def read_flags(
+    benchmark: str,
+    argv: list[str],
+    names: Sequence[str] = presets.PRESETS,
+    default_seeds: int = 1,
+) -> Flags:
+    """Flags of `python -m experiments.<benchmark>`; the first of `names` is the default config."""
     values = flags.FlagValues()
     flags.DEFINE_string(
         "config",
-        "dream",
-        f"a preset ({', '.join(presets.PRESETS)}) or a JSON file; --config.GROUP.FIELD=VALUE "
+        names[0],
+        f"a preset ({', '.join(names)}) or a JSON file; --config.GROUP.FIELD=VALUE "
         "overrides any field",
         flag_values=values,
     )
     flags.DEFINE_string("out", f"runs/{benchmark}", "output folder", flag_values=values)
-    flags.DEFINE_integer("seeds", 1, "how many seeds, trained side by side", flag_values=values)
+    flags.DEFINE_integer(
+        "seeds", default_seeds, "how many seeds, trained side by side", flag_values=values
+    )
     flags.DEFINE_bool("smoke", False, "tiny sizes, ends within seconds", flag_values=values)
-    flags.DEFINE_bool("resume", False, "go on from the newest checkpoint", flag_values=values)
+    flags.DEFINE_bool("resume", False, "go on where an earlier run ended", flag_values=values)
     flags.DEFINE_bool("overwrite", False, "delete an existing run in --out", flag_values=values)
     flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
 
@@ -61,11 +86,28 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
     if rest:
         known = [f"--{name}" for name in values]
         raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
+    if values.seeds < 1:
+        raise ConfigError(f"--seeds={values.seeds} must be at least 1")
+    if values.resume and values.overwrite:
+        raise ConfigError("--resume and --overwrite exclude each other; give one")
+    return Flags(
+        values.config,
+        overrides,
+        Path(values.out),
+        values.seeds,
+        values.smoke,
+        values.resume,
+        values.overwrite,
+    )
 
-    config = _load(benchmark, values.config)
-    if values.smoke:
+
+def parse(benchmark: str, argv: list[str]) -> Arguments:
+    """Arguments of `python -m experiments.<benchmark>`. Raises ConfigError, one clear line."""
+    given = read_flags(benchmark, argv)
+    config = _load(benchmark, given.config)
+    if given.smoke:
         config = presets.smoke(config)
-    config = configs.override(config, overrides)
+    config = configs.override(config, given.overrides)
     if config.benchmark != benchmark:
         if config.benchmark not in envs.ENVIRONMENTS:
             near = configs.nearest(config.benchmark, sorted(envs.ENVIRONMENTS))
@@ -79,14 +121,19 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
     except ValueError as error:
         raise ConfigError(f"env.{error}") from error
     validation.validate(config, env.num_actions)
-    if values.seeds < 1:
-        raise ConfigError(f"--seeds={values.seeds} must be at least 1")
-    if values.resume and values.overwrite:
-        raise ConfigError("--resume and --overwrite exclude each other; give one")
-    arguments = Arguments(
-        config, Path(values.out), tuple(range(values.seeds)), values.resume, values.overwrite
-    )
-    _check_folder(arguments)
+    return checked_arguments(config, given)
+
+
+def checked_arguments(config: Any, given: Flags) -> Arguments:
+    """Arguments of a run. Raises ConfigError if its folder is not one that they may use."""
+    seeds = tuple(range(given.seeds))
+    arguments = Arguments(config, given.out, seeds, given.resume, given.overwrite)
+    try:
+        _check_folder(arguments)
+    except OSError as error:  # a name too long, a folder that may not be read
+        raise ConfigError(
+            f"--out={given.out}: {error.strerror}; give a folder of your own"
+        ) from error
     return arguments
 
 
@@ -137,15 +184,6 @@ def _load(benchmark: str, name: str) -> Config:
 
 
 def _check_folder(arguments: Arguments) -> None:
-    try:
-        _check_usable(arguments)
-    except OSError as error:  # a name too long, a folder that may not be read
-        raise ConfigError(
-            f"--out={arguments.out}: {error.strerror}; give a folder of your own"
-        ) from error
-
-
-def _check_usable(arguments: Arguments) -> None:
     out = arguments.out
     for parent in out.parents:
         if parent.exists() and not parent.is_dir():
@@ -181,7 +219,7 @@ def saved_run(out: Path) -> dict:
 
 def _check_same_run(arguments: Arguments, saved: dict) -> None:
     try:
-        old = configs.from_dict(saved["config"])
+        old = configs.from_dict(saved["config"], type(arguments.config))
     except ConfigError as error:
         raise ConfigError(f"--resume: {arguments.out / RUN_FILE}: {error}") from error
     seeds = tuple(saved["seeds"])

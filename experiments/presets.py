@@ -54,6 +54,7 @@ _BY_BENCHMARK: dict[str, dict] = {
     "distracting_bus": {
         **_BUS,
         "losses": {"bottleneck_weight": 6e-6, "decoder_folds": 4},
+        "pearl_ub": {"prior": "split"},
         "training": {"trials": 61_440, "evaluation_trials": 523},
     },
     "sign": {
@@ -144,6 +145,7 @@ _METHODS: dict[str, dict] = {
     "random_exploration": {"agent": "random_exploration"},
     "optimal": {"agent": "optimal"},
     "no_exploration": {"agent": "no_exploration"},
+    "pearl_ub": {"agent": "pearl_ub"},
 }
 
 PRESETS = tuple(_METHODS)

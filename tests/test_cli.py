@@ -350,8 +350,11 @@ def test_analytic_presets(command, tmp_path, benchmark, preset):
     outcome = command(benchmark, *flags)
     assert (outcome.status, outcome.stderr) == (0, "")
     summary = check_summary(tmp_path / "run", benchmark, preset, 2)
-    value = {"optimal": 1.0, "no_exploration": 0.0}[preset]
-    assert summary["splits"]["test"]["normalised_per_seed"] == pytest.approx([value, value])
+    # PEARL-UB: 0.5025 of 0.3 to 0.8 on the distracting bus, 0.3514 of 0.1972 to 0.4667 on cooking.
+    pearl = {"cooking": 0.572, "distracting_bus": 0.405}.get(benchmark, 0.4)
+    value = {"optimal": 1.0, "no_exploration": 0.0, "pearl_ub": pearl}[preset]
+    shares = summary["splits"]["test"]["normalised_per_seed"]
+    assert shares == pytest.approx([value, value], abs=2e-3 if preset == "pearl_ub" else 1e-6)
     assert [time is not None for time in summary["time_to_95_s"]] == [value == 1.0] * 2
     rows = read_rows(tmp_path / "run")
     assert [row["seed"] for row in rows] == [0, 1]

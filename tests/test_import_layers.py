@@ -21,10 +21,15 @@ ALLOWED = {
     **{name: {"types"} for name in WRITERS},
     **{name: FOUNDATION for name in MECHANISMS},
     **{name: FOUNDATION | MECHANISMS for name in LEARNERS},
+    "pearl_ub": FOUNDATION | {"beliefs", "oracles"},
     "train": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
     "evaluate": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
     "play": FOUNDATION | MECHANISMS | LEARNERS,
-    "experiments": FOUNDATION | MECHANISMS | LEARNERS | WRITERS | {"train", "evaluate", "play"},
+    "experiments": FOUNDATION
+    | MECHANISMS
+    | LEARNERS
+    | WRITERS
+    | {"train", "evaluate", "pearl_ub", "play"},
     "benchmarks": FOUNDATION | MECHANISMS | LEARNERS | WRITERS | {"train", "evaluate"},
     # Stands on its own: what it is compared with must not help it.
     "torch_baseline": {"config"},

@@ -159,3 +159,13 @@ def test_interval_is_the_same_each_time_and_moves_with_the_values():
     assert (low, high) == report.ci95(values)
     assert low < values.mean() < high
     assert report.ci95(2 * values + 5) == pytest.approx((2 * low + 5, 2 * high + 5))
+
+
+def test_interquartile_mean_by_hand():
+    # Of four values the middle two; of three the middle one, and a quarter of each neighbour's
+    # third: (1 + 4 * 2 + 9) / 6 with edges 1/12, 1/3, 1/12.
+    assert report.iqm([100.0, 1.0, 2.0, -50.0]) == pytest.approx(1.5)
+    assert report.iqm([9.0, 1.0, 2.0]) == pytest.approx((1 + 4 * 2 + 9) / 6)
+    assert report.iqm([7.0]) == pytest.approx(7.0)
+    with pytest.raises(ValueError, match="at least 1"):
+        report.iqm([])

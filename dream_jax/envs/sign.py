@@ -66,6 +66,10 @@ class Sign:
     # Optimal: every object is within 13 steps of every start. Without exploration a guess pays
     # 1/3 - 2/3 < 0, so the best is to end the episode. For `oracles`.
     reference_returns = (1.0, 0.0)
+    # Whoever samples a colour and acts optimally for it fetches an object and never goes to look at
+    # the sign. One time in three it is the right one; otherwise its reward leaves two colours, and
+    # guessing one of them is worth as much as ending the episode: 0. For `pearl_ub`.
+    reference_pearl_ub = 1 / 3
     descriptors: np.ndarray | None = None
 
     def __init__(self, horizon: int = 20, quality: str = "fast", start_region: str = "authors"):

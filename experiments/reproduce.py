@@ -1,0 +1,153 @@
+"""`python -m experiments.reproduce --figure=3 --out=DIR`: a figure of the paper and its claims.
+
+Runs every preset the figure needs as `python -m experiments.<benchmark>`, each in a folder of its
+own under DIR/<budget> (a run that is finished is kept, one that was stopped goes on), then writes
+`figure<N>.png` and `.svg`, `figure<N>.csv` (statistics over seeds) and `table<N>.csv` (claim,
+measured, verdict). Presets that do not exist are named and left out.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+
+from dream_jax import config as configs
+from dream_jax.config import ConfigError
+from experiments import cli, presets
+
+BUDGETS = ("quick", "full")
+ANALYTIC = ("optimal", "no_exploration", "pearl_ub")
+LEARNERS = ("dream", "dream_no_bottleneck", "e_rl2", "import", "varibad")
+# Figure 3 is the bandit's. A panel of the others: benchmark, split.
+PANELS: dict[int, tuple[tuple[str, str], ...]] = {
+    3: (),
+    6: (("distracting_bus", "test"), ("map", "test")),
+    7: (("cooking", "train"), ("cooking", "test"), ("sign", "test")),
+}
+_SEEDS = {"quick": 1, "full": 3}
+_BANDIT_SEEDS = {"quick": 10, "full": 100}
+_QUICK_BANDIT = ("--config.action_counts=4,8,16", "--config.max_trials=65536")
+_QUICK_FRACTION = 4  # of a preset's trials that quick runs take: one in so many
+
+
+class Options(NamedTuple):
+    figure: int
+    out: Path
+    budget: str
+    smoke: bool
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
+    try:
+        options = parse(sys.argv[1:] if argv is None else argv)
+        return run(options)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error}; what was written before is kept", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
+
+
+def parse(argv: list[str]) -> Options:
+    """Raises ConfigError, one clear line."""
+    values = flags.FlagValues()
+    figures = ", ".join(map(str, PANELS))
+    flags.DEFINE_string("figure", None, f"which of the paper: {figures}", flag_values=values)
+    flags.DEFINE_string("out", None, "output folder", flag_values=values)
+    flags.DEFINE_string("budget", "quick", "quick or full", flag_values=values)
+    flags.DEFINE_bool("smoke", False, "tiny sizes; proves nothing", flag_values=values)
+    flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
+    rest = cli.parse_flags(values, argv)
+    if values.help:
+        print(f"python -m experiments.reproduce [flags]\n{values.get_help()}")
+        sys.exit(0)
+    if rest:
+        known = [f"--{name}" for name in values]
+        raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
+    if values.figure not in map(str, PANELS):
+        raise ConfigError(f"--figure={values.figure or ''}: give one of {figures}")
+    if values.budget not in BUDGETS:
+        near = configs.nearest(values.budget, list(BUDGETS))
+        raise ConfigError(f"--budget={values.budget}: {near}")
+    out = Path(values.out or f"runs/figure{values.figure}")
+    for folder in (out, *out.parents):
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"--out={out}: {folder} is a file, not a folder")
+    return Options(int(values.figure), out, values.budget, values.smoke)
+
+
+def run(options: Options) -> int:
+    """The runs that are missing, then picture and tables of all that there are."""
+    wanted = jobs(options.figure)
+    there = [(b, name) for b, name in wanted if name in ("paper", *presets.PRESETS)]
+    for name in sorted({name for _, name in wanted} - {name for _, name in there}):
+        print(f"preset {name!r} does not exist: left out", flush=True)
+    failed = [job for job in there if not ensure(*job, options)]
+    for benchmark, name in failed:
+        print(f"error: experiments.{benchmark} --config={name} failed", file=sys.stderr)
+    from experiments import reproduce_report
+
+    done = {job: folder(*job, options) for job in there if job not in failed}
+    if done:
+        reproduce_report.write(options.out, options.figure, PANELS[options.figure], done)
+    return 1 if failed else 0
+
+
+def jobs(figure: int) -> list[tuple[str, str]]:
+    """(benchmark, preset) of every run that a figure needs."""
+    if figure == 3:
+        return [("bandit", "paper")]
+    benchmarks = dict.fromkeys(benchmark for benchmark, _ in PANELS[figure])
+    return [(benchmark, name) for benchmark in benchmarks for name in (*ANALYTIC, *LEARNERS)]
+
+
+def folder(benchmark: str, name: str, options: Options) -> Path:
+    """A budget's runs stay apart from another's."""
+    return options.out / ("smoke" if options.smoke else options.budget) / f"{benchmark}-{name}"
+
+
+def command(benchmark: str, name: str, options: Options) -> list[str]:
+    """One run's command line; --resume starts what was never started too."""
+    out = folder(benchmark, name, options)
+    line = [sys.executable, "-m", f"experiments.{benchmark}", f"--config={name}", f"--out={out}"]
+    line.append("--resume")
+    quick = options.budget == "quick"
+    if benchmark == "bandit":
+        seeds = 4 if options.smoke else _BANDIT_SEEDS[options.budget]
+        line += _QUICK_BANDIT if quick and not options.smoke else ()
+    else:
+        seeds = 1 if name in ANALYTIC else _SEEDS[options.budget]
+        if quick and not options.smoke and name not in ANALYTIC:
+            training = presets.preset(benchmark, name).training
+            iterations = training.trials // training.trials_per_iteration // _QUICK_FRACTION
+            trials = max(1, iterations) * training.trials_per_iteration
+            line.append(f"--config.training.trials={trials}")
+    return [*line, f"--seeds={seeds}", *(["--smoke"] if options.smoke else [])]
+
+
+def ensure(
+    benchmark: str,
+    name: str,
+    options: Options,
+    call: Callable[[list[str]], int] = subprocess.call,
+) -> bool:
+    """Runs a preset unless it has been run; whether there is a finished run now."""
+    summary = folder(benchmark, name, options) / "summary.json"
+    if not summary.exists():
+        line = command(benchmark, name, options)
+        print(" ".join(line[1:]), flush=True)
+        if call(line) != 0:
+            return False
+    return summary.exists()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Figures of the paper: which runs they need, and what is made of them. Nothing is trained."""
+
+import csv
+import json
+
+import pytest
+
+from experiments import presets, reproduce, reproduce_report
+from experiments.reproduce import Options
+
+
+def options(tmp_path, figure=6, budget="full", smoke=False):
+    return Options(figure, tmp_path, budget, smoke)
+
+
+@pytest.mark.parametrize(
+    ("flag", "offending", "remedy"),
+    [
+        ("--figure=4", "--figure=4", "3, 6, 7"),
+        ("--budget=fast", "--budget=fast", "quick"),
+        ("--figures=3", "'--figures=3'", "--figure"),
+        ("--out=a_file", "--out=a_file", "not a folder"),
+    ],
+)
+def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, flag, offending, remedy):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_file").write_text("precious")
+    assert reproduce.main(["--figure=3", flag]) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("error: ")
+    assert text.count("\n") == 1
+    assert offending in text
+    assert remedy in text
+    assert list(tmp_path.iterdir()) == [tmp_path / "a_file"]
+
+
+def test_commands(tmp_path):
+    assert reproduce.jobs(3) == [("bandit", "paper")]
+    names = {benchmark for benchmark, _ in reproduce.jobs(7)}
+    assert names == {"cooking", "sign"}
+    assert {("map", "dream"), ("distracting_bus", "pearl_ub")} <= set(reproduce.jobs(6))
+    line = reproduce.command("map", "dream", options(tmp_path))
+    assert line[1:3] == ["-m", "experiments.map"]
+    assert {"--config=dream", "--seeds=3", "--resume"} <= set(line)
+    assert not any(part.startswith("--config.training") for part in line)
+    quick = reproduce.command("map", "dream", options(tmp_path, budget="quick"))
+    # A quarter of 51,200 trials, in whole iterations of 128.
+    assert {"--config.training.trials=12800", "--seeds=1"} <= set(quick)
+    assert set(line) & set(quick) >= {"-m", "--resume"}
+    assert len({part for part in [*line, *quick] if part.startswith("--out=")}) == 2
+    assert "--seeds=1" in reproduce.command("map", "optimal", options(tmp_path))
+    assert "--smoke" in reproduce.command("bandit", "paper", options(tmp_path, 3, smoke=True))
+
+
+def test_runs_are_made_once(tmp_path):
+    calls = []
+
+    def call(line):
+        calls.append(line)
+        folder = reproduce.folder("map", "dream", options(tmp_path))
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text("{}")
+        return 0
+
+    for _ in range(2):
+        assert reproduce.ensure("map", "dream", options(tmp_path), call)
+    assert len(calls) == 1
+    assert not reproduce.ensure("map", "optimal", options(tmp_path), lambda line: 1)
+
+
+def fake_run(folder, shares):
+    """A run on an environment where 0.3 is no exploration and 0.8 optimal."""
+    folder.mkdir(parents=True)
+    returns = [0.3 + 0.5 * share for share in shares]
+    split = {
+        "return_mean": sum(returns) / len(returns),
+        "return_per_seed": returns,
+        "normalised_per_seed": shares,
+    }
+    summary = {"splits": {"train": split, "test": split}, "env_steps": 100}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    rows = [
+        {"seed": seed, "env_steps": steps, "test_return": value * steps / 100}
+        for steps in (50, 100)
+        for seed, value in enumerate(returns)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def read(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(presets, "PRESETS", ("dream", "dream_no_bottleneck", "optimal", "e_rl2"))
+    measured = {
+        ("distracting_bus", "dream"): [1.0, 0.98, 0.99],
+        ("distracting_bus", "dream_no_bottleneck"): [0.5, 0.6, 0.4],
+        ("distracting_bus", "e_rl2"): [0.0, 0.1, 0.05],
+        ("map", "dream"): [0.9, 0.5, 1.0],
+        ("map", "dream_no_bottleneck"): [1.0, 1.0, 0.97],
+        ("map", "e_rl2"): [0.0, 0.0, 0.9],
+    }
+    for benchmark in ("distracting_bus", "map"):
+        measured[benchmark, "optimal"] = [1.0]
+    for (benchmark, name), shares in measured.items():
+        fake_run(reproduce.folder(benchmark, name, options(tmp_path)), shares)
+    assert reproduce.main(["--figure=6", "--budget=full", f"--out={tmp_path}"]) == 0
+    said = capsys.readouterr().out
+    for missing in ("import", "varibad", "pearl_ub", "no_exploration"):
+        assert f"preset {missing!r} does not exist: left out\n" in said
+    rows = {(r["benchmark"], r["preset"]): r for r in read(tmp_path / "figure6.csv")}
+    assert set(rows) == set(measured)
+    row = rows["distracting_bus", "dream_no_bottleneck"]  # 0.55, 0.6, 0.5
+    assert [float(row[key]) for key in ("mean", "sd", "iqm")] == pytest.approx([0.55, 0.05, 0.55])
+    assert float(row["ci95_low"]) == pytest.approx(0.5)
+    verdicts = {r["claim"]: r["verdict"] for r in read(tmp_path / "table6.csv")}
+    assert verdicts["DREAM is optimal on distracting_bus (test)"] == "holds"
+    assert verdicts["DREAM is optimal on map (test)"] == "does not hold"
+    assert verdicts["without the bottleneck it is not, on distracting_bus (test)"] == "holds"
+    bad = "e_rl2 does no better than not exploring, on map (test)"
+    assert verdicts[bad] == "does not hold"
+    unknown = "varibad does no better than not exploring, on map (test)"
+    assert verdicts[unknown] == "not measured"
+    assert (tmp_path / "figure6.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "figure6.svg").read_text().startswith("<?xml")
+
+
+def bandit_summary(rl2, dream):
+    def fit(method, values):
+        return {"method": method, "law": "A^x, H=1", "exponent": values[0], "ci95": values[1:]}
+
+    trials = {"rl2": (200, None), "dream": (10, 20)}
+    rows = [
+        {"method": method, "actions": actions, "horizon": 1, "mean_trials": mean}
+        for method, means in trials.items()
+        for actions, mean in zip((4, 8), means, strict=True)
+    ]
+    return {"complexity": rows, "exponents": [fit("rl2", rl2), fit("dream", dream)]}
+
+
+def test_verdicts_on_the_bandit():
+    clear = reproduce_report.bandit_verdicts(bandit_summary((2.2, 2.0, 2.4), (1.0, 0.9, 1.1)))
+    assert [verdict.verdict for verdict in clear] == ["holds", "holds"]
+    assert clear[0].measured == "in 1 of 1 settings"  # 8 actions did not settle
+    blurred = reproduce_report.bandit_verdicts(bandit_summary((1.5, 0.9, 2.4), (1.0, 0.9, 1.1)))
+    assert blurred[1].verdict == "does not hold"
