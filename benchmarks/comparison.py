@@ -61,6 +61,7 @@ def _run_preset(arguments: Arguments, preset: str, log: Callable[[str], None]) -
         for contender in contenders:
             log(f"{preset}: {contender.name}: starting")
             rows[contender.name] = _merged(contender.ask("prepare"))
+        log(f"{preset}: asking the compiler")
         analyses = _analyse(arguments, preset)
         flops = next(iter(analyses.values()))
         rates, peaks = _measure(arguments, contenders, lambda line: log(f"{preset}: {line}"))

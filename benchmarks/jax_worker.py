@@ -69,7 +69,7 @@ class Contender:
     def analyse(self) -> dict[str, float]:
         """What the compiler says of one update and of the training program. Measures nothing."""
         state = jax.eval_shape(self._runners["train"].init)
-        memory = self._runners["train"].chunk.lower(state).compile().memory_analysis()
+        memory: Any = self._runners["train"].chunk.lower(state).compile().memory_analysis()
         held = memory.argument_size_in_bytes
         new = memory.output_size_in_bytes - memory.alias_size_in_bytes
         return {

@@ -96,7 +96,7 @@ def serve(make: Callable[[dict[str, Any]], Handlers]) -> None:
         requests.answer(handlers[what](**arguments))
 
 
-def repeat(call: Callable[[], None], seconds: float) -> tuple[int, float]:
+def repeat(call: Callable[[], Any], seconds: float) -> tuple[int, float]:
     """Call until `seconds` have passed, once at least: (calls, seconds taken)."""
     calls, began = 0, time.perf_counter()
     while True:

@@ -59,6 +59,23 @@ class Trial(NamedTuple):
     z_from_decoder: Array  # [] bool: exploitation acted on z = g(tau), not on z = f(mu) + noise
 
 
+class ExploitationTerms(NamedTuple):
+    """Loss terms of one trial, to be averaged over a batch with their masks."""
+
+    exploitation_td: Array  # [N, T] squared TD errors
+    exploitation_mask: Array  # [N, T]
+    bottleneck: Array  # []
+
+
+class ExplorationTerms(NamedTuple):
+    """Loss terms of one trial, to be averaged over a batch with their masks."""
+
+    decoder: Array  # [L + 1]
+    decoder_mask: Array  # [L + 1]
+    exploration_td: Array  # [L] squared TD errors
+    exploration_mask: Array  # [L]
+
+
 class LearnerState(NamedTuple):
     """One learner: parameters, their slow copy, the optimiser. All leaves are arrays."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import original_stand_ins, settings, throughput, worker
 from dream_jax import envs, train
-from dream_jax.config import validate
+from dream_jax.validation import validate
 
 has_torch = util.find_spec("torch") is not None
 

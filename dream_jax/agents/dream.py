@@ -8,17 +8,27 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dream_jax import parallel, rollout
 from dream_jax.agents import recurrent_q
-from dream_jax.config import Config, ConfigError
+from dream_jax.agents.folds import problem_folds
+from dream_jax.config import Config
 from dream_jax.losses import dream as losses
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.losses.td import double_q_lambda
 from dream_jax.nets.embed import check_observations
 from dream_jax.nets.heads import Decoder, Encoder, ExploitationPolicy, ExplorationPolicy
-from dream_jax.types import Array, Env, Episode, Key, Params, Trial, is_pixel_env
+from dream_jax.types import (
+    Array,
+    Env,
+    Episode,
+    ExploitationTerms,
+    ExplorationTerms,
+    Key,
+    Params,
+    Trial,
+    is_pixel_env,
+)
 
 LOSS_NAMES = ("exploitation_td", "bottleneck", "decoder", "exploration_td")
 
@@ -34,23 +44,6 @@ class DreamParams(NamedTuple):
     exploration: Params
 
 
-class ExploitationTerms(NamedTuple):
-    """Loss terms of one trial, to be averaged over a batch with their masks."""
-
-    exploitation_td: Array  # [N, T] squared TD errors
-    exploitation_mask: Array  # [N, T]
-    bottleneck: Array  # []
-
-
-class ExplorationTerms(NamedTuple):
-    """Loss terms of one trial, to be averaged over a batch with their masks."""
-
-    decoder: Array  # [L + 1]
-    decoder_mask: Array  # [L + 1]
-    exploration_td: Array  # [L] squared TD errors
-    exploration_mask: Array  # [L]
-
-
 class Dream:
     """The networks of DREAM for an environment, and pure functions of their parameters."""
 
@@ -64,7 +57,7 @@ class Dream:
         )
         folds = config.losses.decoder_folds
         self._decoder = Decoder(nets, env.observation_sizes, env.num_actions, shown, folds)
-        self._fold = _folds(env, folds)
+        self._fold = problem_folds(env, folds)
         self._encoder = Encoder(nets, env.num_problems)
         self._random_actions = recurrent_q.random_action_set(config.acting, env.num_actions)
 
@@ -353,15 +346,3 @@ class Dream:
         if self.env.descriptors is None:
             return problem
         return jnp.asarray(self.env.descriptors)[problem]
-
-
-def _folds(env: Env, folds: int) -> np.ndarray:
-    """[num_problems] the fold of each problem: training problems evenly, at random."""
-    ids = env.problem_ids("train")
-    if folds > len(ids):
-        raise ConfigError(
-            f"losses.decoder_folds={folds} is more than the {len(ids)} training problems"
-        )
-    fold = np.zeros(env.num_problems, np.int32)
-    fold[np.random.default_rng(0).permutation(ids)] = np.arange(len(ids)) % folds
-    return fold
