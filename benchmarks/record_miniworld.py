@@ -86,7 +86,7 @@ def episodes(env: MiniworldSign, random: np.random.Generator, count: int) -> dic
     }
     for e in range(count):
         problem, instruction = e % 3, e // 3 % 2
-        env.begin(problem, instruction)
+        env.begin(problem, [instruction])
         scene, before = env.view()
         data["color_index"][e], data["goal"][e] = problem, instruction
         data["start_pos"][e, [0, 2]], data["start_dir"][e] = before.position, before.heading

@@ -74,6 +74,7 @@ class ActingConfig:
     epsilon_decay_steps: int = 250_000  # of the policy's own environment steps, for "linear"
     random_suffix_fraction: float = 0.0  # of exploitation episodes: greedy, then random
     time_shift_fraction: float = 0.0  # of exploitation episodes: acts as if later than it is
+    random_action_counts: tuple[int, ...] = ()  # of each in the urn of random ones; (): 1 each
     excluded_random_actions: tuple[int, ...] = ()  # never drawn at random (still chosen greedily)
 
 

@@ -61,6 +61,19 @@ def validate(config: Config, num_actions: int) -> Config:
             )
     if len(set(c.acting.excluded_random_actions)) >= num_actions:
         raise ConfigError("acting.excluded_random_actions leaves no action; leave out at least one")
+    counts = c.acting.random_action_counts
+    if counts and len(counts) != num_actions:
+        raise ConfigError(
+            f"acting.random_action_counts={counts} has {len(counts)} numbers; there are "
+            f"{num_actions} actions"
+        )
+    if any(not 0 <= count <= 1_000 for count in counts):
+        raise ConfigError(f"acting.random_action_counts={counts}: each must be between 0 and 1000")
+    drawn = [n for a, n in enumerate(counts) if a not in c.acting.excluded_random_actions]
+    if counts and not sum(drawn):
+        raise ConfigError(
+            f"acting.random_action_counts={counts} leaves no action; count one at least once"
+        )
     if c.losses.decoder_folds > 1 and c.losses.td_reaches_decoder:
         raise ConfigError(
             f"losses.decoder_folds={c.losses.decoder_folds} needs losses.td_reaches_decoder=false: "

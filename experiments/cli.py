@@ -53,20 +53,8 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
     flags.DEFINE_bool("overwrite", False, "delete an existing run in --out", flag_values=values)
     flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
 
-    overrides: dict[str, str] = {}
-    plain = []
-    for argument in argv:
-        if argument.startswith("--config."):
-            path, equals, value = argument[len("--config.") :].partition("=")
-            if not equals:
-                raise ConfigError(f"{argument}: write it as --config.{path}=VALUE")
-            overrides[path] = value
-        else:
-            plain.append(argument)
-    try:
-        rest = values(["experiment", *plain], known_only=True)[1:]
-    except flags.Error as error:
-        raise ConfigError(str(error).replace("\n", " ")) from error
+    plain, overrides = split_overrides(argv)
+    rest = parse_flags(values, plain)
     if values.help:
         print(f"python -m experiments.{benchmark} [flags]\n{values.get_help()}")
         sys.exit(0)
@@ -100,6 +88,29 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
     )
     _check_folder(arguments)
     return arguments
+
+
+def split_overrides(argv: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The other arguments, and {"td.discount": "0.9"} of --config.td.discount=0.9."""
+    overrides: dict[str, str] = {}
+    plain = []
+    for argument in argv:
+        if argument.startswith("--config."):
+            path, equals, value = argument[len("--config.") :].partition("=")
+            if not equals:
+                raise ConfigError(f"{argument}: write it as --config.{path}=VALUE")
+            overrides[path] = value
+        else:
+            plain.append(argument)
+    return plain, overrides
+
+
+def parse_flags(values: flags.FlagValues, argv: list[str]) -> list[str]:
+    """Sets the flags; returns what is left over. Raises ConfigError."""
+    try:
+        return values(["experiment", *argv], known_only=True)[1:]
+    except flags.Error as error:
+        raise ConfigError(str(error).replace("\n", " ")) from error
 
 
 def prepare_folder(arguments: Arguments, saved: dict) -> None:
@@ -150,12 +161,12 @@ def _check_usable(arguments: Arguments) -> None:
         return
     if not (arguments.resume or arguments.overwrite):
         raise ConfigError(f"--out={out} exists; give another, --resume or --overwrite")
-    saved = _saved_run(out)
+    saved = saved_run(out)
     if arguments.resume:
         _check_same_run(arguments, saved)
 
 
-def _saved_run(out: Path) -> dict:
+def saved_run(out: Path) -> dict:
     """config.json of the run in a folder; whatever else has that name is not ours to touch."""
     try:
         saved = json.loads((out / RUN_FILE).read_text())

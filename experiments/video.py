@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax import report
+from dream_jax import report, rollout
 from dream_jax.agents.dream import Dream, DreamParams
 from dream_jax.losses.dream import information_gain
 
@@ -32,12 +32,14 @@ def write(folder: Path, agent: Dream, params: DreamParams, seeds: Sequence[int])
     def roll(params, key):
         explore_key, exploit_key = jax.random.split(key)
         mu = jnp.int32(problem)
-        exploration, exploration_states = agent.explore_with_states(
-            params, explore_key, mu, epsilon
+        explorer = agent.exploration_actor(params, epsilon)
+        exploration, exploration_states = rollout.explore(
+            env, *explorer, explore_key, mu, config.trial
         )
         z = agent.read(params, exploration)
-        exploitation, exploitation_states = agent.exploit_with_states(
-            params, exploit_key, mu, instruction, z, jnp.float32(0.0)
+        exploiter = agent.exploitation_actor(params, instruction, z, jnp.float32(0.0))
+        exploitation, exploitation_states = rollout.exploit(
+            env, *exploiter, exploit_key, mu, instruction
         )
         g = agent.decode(params, exploration)
         if trained_on:

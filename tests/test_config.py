@@ -345,6 +345,28 @@ RULES = {  # what is wrong: (overrides, what the message says, overrides that ar
         "acting.excluded_random_actions leaves no action; leave out at least one",
         {"acting.excluded_random_actions": "0,1,2,3,4,5,6,7,7"},
     ),
+    "too few counts": (
+        {"acting.random_action_counts": "1,2"},
+        "acting.random_action_counts=(1, 2) has 2 numbers; there are 9 actions",
+        {"acting.random_action_counts": "1,2,0,0,0,0,0,0,1"},
+    ),
+    "a count below 0": (
+        {"acting.random_action_counts": "1,1,1,1,1,1,1,1,-1"},
+        "acting.random_action_counts=(1, 1, 1, 1, 1, 1, 1, 1, -1): each must be between 0 and 1000",
+        {"acting.random_action_counts": "1,1,1,1,1,1,1,1,1000"},
+    ),
+    "counts that leave no action": (
+        {
+            "acting.random_action_counts": "2,0,0,0,0,0,0,0,0",
+            "acting.excluded_random_actions": "0",
+        },
+        "acting.random_action_counts=(2, 0, 0, 0, 0, 0, 0, 0, 0) leaves no action; "
+        "count one at least once",
+        {
+            "acting.random_action_counts": "2,0,0,0,0,0,0,0,0",
+            "acting.excluded_random_actions": "1",
+        },
+    ),
     "a batch larger than the buffer": (
         {"replay.capacity_trials": "1024", "replay.batch_trials": "1025"},
         "replay.batch_trials=1025 is larger than the buffer, replay.capacity_trials=1024",

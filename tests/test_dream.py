@@ -533,6 +533,19 @@ def test_epsilon_greedy_probabilities(epsilon, excluded, best, expected):
     assert (np.abs(frequency - p) <= 4 * np.sqrt(p * (1 - p) / draws)).all(), frequency
 
 
+@pytest.mark.parametrize(
+    ("counts", "excluded", "urn"),
+    [
+        ((), (), [0, 1, 2, 3]),
+        ((1, 1, 4, 0), (), [0, 1, 2, 2, 2, 2]),
+        ((1, 1, 2, 5), (0, 3), [1, 2, 2]),
+    ],
+)
+def test_random_actions_are_drawn_as_often_as_they_count(counts, excluded, urn):
+    acting = ActingConfig(random_action_counts=counts, excluded_random_actions=excluded)
+    assert recurrent_q.random_action_set(acting, 4).tolist() == urn
+
+
 def test_a_ladder_gives_every_actor_its_own_epsilon():
     acting = ActingConfig(epsilon="ladder", epsilon_min=0.1, epsilon_max=0.9)
     for steps in (0, 10**6):

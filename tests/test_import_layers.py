@@ -23,7 +23,8 @@ ALLOWED = {
     **{name: FOUNDATION | MECHANISMS for name in LEARNERS},
     "train": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
     "evaluate": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
-    "experiments": FOUNDATION | MECHANISMS | LEARNERS | WRITERS | {"train", "evaluate"},
+    "play": FOUNDATION | MECHANISMS | LEARNERS,
+    "experiments": FOUNDATION | MECHANISMS | LEARNERS | WRITERS | {"train", "evaluate", "play"},
     "benchmarks": FOUNDATION | MECHANISMS | LEARNERS | WRITERS | {"train", "evaluate"},
     # Stands on its own: what it is compared with must not help it.
     "torch_baseline": {"config"},

@@ -74,7 +74,7 @@ def test_an_end_has_discount_0_and_a_time_out_1(stand_in):
 
 def test_a_chosen_task_and_the_start_region(stand_in):
     env = MiniworldSign(seed=1)
-    first = env.begin(2, 1)
+    first = env.begin(2, [1])
     assert env.problem == 2 and first.observation["instruction"].tolist() == [1]
     places = []
     for _ in range(50):
@@ -85,8 +85,8 @@ def test_a_chosen_task_and_the_start_region(stand_in):
     low, high = np.min(places, axis=0), np.max(places, axis=0)
     assert (low >= np.float32([4.4, 4.4])).all() and (high <= np.float32([4.6, 5.6])).all()
     assert high[1] - low[1] > 0.8
-    with pytest.raises(ValueError, match="no such task: problem 3, instruction 0"):
-        env.begin(3, 0)
+    with pytest.raises(ValueError, match=r"no such task: problem 3, instruction \[0\]"):
+        env.begin(3, [0])
 
 
 def test_the_seed_decides_the_episodes(stand_in):

@@ -22,8 +22,10 @@ class Collector:
     def __init__(self, agent: Agent, env: GridWorld, seed: int):
         self.agent, self.env = agent, env
         self.rng = np.random.default_rng(seed)
-        excluded = agent.config.acting.excluded_random_actions
-        self._random = np.setdiff1d(np.arange(env.num_actions), excluded)
+        acting, actions = agent.config.acting, np.arange(env.num_actions)
+        counts = np.array(acting.random_action_counts or np.ones_like(actions))
+        counts[list(acting.excluded_random_actions)] = 0
+        self._random = np.repeat(actions, counts)
 
     @torch.no_grad()
     def trials(

@@ -98,12 +98,13 @@ class Dream:
 
     def explore(self, params: DreamParams, key: Key, problem: Array, epsilon: Array) -> Episode:
         """Exploration of one trial; `problem` drives the environment and nothing else."""
-        return self.explore_with_states(params, key, problem, epsilon)[0]
+        actor, carry = self.exploration_actor(params, epsilon)
+        return rollout.explore(self.env, actor, carry, key, problem, self.config.trial)[0]
 
-    def explore_with_states(
-        self, params: DreamParams, key: Key, problem: Array, epsilon: Array
-    ) -> tuple[Episode, Any]:
-        """`explore`, and the environment states [L + 1, ...]."""
+    def exploration_actor(
+        self, params: DreamParams, epsilon: Array
+    ) -> tuple[rollout.ExplorationActor, Any]:
+        """pi_exp one step at a time, and what it carries from step to step at first."""
         net, weights = self._explore, params.exploration
 
         def actor(carry, observation, action, reward, fraction, key):
@@ -112,8 +113,7 @@ class Dream:
             )
             return carry, recurrent_q.epsilon_greedy(key, q, epsilon, self._random_actions)
 
-        carry = net.apply(weights, method="initial")
-        return rollout.explore(self.env, actor, carry, key, problem, self.config.trial)
+        return actor, net.apply(weights, method="initial")
 
     def exploit(
         self,
@@ -131,22 +131,21 @@ class Dream:
         For data collection: from step `suffix_start` on, act randomly; `time_shift` is added to
         the share of the episode that the policy takes to be over.
         """
-        return self.exploit_with_states(
-            params, key, problem, instruction, z, epsilon, suffix_start, time_shift
-        )[0]
+        actor, carry = self.exploitation_actor(
+            params, instruction, z, epsilon, suffix_start, time_shift
+        )
+        return rollout.exploit(self.env, actor, carry, key, problem, instruction)[0]
 
-    def exploit_with_states(
+    def exploitation_actor(
         self,
         params: DreamParams,
-        key: Key,
-        problem: Array,
         instruction: Array,
         z: Array,
         epsilon: Array,
         suffix_start: Array | None = None,
         time_shift: Array | float = 0.0,
-    ) -> tuple[Episode, Any]:
-        """`exploit`, and the environment states [T + 1, ...]."""
+    ) -> tuple[rollout.ExploitationActor, Any]:
+        """pi_task one step at a time, and what it carries from step to step at first."""
         net, weights = self._exploit, params.exploitation.policy
 
         def actor(carry, observation, fraction, step, key):
@@ -159,8 +158,7 @@ class Dream:
                 rate = jnp.where(step >= suffix_start, jnp.maximum(epsilon, 0.9), epsilon)
             return carry, recurrent_q.epsilon_greedy(key, q, rate, self._random_actions)
 
-        carry = net.apply(weights, method="initial")
-        return rollout.exploit(self.env, actor, carry, key, problem, instruction)
+        return actor, net.apply(weights, method="initial")
 
     # Learning
 
@@ -332,8 +330,9 @@ class Dream:
         return own, (jnp.arange(folds) != own) / (folds - 1.0)
 
     def _see(self, episode: Episode) -> Episode:
-        """An episode with its observations as the networks take them: pictures are drawn now."""
-        if not is_pixel_env(self.env):
+        """An episode with its observations as the networks take them: pictures are drawn now,
+        unless they were seen elsewhere and are there already."""
+        if not is_pixel_env(self.env) or isinstance(episode.observation, jax.Array):
             return episode
         return episode._replace(observation=rollout.draw(self.env, episode.observation))
 

@@ -21,9 +21,10 @@ def epsilon_greedy(key: Key, q: Array, epsilon: Array, random_actions: np.ndarra
 
 
 def random_action_set(acting: ActingConfig, num_actions: int) -> np.ndarray:
-    """The actions that may be drawn at random."""
-    kept = [a for a in range(num_actions) if a not in acting.excluded_random_actions]
-    return np.array(kept, np.int32)
+    """The urn that random actions are drawn from: [n], an action as often as it counts."""
+    counts = np.array(acting.random_action_counts or [1] * num_actions)
+    counts[list(acting.excluded_random_actions)] = 0
+    return np.repeat(np.arange(num_actions, dtype=np.int32), counts)
 
 
 def epsilons(acting: ActingConfig, own_steps: Array, count: int) -> Array:

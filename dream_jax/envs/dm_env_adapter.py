@@ -54,8 +54,11 @@ class DmEnvAdapter(dm_env.Environment):
                 shown = jnp.asarray(fixed)
             return *env.reset(reset_key, drawn, shown), drawn, shown
 
+        def begin(key: Key, problem: Array, instruction: Array) -> tuple[Any, TimeStep]:
+            return env.reset(jax.random.split(key, 3)[2], problem, instruction)
+
         self._env = env
-        self._reset = jax.jit(reset)
+        self._reset, self._begin = jax.jit(reset), jax.jit(begin)
         self._step = jax.jit(env.step)
         self._key = jax.random.key(seed)
         self._episodes = 0
@@ -75,13 +78,18 @@ class DmEnvAdapter(dm_env.Environment):
         return self._state
 
     def reset(self) -> dm_env.TimeStep:
-        key = jax.random.fold_in(self._key, self._episodes)
-        self._state, first, problem, instruction = self._reset(key)
-        self._problem = int(problem)
-        self._instruction = np.asarray(instruction)
-        self._episodes += 1
-        self._needs_reset = False
-        return dm_env.restart(self._observe(first))
+        self._state, first, problem, instruction = self._reset(self._next_key())
+        return self._started(first, int(problem), np.asarray(instruction))
+
+    def begin(self, problem: int, instruction: Sequence[int]) -> dm_env.TimeStep:
+        """`reset` with a task, of any split. An instruction must be one of the problem's."""
+        valid = self._env.num_problems
+        message = f"problem {problem!r} is not an id; valid: 0 .. {valid - 1}"
+        chosen = np.array([_checked_index(problem, valid, message)], np.int32)
+        _problems_with(self._env, chosen, instruction)
+        shown = np.ravel(instruction).astype(np.int32)
+        self._state, first = self._begin(self._next_key(), chosen[0], shown)
+        return self._started(first, int(chosen[0]), shown)
 
     def step(self, action: int) -> dm_env.TimeStep:
         """One step; the action is ignored, and a new episode begins, if none is running."""
@@ -114,6 +122,16 @@ class DmEnvAdapter(dm_env.Environment):
 
     def discount_spec(self) -> specs.BoundedArray:
         return specs.BoundedArray((), float, minimum=0.0, maximum=1.0, name="discount")
+
+    def _next_key(self) -> Key:
+        key = jax.random.fold_in(self._key, self._episodes)
+        self._episodes += 1
+        return key
+
+    def _started(self, first: TimeStep, problem: int, instruction: np.ndarray) -> dm_env.TimeStep:
+        self._problem, self._instruction = problem, instruction
+        self._needs_reset = False
+        return dm_env.restart(self._observe(first))
 
     def _observe(self, time_step: TimeStep) -> dict[str, np.ndarray]:
         # Copies: the caller's to change.

@@ -7,6 +7,7 @@ environment per process.
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import dm_env
@@ -49,13 +50,13 @@ class MiniworldSign(dm_env.Environment):
 
     def reset(self) -> dm_env.TimeStep:
         random = np.random.default_rng((self._seed, self._episodes, 1))
-        return self.begin(int(random.integers(3)), int(random.integers(2)))
+        return self.begin(int(random.integers(3)), [int(random.integers(2))])
 
-    def begin(self, problem: int, instruction: int) -> dm_env.TimeStep:
-        """`reset`, with a task: the colour that the sign names, the shape to fetch."""
-        if problem not in range(3) or instruction not in range(2):
+    def begin(self, problem: int, instruction: Sequence[int]) -> dm_env.TimeStep:
+        """`reset`, with a task: the colour that the sign names, [the shape to fetch]."""
+        if problem not in range(3) or len(instruction) != 1 or instruction[0] not in range(2):
             raise ValueError(f"no such task: problem {problem!r}, instruction {instruction!r}")
-        self._problem, self._instruction = int(problem), int(instruction)
+        self._problem, self._instruction = int(problem), int(instruction[0])
         self._env.set_color_index(self._problem)
         self._env._goal = self._instruction  # it has no setter
         random = np.random.default_rng((self._seed, self._episodes))

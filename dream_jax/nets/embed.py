@@ -86,7 +86,7 @@ class IndexEmbedding(nn.Module):
 class PatchEmbedding(nn.Module):
     """Pictures by patches that do not overlap: matmuls only, several times less work than `conv`.
 
-    [..., 60, 80, 3] uint8 -> patches of 5 x 5 -> 32, ReLU -> of 2 x 2 -> 64, ReLU -> features.
+    [..., 60, 80, 3] uint8 -> patches of 5 x 5 -> 16, ReLU -> of 2 x 2 -> 64, ReLU -> features.
     """
 
     features: int
@@ -94,7 +94,7 @@ class PatchEmbedding(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         h = x.astype(jnp.float32) / 255.0 - 0.5
-        h = nn.relu(nn.Dense(32)(_patches(h, 5)))
+        h = nn.relu(nn.Dense(16)(_patches(h, 5)))
         h = nn.relu(nn.Dense(64)(_patches(h, 2)))
         return nn.Dense(self.features)(h.reshape(*x.shape[:-3], -1))
 

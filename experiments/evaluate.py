@@ -1,0 +1,168 @@
+"""`python -m experiments.evaluate --checkpoint=DIR [--env=miniworld_sign]`: see README.md."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import flags
+
+from dream_jax import checkpoint, envs, evaluate, oracles, train, validation
+from dream_jax import config as configs
+from dream_jax.config import Config, ConfigError
+from experiments import cli, common, reading
+from experiments import summary as summaries
+
+MINIWORLD = "miniworld_sign"
+READING_TRIALS = 300  # a random one seldom misses the sign
+KEY = 20_210_719  # not the trials that curves were drawn from
+
+
+class Loaded(NamedTuple):
+    """A finished or running experiment."""
+
+    config: Config
+    env: Any
+    trainer: train.Trainer
+    params: Any  # leading seed axis
+    seeds: list[int]
+    trials: int  # trained on
+
+
+class Request(NamedTuple):
+    folder: Path
+    world: str | None  # None: the benchmark it was trained on
+    trials: int
+    out: Path | None  # for GIFs
+    as_json: bool
+    overrides: dict[str, str]
+
+
+def parse(argv: list[str]) -> Request:
+    """Raises ConfigError, one clear line."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("checkpoint", None, "the folder of a run (its --out)", flag_values=values)
+    flags.DEFINE_string(
+        "env", "", f"{MINIWORLD}: the real Miniworld; default: where it trained", flag_values=values
+    )
+    flags.DEFINE_integer("trials", 100, "of each split and seed, at least", flag_values=values)
+    flags.DEFINE_string("out", "", "write GIFs of trials here", flag_values=values)
+    flags.DEFINE_bool("json", False, "print one JSON object", flag_values=values)
+    flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
+    plain, overrides = cli.split_overrides(argv)
+    rest = cli.parse_flags(values, plain)
+    if values.help:
+        print(f"python -m experiments.evaluate [flags]\n{values.get_help()}")
+        sys.exit(0)
+    if rest:
+        known = [f"--{name}" for name in values]
+        raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
+    if not values.checkpoint:
+        raise ConfigError("--checkpoint is missing: the folder of a run, for example runs/sign")
+    if values.env not in ("", MINIWORLD):
+        raise ConfigError(f"unknown --env={values.env!r}; valid: {MINIWORLD}, or leave it out")
+    if values.trials < 1:
+        raise ConfigError(f"--trials={values.trials} must be at least 1")
+    if values.out and values.env != MINIWORLD:
+        raise ConfigError(f"--out={values.out}: GIFs are drawn with --env={MINIWORLD} only")
+    out = Path(values.out) if values.out else None
+    if out is not None and out.exists() and not out.is_dir():
+        raise ConfigError(f"--out={out} is a file; give a folder")
+    return Request(
+        Path(values.checkpoint), values.env or None, values.trials, out, values.json, overrides
+    )
+
+
+def load(folder: Path, overrides: dict[str, str]) -> Loaded:
+    """The newest checkpoint of a run. Raises ConfigError if there is none that can be read."""
+    if not (folder / cli.RUN_FILE).is_file():
+        raise ConfigError(f"--checkpoint={folder} holds no run (no {cli.RUN_FILE}); give its --out")
+    saved = cli.saved_run(folder)
+    config, seeds = configs.override(configs.from_dict(saved["config"]), overrides), saved["seeds"]
+    try:
+        env = envs.from_config(config.benchmark, config.env)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"env.{error}") from error
+    validation.validate(config, env.num_actions)
+    trainer = train.make_trainer(config, env)
+    shape = jax.eval_shape(jax.vmap(trainer.init), jax.ShapeDtypeStruct((len(seeds),), np.int32))
+    try:
+        state, about = checkpoint.restore(folder / "checkpoints", shape)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--checkpoint={folder}: {error}") from error
+    params = train.evaluation_params(config, state)
+    return Loaded(config, env, trainer, params, seeds, about["trials"])
+
+
+def in_benchmark(loaded: Loaded, trials: int) -> dict[str, Any]:
+    """Both splits of the benchmark it was trained on, every problem covered."""
+    config, env, agent = loaded.config, loaded.env, loaded.trainer.agent
+    episodes, redraw = config.trial.exploitation_episodes, config.trial.redraw_instruction
+    result: dict[str, Any] = {}
+    for split in summaries.SPLITS:
+        trial_set = evaluate.trial_set(env, split, trials, episodes, cover=True, redraw=redraw)
+
+        def roll(params: Any, trial_set: evaluate.TrialSet = trial_set) -> evaluate.Evaluation:
+            return evaluate.evaluate(agent, params, jax.random.key(KEY), trial_set)
+
+        got = jax.device_get(jax.jit(lambda p, f=roll: jax.lax.map(f, p))(loaded.params))
+        returns = got.trial_return.mean(axis=1)
+        result[split] = summaries.split_summary(returns.tolist(), oracles.bounds(env, split))
+        result[split] |= {
+            "trials": len(trial_set.problem),
+            "exploration_length_per_seed": got.exploration_length.mean(axis=1).tolist(),
+        }
+    return result
+
+
+def run(request: Request) -> dict[str, Any]:
+    common.set_up_jax()
+    loaded = load(request.folder, request.overrides)
+    result: dict[str, Any] = {
+        "checkpoint": str(request.folder),
+        "trained_trials": loaded.trials,
+        "env": request.world or loaded.config.benchmark,
+        "seeds": loaded.seeds,
+    }
+    if request.world is None:
+        result["splits"] = in_benchmark(loaded, request.trials)
+        if loaded.config.benchmark == "sign":
+            result["reading"] = reading.accuracy(loaded, max(request.trials, READING_TRIALS))
+        return result
+    from experiments import zero_shot
+
+    return result | zero_shot.run(loaded, request.trials, request.out)
+
+
+def describe(result: dict[str, Any]) -> str:
+    lines = [f"{result['checkpoint']} after {result['trained_trials']:,} trials, {result['env']}"]
+    parts = result.get("splits") or {"real": result}
+    for name, part in parts.items():
+        per_seed = ", ".join(f"{value:.3f}" for value in part["return_per_seed"])
+        lines.append(f"{name:5}  {part['trials']} trials  return per seed {per_seed}")
+    for name, part in result.get("reading", {}).items():
+        for what in ("saw", "never_saw"):
+            if part[f"trials_{what}"]:
+                lines.append(
+                    f"{name} exploration, {what.replace('_', ' ')} the sign: "
+                    f"{part[f'trials_{what}']} trials, z read right {part[f'accuracy_{what}']:.3f}"
+                )
+    return "\n".join(lines)
+
+
+def main(argv: list[str]) -> int:
+    """Exit status 0; 2 after one line on stderr for bad input."""
+    try:
+        request = parse(argv)
+        result = run(request)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(result) if request.as_json else describe(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

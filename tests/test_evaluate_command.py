@@ -1,0 +1,113 @@
+"""`python -m experiments.evaluate`: a run's checkpoint on its benchmark, or in Miniworld."""
+
+import json
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from dream_jax import config as configs
+from dream_jax import envs, evaluate, train
+from dream_jax.envs import miniworld_adapter
+from experiments import evaluate as command_module
+from experiments import presets, reading
+from tests.test_miniworld_adapter import StandIn
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+SIGN = {"env.horizon": "4", "networks.hidden_size": "8", "networks.head_size": "8"}
+
+
+@pytest.fixture(scope="module")
+def run_folder(command, tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluate") / "map"
+    assert command("map", "--smoke", "--seeds=2", f"--out={out}").status == 0
+    return out
+
+
+def test_the_newest_checkpoint_is_evaluated_with_its_parameters(run_folder, capsys):
+    assert command_module.main([f"--checkpoint={run_folder}", "--trials=30", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["env"] == "map" and result["seeds"] == [0, 1]
+    loaded = command_module.load(run_folder, {})
+    assert result["trained_trials"] == loaded.trials == loaded.config.training.trials
+    for split, part in result["splits"].items():
+        trials = evaluate.trial_set(loaded.env, split, 30, 1, cover=True)
+        assert part["trials"] == len(trials.problem) >= 30
+        for i in range(2):
+            params = jax.tree.map(lambda x, i=i: x[i], loaded.params)
+            key = jax.random.key(command_module.KEY)
+            expected = evaluate.evaluate(loaded.trainer.agent, params, key, trials)
+            np.testing.assert_allclose(
+                part["return_per_seed"][i], expected.trial_return.mean(), rtol=1e-5
+            )
+            np.testing.assert_allclose(
+                part["exploration_length_per_seed"][i], expected.exploration_length.mean()
+            )
+    assert command_module.main([f"--checkpoint={run_folder}", "--trials=30"]) == 0
+    assert capsys.readouterr().out.count("return per seed") == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "error: --checkpoint is missing"),
+        (["--checkpoint=nowhere"], "error: --checkpoint=nowhere holds no run"),
+        (["--checkpoint={run}", "--env=minworld"], "unknown --env='minworld'; valid: miniworld_"),
+        (["--checkpoint={run}", "--env=miniworld_sign"], "trained on map, Miniworld's is sign"),
+        (["--checkpoint={run}", "--trials=0"], "--trials=0 must be at least 1"),
+        (["--checkpoint={run}", "--trial=3"], "unknown argument '--trial=3'; nearest: --trials"),
+        (["--checkpoint={run}", "--out=x"], "--out=x: GIFs are drawn with --env=miniworld_sign"),
+        (["--checkpoint={run}", "--config.env.horizons=3"], "unknown config key 'env.horizons'"),
+        (["--checkpoint={run}", "--config.networks.z_size=3"], "holds another state"),
+    ],
+)
+def test_bad_input_is_one_clear_line(run_folder, flags, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command_module.main([flag.format(run=run_folder) for flag in flags]) == 2
+    out, error = capsys.readouterr()
+    assert message in error and error.count("\n") == 1 and not out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def sign():
+    """An untrained `Loaded` of two seeds."""
+    config = configs.override(presets.preset("sign", "dream"), SIGN)
+    env = envs.from_config("sign", config.env)
+    trainer = train.make_trainer(config, env)
+    params = jax.vmap(trainer.agent.init)(jax.random.split(jax.random.key(0), 2))
+    return command_module.Loaded(config, env, trainer, params, [0, 1], 0)
+
+
+def test_miniworld_is_played_and_filmed(sign, monkeypatch, tmp_path):
+    from experiments import zero_shot
+
+    monkeypatch.setattr(miniworld_adapter, "_make", StandIn)
+    result = zero_shot.run(sign, 5, tmp_path)
+    assert result["trials"] == 6  # every colour and shape equally often
+    assert len(result["return_per_seed"]) == 2
+    assert all(-1.0 <= value <= 0.0 for value in result["return_per_seed"])  # it never pays
+    assert all(1 <= value <= 4 for value in result["exploration_length_per_seed"])
+    assert len(list(tmp_path.glob("miniworld_problem*_seed*.gif"))) == 6
+
+
+def test_the_decoder_is_at_chance_where_the_sign_was_not_seen(sign):
+    result = reading.accuracy(sign, 120)
+    for part in result.values():
+        assert part["trials_saw"] + part["trials_never_saw"] == 240
+    part = result["random"]
+    assert part["trials_saw"] > 20 and part["trials_never_saw"] > 20
+    spread = np.sqrt(2 / 9 / part["trials_never_saw"])
+    assert abs(part["accuracy_never_saw"] - 1 / 3) < 4 * spread
+
+
+def test_a_decoder_that_cheats_is_found(sign):
+    agent = sign.trainer.agent
+
+    def cheat(params, exploration):
+        return agent.encode(params, exploration.observation.problem[0])
+
+    cheating = types.SimpleNamespace(explore=agent.explore, encode=agent.encode, read=cheat)
+    loaded = sign._replace(trainer=sign.trainer._replace(agent=cheating))
+    assert reading.accuracy(loaded, 30)["random"]["accuracy_never_saw"] == 1.0
