@@ -19,7 +19,7 @@ from benchmarks.torch_baseline.train import LEARNERS, Trainer  # noqa: E402
 from dream_jax import config as configs  # noqa: E402
 from dream_jax import envs, train  # noqa: E402
 from dream_jax.agents import dream, recurrent_q  # noqa: E402
-from dream_jax.config import ActingConfig, LossConfig, TrialConfig  # noqa: E402
+from dream_jax.config import ActingConfig, TdConfig, TrialConfig  # noqa: E402
 from experiments import presets  # noqa: E402
 
 BENCHMARKS = ("cooking", "distracting_bus")
@@ -248,7 +248,7 @@ def test_what_it_cannot_do_it_refuses(changes, message):
 
 def test_losses_fall_on_a_batch_seen_again_and_again():
     config = presets.smoke(presets.preset("cooking", "dream"))
-    assert config.losses != LossConfig()  # the tuned ones
+    assert config.td != TdConfig()  # the tuned ones
     trainer = Trainer(config, seed=0)
     batch = trainer.collector.trials(np.ones(16), np.ones(16), np.arange(16) % 2 == 0)
     noise = torch.zeros(16, config.networks.z_size)
