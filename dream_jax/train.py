@@ -105,7 +105,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
             key, sample_key, loss_key = jax.random.split(key, 3)
             index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
             batch = replay.take(state.replay, shards.mine(index))
-            exploring = batch
+            exploring = None
             if exploration_batch < config.replay.batch_trials:
                 exploring = replay.take(state.replay, shards.mine(index[:exploration_batch]))
             states, average, parts = _update(
@@ -184,7 +184,7 @@ def _update(
     states: Any,
     average: Params,
     batch: Trial,
-    exploring: Trial,
+    exploring: Trial | None,
     key: Key,
     enabled: Array,
     shards: parallel.Shards,

@@ -453,7 +453,7 @@ def test_the_decoder_and_exploration_may_learn_from_fewer_trials(rich):
     agent = Dream(dataclasses.replace(RICH, losses=alike), rich.env)
     loss = quick_jit(jax.value_and_grad(agent.batch_loss, has_aux=True))
     key = rich.keys[0]
-    (_, all_parts), of_all = loss(rich.params, rich.target, rich.trials, key)
+    (_, all_parts), of_all = loss(rich.params, rich.target, rich.trials, key, rich.trials)
     (_, few_parts), of_few = loss(rich.params, rich.target, few, key)
     (_, parts), gradient = loss(rich.params, rich.target, rich.trials, key, few)
     for name in ("exploitation_td", "bottleneck"):
@@ -463,6 +463,13 @@ def test_the_decoder_and_exploration_may_learn_from_fewer_trials(rich):
         assert parts[name] != pytest.approx(float(all_parts[name]), rel=1e-2)
     assert_close(gradient.exploitation.policy, of_all.exploitation.policy)
     assert_close(gradient.exploration, of_few.exploration)
+
+
+def test_decoding_once_equals_decoding_to_read_and_to_train(rich):
+    assert RICH.losses.td_reaches_decoder and len(set(rich.trials.z_from_decoder)) == 2
+    once = rich.batch_loss(rich.params, rich.target, rich.trials, rich.keys[0])
+    twice = rich.batch_loss(rich.params, rich.target, rich.trials, rich.keys[0], rich.trials)
+    assert_close(once, twice)
 
 
 def test_a_trial_alone_equals_the_trial_in_a_batch(rich):

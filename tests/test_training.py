@@ -423,7 +423,8 @@ def test_share_of_the_batch_that_trains_exploration(env, states, monkeypatch):
     loss = dream.Dream.batch_loss
 
     def spy(agent, params, target, trials, key, exploring=None, *rest):
-        sizes.append((trials.problem.shape[0], exploring.problem.shape[0]))
+        both = (trials, trials if exploring is None else exploring)
+        sizes.append(tuple(t.problem.shape[0] for t in both))
         return loss(agent, params, target, trials, key, exploring, *rest)
 
     monkeypatch.setattr(dream.Dream, "batch_loss", spy)

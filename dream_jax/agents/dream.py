@@ -42,13 +42,26 @@ class Dream(DreamActor):
     # Learning
 
     def exploitation_terms(
-        self, params: DreamParams, target: DreamParams, trial: Trial, f: Array, key: Key
+        self,
+        params: DreamParams,
+        target: DreamParams,
+        trial: Trial,
+        f: Array,
+        key: Key,
+        heads: Array | None = None,
     ) -> ExploitationTerms:
-        """What trains pi_task and the encoder, of one trial. f: [Z] encoding of its problem."""
+        """What trains pi_task and the encoder, of one trial. f: [Z] encoding of its problem.
+
+        `heads`: the decoder's reading of its exploration, [F, L + 1, Z], where it is there already.
+        """
         c = self.config.losses
         z = losses.sample_encoding(key, f, c.rho)
         if c.td_reaches_decoder:
-            z = jnp.where(trial.z_from_decoder, self.read(params, trial.exploration), z)
+            if heads is not None:
+                g = jnp.mean(heads[:, jnp.sum(trial.exploration.mask)], axis=0)
+            else:
+                g = self.read(params, trial.exploration)
+            z = jnp.where(trial.z_from_decoder, g, z)
         if c.bottleneck == "kl":
             bottleneck = losses.bottleneck_kl(f, c.rho)
         else:
@@ -61,12 +74,19 @@ class Dream(DreamActor):
         return ExploitationTerms(jnp.square(td), trial.exploitation.mask, bottleneck)
 
     def exploration_terms(
-        self, params: DreamParams, target: DreamParams, trial: Trial, f: Array, gain_scale: Array
+        self,
+        params: DreamParams,
+        target: DreamParams,
+        trial: Trial,
+        f: Array,
+        gain_scale: Array,
+        heads: Array | None = None,
     ) -> ExplorationTerms:
-        """What trains the decoder and pi_exp, of one trial. f: [Z] encoding of its problem."""
+        """What trains the decoder and pi_exp, of one trial. f, `heads`: as `exploitation_terms`."""
         seen = rollout.seen(self.env, trial.exploration)
         mask = seen.mask
-        heads = self._decode(params.exploitation.decoder, seen)  # [F, L + 1, Z]
+        if heads is None:
+            heads = self._decode(params.exploitation.decoder, seen)
         own, others = self._heads_of(trial.problem)
         reward = self._exploration_reward(params, target, trial, seen, heads[own], f, gain_scale)
         return ExplorationTerms(
@@ -92,6 +112,11 @@ class Dream(DreamActor):
         their sum over devices is the mean over the whole batch, and so is that of gradients.
         """
         c = self.config.losses
+        heads = None
+        if c.td_reaches_decoder and exploring is None:  # one decoding serves both
+            heads = jax.vmap(
+                lambda e: self._decode(params.exploitation.decoder, rollout.seen(self.env, e))
+            )(trials.exploration)
         exploring = trials if exploring is None else exploring
         keys = shards.mine(jax.random.split(key, trials.problem.shape[0] * shards.devices))
         encode = jax.vmap(lambda problem: self.encode(params, problem))
@@ -99,11 +124,11 @@ class Dream(DreamActor):
         scale = jnp.ones(())
         if c.normalise_information_gain:
             scale = losses.spread(shards.gather(f), c.rho)
-        task = jax.vmap(self.exploitation_terms, in_axes=(None, None, 0, 0, 0))(
-            params, target, trials, f, keys
+        task = jax.vmap(self.exploitation_terms, in_axes=(None, None, 0, 0, 0, 0))(
+            params, target, trials, f, keys, heads
         )
-        explore = jax.vmap(self.exploration_terms, in_axes=(None, None, 0, 0, None))(
-            params, target, exploring, f_exploring, scale
+        explore = jax.vmap(self.exploration_terms, in_axes=(None, None, 0, 0, None, 0))(
+            params, target, exploring, f_exploring, scale, heads
         )
 
         def mean(values: Array, mask: Array) -> Array:
@@ -137,15 +162,9 @@ class Dream(DreamActor):
         def values(weights, z):
             return self._exploit.apply(weights, episode.observation, instruction, z, fraction)
 
-        return double_q_lambda(
-            values(params.exploitation.policy, z),
-            values(target.exploitation.policy, jax.lax.stop_gradient(z)),
-            episode.action.astype(jnp.int32),
-            episode.reward,
-            recurrent_q.discounts(self.config, episode.terminated, episode.truncated),
-            episode.mask,
-            self.config.td.trace_lambda,
-        )
+        q = values(params.exploitation.policy, z)
+        q_target = values(target.exploitation.policy, jax.lax.stop_gradient(z))
+        return self._td(q, q_target, episode, episode.reward)
 
     def _exploration_reward(
         self,
@@ -170,7 +189,6 @@ class Dream(DreamActor):
         self, params: DreamParams, target: DreamParams, episode: Episode, reward: Array
     ) -> Array:
         """[L] TD errors of pi_exp on rewards [L]."""
-        reward = jnp.where(episode.mask, reward, 0.0)
         action = episode.action.astype(jnp.int32)
         fraction = rollout.fraction_over(action.shape[0])
         previous_action = jnp.concatenate([jnp.array([self.env.num_actions]), action])
@@ -181,10 +199,15 @@ class Dream(DreamActor):
                 weights, episode.observation, previous_action, previous_reward, fraction
             )
 
+        q, q_target = values(params.exploration), values(target.exploration)
+        return self._td(q, q_target, episode, jnp.where(episode.mask, reward, 0.0))
+
+    def _td(self, q: Array, q_target: Array, episode: Episode, reward: Array) -> Array:
+        """[T] TD errors, from values [T + 1, A] and rewards [T]."""
         return double_q_lambda(
-            values(params.exploration),
-            values(target.exploration),
-            action,
+            q,
+            q_target,
+            episode.action.astype(jnp.int32),
             reward,
             recurrent_q.discounts(self.config, episode.terminated, episode.truncated),
             episode.mask,

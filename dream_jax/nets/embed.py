@@ -47,12 +47,28 @@ class MlpEmbedding(nn.Module):
     def __call__(self, x: Array) -> Array:
         if not self.sizes:
             return jnp.zeros((*x.shape[:-1], self.features))
-        parts = [
-            IndexEmbedding(size, self.component_features)(x[..., k])
-            for k, size in enumerate(self.sizes)
+        # The tables and the layer above them are one table, made once for all trials and steps.
+        width = len(self.sizes) * self.component_features
+        kernel, bias = _Linear(width, self.hidden, name="Dense_0")()
+        rows = [
+            IndexEmbedding(size, self.component_features)(jnp.arange(size)) @ part
+            for size, part in zip(self.sizes, jnp.split(kernel, len(self.sizes)), strict=True)
         ]
-        h = nn.relu(nn.Dense(self.hidden)(jnp.concatenate(parts, axis=-1)))
-        return nn.Dense(self.features)(h)
+        h = nn.relu(_multi_hot(x, self.sizes) @ jnp.concatenate(rows) + bias)
+        return nn.Dense(self.features, name="Dense_1")(h)
+
+
+class _Linear(nn.Module):
+    """The parameters of an `nn.Dense`, for use in another way: kernel [inputs, features], bias."""
+
+    inputs: int
+    features: int
+
+    @nn.compact
+    def __call__(self) -> tuple[Array, Array]:
+        shape = (self.inputs, self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        return kernel, self.param("bias", nn.initializers.zeros_init(), (self.features,))
 
 
 class IndexEmbedding(nn.Module):

@@ -104,7 +104,9 @@ def jax_side(case, dtype):
     cast = functools.partial(jax.tree.map, lambda x: jnp.asarray(x, dtype))
     loss = jax.jit(jax.value_and_grad(agent.batch_loss, has_aux=True))
     trials = trial_of(trials)
-    exploring = jax.tree.map(lambda x: x[: config.exploration_batch_trials], trials)
+    count, exploring = config.exploration_batch_trials, None
+    if count < BATCH:
+        exploring = jax.tree.map(lambda x: x[:count], trials)
     (_, parts), gradient = loss(cast(params), cast(target), trials, key, exploring)
     shape = (config.networks.z_size,)
     noise = [jax.random.normal(k, shape, dtype) for k in jax.random.split(key, BATCH)]

@@ -1,0 +1,222 @@
+"""Contenders in processes of their own, measured in turn, several rounds."""
+
+import platform
+import statistics
+from collections.abc import Callable
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.worker import Worker, cores
+
+MEASURES = ("collect", "update", "train")
+# In the authors' code collecting and updating cannot be had apart.
+ORIGINAL_MEASURES = ("train",)
+
+Result = dict[str, Any]
+Rates = dict[str, list[dict[str, float]]]  # by measure: one entry a round
+
+
+class Arguments(NamedTuple):
+    benchmark: str
+    presets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rounds: int
+    seconds: float
+    original: Path | None
+    json: bool
+    quick: bool
+
+
+class Contender(NamedTuple):
+    """One row of the comparison; several processes run at once and their rates add up."""
+
+    name: str
+    workers: list[Worker]
+    measures: tuple[str, ...]
+    finds_peak: bool = True  # also measures large matrix products, on all cores
+
+    def ask(self, what: str, /, **arguments: Any) -> list[Result]:
+        for worker in self.workers:
+            worker.send(what, **arguments)
+        return [worker.receive(what) for worker in self.workers]
+
+
+def run(arguments: Arguments, log: Callable[[str], None]) -> Result:
+    """Every preset in turn; in each, all contenders interleaved."""
+    return {
+        "benchmark": arguments.benchmark,
+        "quick": arguments.quick,
+        "rounds": arguments.rounds,
+        "seconds_per_measurement": arguments.seconds,
+        "machine": _machine(),
+        "presets": {name: _run_preset(arguments, name, log) for name in arguments.presets},
+    }
+
+
+def _run_preset(arguments: Arguments, preset: str, log: Callable[[str], None]) -> Result:
+    contenders, unavailable = _start(arguments, preset)
+    try:
+        rows: dict[str, Result] = {}
+        for contender in contenders:
+            log(f"{preset}: {contender.name}: starting")
+            rows[contender.name] = _merged(contender.ask("prepare"))
+        log(f"{preset}: asking the compiler")
+        analyses = _analyse(arguments, preset)
+        flops = next(iter(analyses.values()))
+        rates, peaks = _measure(arguments, contenders, lambda line: log(f"{preset}: {line}"))
+        best = max(statistics.median(x) for x in peaks.values())
+        for contender in contenders:
+            row, measured = rows[contender.name], rates[contender.name]
+            row |= _merged(contender.ask("finish"))
+            if contender.name in analyses:
+                memory = {n: x for n, x in analyses[contender.name].items() if n.endswith("_bytes")}
+                row["compiler"] = memory
+            row |= {m: _row_part(m, rounds) for m, rounds in measured.items()}
+            if "update" in measured:
+                achieved = row["update"]["updates_per_s"]["median"] * flops["flops"]
+                row["update"] |= {"flops_per_s": achieved, "share_of_peak": achieved / best}
+        return {
+            "flops_per_update": flops["flops"],
+            "flops_per_update_before_optimisation": flops["flops_before_optimisation"],
+            "matmul_flops_per_s": {name: _spread(x) for name, x in peaks.items()},
+            "contenders": rows,
+            "ratios": _ratios(rates, [c.name for c in contenders]),
+            "not_available": unavailable,
+        }
+    finally:
+        for contender in contenders:
+            for worker in contender.workers:
+                worker.close()
+
+
+def _measure(
+    arguments: Arguments, contenders: list[Contender], log: Callable[[str], None]
+) -> tuple[dict[str, Rates], dict[str, list[float]]]:
+    """Rates by contender, measure and round; matrix products a second by contender and round."""
+    rates: dict[str, Rates] = {c.name: {m: [] for m in c.measures} for c in contenders}
+    peaks: dict[str, list[float]] = {}
+    for round_ in range(arguments.rounds):
+        log(f"round {round_ + 1} of {arguments.rounds}")
+        for contender in contenders:
+            if contender.finds_peak:
+                (peak,) = contender.ask("matmul")
+                peaks.setdefault(contender.name, []).append(peak["flops_per_s"])
+        for measure in MEASURES:
+            for contender in contenders:
+                if measure in contender.measures:
+                    parts = contender.ask("measure", what=measure, seconds=arguments.seconds)
+                    summed = {name: sum(p[name] for p in parts) for name in parts[0]}
+                    rates[contender.name][measure].append(summed)
+    return rates, peaks
+
+
+def _row_part(measure: str, rounds: list[dict[str, float]]) -> Result:
+    units = {"update": ("updates",), "collect": ("env_steps", "trials")}.get(measure, rounds[0])
+    return {f"{unit}_per_s": _spread([r[unit] for r in rounds]) for unit in units}
+
+
+def _jax_name(seeds: int) -> str:
+    return f"dream_jax, {seeds} seed{'s' * (seeds > 1)}"
+
+
+def _jax_worker(arguments: Arguments, preset: str, seeds: int) -> Worker:
+    """Compiles without a cache, so that compile time is one; the quick size fast, not well."""
+    cold = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    fast = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    options = {"benchmark": arguments.benchmark, "preset": preset, "quick": arguments.quick}
+    environment = fast if arguments.quick else cold
+    return Worker("benchmarks.jax_worker", options | {"seeds": seeds}, environment)
+
+
+def _analyse(arguments: Arguments, preset: str) -> dict[str, Result]:
+    """By row, in processes of their own: compiling takes memory that training does not."""
+    analyses = {}
+    for n in arguments.seeds:
+        worker = _jax_worker(arguments, preset, n)
+        try:
+            worker.send("analyse")
+            analyses[_jax_name(n)] = worker.receive("analyse")
+        finally:
+            worker.close()
+    return analyses
+
+
+def _start(arguments: Arguments, preset: str) -> tuple[list[Contender], dict[str, str]]:
+    """The contenders that there are, and why the others are not."""
+    common = {"benchmark": arguments.benchmark, "preset": preset, "quick": arguments.quick}
+    contenders = [
+        Contender(_jax_name(n), [_jax_worker(arguments, preset, n)], MEASURES)
+        for n in arguments.seeds
+    ]
+    unavailable = {}
+    if util.find_spec("torch") is None:
+        missing = "PyTorch is not installed: pip install -e '.[torch]'"
+        return contenders, {"PyTorch baseline": missing, "authors' code": missing}
+
+    def baseline(**more: int) -> Worker:
+        return Worker("benchmarks.torch_worker", common | more, {})
+
+    contenders.append(Contender("PyTorch baseline", [baseline()], MEASURES))
+    if cores() > 1:  # what a PyTorch user with several seeds would do
+        name = f"PyTorch baseline, {cores()} processes"
+        workers = [baseline(threads=1) for _ in range(cores())]
+        contenders.append(Contender(name, workers, MEASURES, False))
+    if preset != "dream_paper":
+        unavailable["authors' code"] = "only has the networks and update ratio of dream_paper"
+    elif arguments.original is None:
+        unavailable["authors' code"] = "give a checkout of it with --original=PATH"
+    else:
+        options = {"path": str(arguments.original), "benchmark": arguments.benchmark}
+        worker = Worker("benchmarks.original_worker", options, {})
+        contenders.append(Contender("authors' code", [worker], ORIGINAL_MEASURES, False))
+    return contenders, unavailable
+
+
+def _merged(parts: list[Result]) -> Result:
+    """Of the processes of one contender: memory adds up, the rest is that of the first."""
+    total = {n: sum(p[n] for p in parts) for n in parts[0] if n.endswith("_bytes")}
+    return parts[0] | total
+
+
+def _ratios(rates: dict[str, Rates], names: list[str]) -> Result:
+    """{measure: {"a / b": spread}} of every dream_jax row to every other row, round by round."""
+    ratios: Result = {}
+    for measure in MEASURES:
+        unit = "updates" if measure == "update" else "env_steps"
+        for a in (n for n in names if n.startswith("dream_jax")):
+            for b in (n for n in names if not n.startswith("dream_jax")):
+                if measure in rates[b]:
+                    pairs = zip(rates[a][measure], rates[b][measure], strict=True)
+                    ratio = _spread([x[unit] / y[unit] for x, y in pairs])
+                    ratios.setdefault(measure, {})[f"{a} / {b}"] = ratio
+    return ratios
+
+
+def _spread(values: list[float]) -> Result:
+    return {
+        "median": statistics.median(values),
+        "min": min(values),
+        "max": max(values),
+        "rounds": values,
+    }
+
+
+def _machine() -> Result:
+    def version(package: str) -> str | None:
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            return None
+
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [
+                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
+            ]
+        model = names[0] if names else model
+    except OSError:
+        pass
+    versions = {package: version(package) for package in ("jax", "jaxlib", "flax", "torch")}
+    return {"cpu": model, "cores": cores(), "python": platform.python_version(), **versions}

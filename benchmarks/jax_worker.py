@@ -1,0 +1,176 @@
+"""Measures dream_jax, some seeds at a time, for `benchmarks.throughput`."""
+
+import functools
+import time
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import settings
+from benchmarks.worker import Handlers, cores, peak_memory_bytes, repeat, serve
+from dream_jax import envs, replay, train
+from dream_jax.agents import recurrent_q
+from dream_jax.agents.dream_acting import DreamParams
+from dream_jax.config import Config
+from dream_jax.types import TrainState
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+# Iterations in one call, for calls of some tenths of a second.
+CHUNKS = {"collect": 20, "update": 1, "train": 4}
+
+
+class Contender:
+    """The three programs over one state. They take the trainer's own path, through `iterate`."""
+
+    def __init__(self, benchmark: str, preset: str, seeds: int, quick: bool):
+        jax.config.update("jax_num_cpu_devices", cores())
+        jax.monitoring.register_event_duration_secs_listener(self._on_event)
+        configs = {
+            "collect": settings.collecting(benchmark, preset, quick),
+            "update": settings.updating(benchmark, preset, quick),
+            "train": settings.training(benchmark, preset, quick),
+        }
+        self.config, self.seeds = configs["train"], seeds
+        self.env = envs.from_config(benchmark, self.config.env)
+        self.compilations = 0
+        self._runners = {name: self._runner(c, CHUNKS[name]) for name, c in configs.items()}
+        self._shape = train.make_trainer(self.config, self.env).trial_shape
+
+    def prepare(self) -> dict[str, Any]:
+        """Compile and warm up."""
+        self._state = self._runners["train"].init()
+        compile_s = {}
+        for name in self._runners:
+            first, again = self._timed(name), self._timed(name)
+            compile_s[name] = max(first - again, 0.0)
+        self._counts()
+        self._matmul = _matmul()
+        self._warm_compilations = self.compilations
+        capacity = self.config.replay.capacity_trials
+        return {
+            "compile_s": compile_s,
+            "devices": self._runners["train"].mesh.devices.size,
+            "replay_bytes": self.seeds * replay.size_bytes(self._shape, capacity),
+        }
+
+    def measure(self, what: str, seconds: float) -> dict[str, float]:
+        """Rates over all seeds together."""
+        before = self._counts()
+        _, taken = repeat(lambda: self._run(what), seconds)
+        return {name: (n - before[name]) / taken for name, n in self._counts().items()}
+
+    def matmul(self) -> dict[str, float]:
+        """float32 operations a second of a large matrix product."""
+        return {"flops_per_s": self._matmul()}
+
+    def analyse(self) -> dict[str, float]:
+        """What the compiler says of one update and of the training program. Measures nothing."""
+        state = jax.eval_shape(self._runners["train"].init)
+        memory: Any = self._runners["train"].chunk.lower(state).compile().memory_analysis()
+        held = memory.argument_size_in_bytes
+        new = memory.output_size_in_bytes - memory.alias_size_in_bytes
+        return {
+            **self._flops_per_update(),
+            "state_bytes": held,
+            "peak_bytes": held + new + memory.temp_size_in_bytes,
+        }
+
+    def finish(self) -> dict[str, float]:
+        return {
+            "peak_memory_bytes": peak_memory_bytes(),
+            "recompilations": self.compilations - self._warm_compilations,
+        }
+
+    def _flops_per_update(self) -> dict[str, float]:
+        """By the compiler's cost analysis. It counts the body of a loop once, hence unrolled."""
+        trainer = train.make_trainer(self.config, self.env)
+        params = jax.eval_shape(trainer.agent.init, jax.random.key(0))
+        optimizer = self.config.optimizer
+        optimizers = [
+            recurrent_q.make_optimizer(optimizer, 1_000, decay)
+            for decay in (optimizer.weight_decay, 0.0)
+        ]
+        learners = [
+            jax.eval_shape(functools.partial(recurrent_q.init_learner, optimizer=o), p)
+            for p, o in zip(params, optimizers, strict=True)
+        ]
+
+        def trials(count: int) -> Any:
+            return jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), trainer.trial_shape
+            )
+
+        def update(learners, batch, exploring, key):
+            params = DreamParams(*(x.params for x in learners))
+            target = DreamParams(*(x.target_params for x in learners))
+            gradient, _ = jax.grad(trainer.agent.batch_loss, has_aux=True)(
+                params, target, batch, key, exploring
+            )
+            return [
+                recurrent_q.update_learner(x, g, o, 1, jnp.ones((), bool))
+                for x, g, o in zip(learners, gradient, optimizers, strict=True)
+            ]
+
+        batch = trials(self.config.replay.batch_trials)
+        fewer = self.config.exploration_batch_trials
+        exploring = trials(fewer) if fewer < self.config.replay.batch_trials else None
+        unrolled = functools.partial(jax.lax.scan, unroll=True)
+        with mock.patch.object(jax.lax, "scan", unrolled):
+            lowered = jax.jit(update).lower(learners, batch, exploring, jax.random.key(0))
+        return {"flops": _flops(lowered.compile()), "flops_before_optimisation": _flops(lowered)}
+
+    def _runner(self, config: Config, iterations: int) -> train.SeedRunner:
+        trainer = train.make_trainer(config, self.env)
+        return train.make_runner(trainer, range(self.seeds), iterations, jax.devices())
+
+    def _run(self, what: str) -> None:
+        self._state, metrics = self._runners[what].chunk(self._state)
+        jax.block_until_ready((self._state.trials, metrics))
+
+    def _timed(self, what: str) -> float:
+        began = time.perf_counter()
+        self._run(what)
+        return time.perf_counter() - began
+
+    def _counts(self) -> dict[str, int]:
+        s: TrainState = self._state
+        total = {
+            "env_steps": (s.exploration_steps, s.exploitation_steps),
+            "trials": (s.trials,),
+            "updates": (s.learners.exploitation.updates, s.learners.exploration.updates),
+        }
+        counts = {n: sum(int(np.sum(np.asarray(x))) for x in xs) for n, xs in total.items()}
+        return counts | {"updates": counts["updates"] // 2}  # of both learners
+
+    def _on_event(self, event: str, *_: Any, **__: Any) -> None:
+        self.compilations += event == COMPILED
+
+
+def _matmul(size: int = 2_048) -> Any:
+    a = jnp.full((size, size), 1e-3, jnp.float32)
+    product = jax.jit(jnp.matmul)
+
+    def measure() -> float:
+        calls, taken = repeat(lambda: product(a, a).block_until_ready(), 0.5)
+        return 2.0 * size**3 * calls / taken
+
+    measure()
+    return measure
+
+
+def _flops(stage: Any) -> float:
+    analysis = stage.cost_analysis()
+    return float((analysis[0] if isinstance(analysis, list) else analysis)["flops"])
+
+
+def make(arguments: dict[str, Any]) -> Handlers:
+    contender = Contender(**arguments)
+    names = ("prepare", "measure", "matmul", "analyse", "finish")
+    return {name: getattr(contender, name) for name in names}
+
+
+if __name__ == "__main__":
+    serve(make)

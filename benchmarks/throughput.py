@@ -1,0 +1,120 @@
+"""Throughput side by side: this library, the PyTorch baseline, the authors' code.
+
+python -m benchmarks.throughput [--json] [--original=PATH] [--benchmark=cooking] [--quick]
+
+Each contender is a process of its own; measurements alternate between them, several rounds, and a
+ratio is taken within a round, so that a busy moment of the machine touches both of its sides.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import command
+from benchmarks.command import BadInput
+from benchmarks.comparison import Arguments, Result, run
+from benchmarks.settings import BENCHMARKS, PRESETS
+from benchmarks.worker import WorkerError
+from dream_jax.config import nearest
+
+ORIGINAL_FILES = ("main.py", "dqn.py", "configs/default.json")
+HEAD = ("", "collect steps/s", "updates/s", "of peak", "train steps/s", "peak MB", "compile s")
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Raises BadInput, one line."""
+    parser = command.parser("throughput", "Throughput side by side.")
+    parser.add_argument("--benchmark", default="cooking", help=" or ".join(BENCHMARKS))
+    parser.add_argument("--presets", default=",".join(PRESETS), help="comma-separated")
+    parser.add_argument("--seeds", default="1,8", help="of dream_jax, comma-separated counts")
+    parser.add_argument("--rounds", type=int, help="measurements of each (default 5)")
+    parser.add_argument("--seconds", type=float, help="each measurement takes (default 4)")
+    parser.add_argument("--original", type=Path, help="a checkout of the authors' code")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes; the rates mean nothing")
+    values = parser.parse_args(argv)
+
+    presets = tuple(values.presets.split(","))
+    _choose("benchmark", [values.benchmark], BENCHMARKS)
+    _choose("preset", presets, PRESETS)
+    try:
+        seeds = tuple(int(word) for word in values.seeds.split(","))
+    except ValueError:
+        raise BadInput(f"--seeds={values.seeds}: counts separated by commas, like 1,8") from None
+    for flag, numbers in (("seeds", seeds), ("presets", presets)):
+        if len(set(numbers)) < len(numbers):
+            raise BadInput(f"--{flag}={getattr(values, flag)}: give each once")
+    rounds = values.rounds if values.rounds is not None else (1 if values.quick else 5)
+    seconds = values.seconds if values.seconds is not None else (0.1 if values.quick else 4.0)
+    if min(seeds) < 1 or rounds < 1 or not 0 < seconds < 600:
+        raise BadInput("--seeds and --rounds must be at least 1, --seconds above 0 and below 600")
+    original = values.original
+    if original is not None:
+        missing = [name for name in ORIGINAL_FILES if not (original / name).is_file()]
+        if missing:
+            raise BadInput(f"--original={original}: no checkout, it has no {missing[0]}")
+        original = original.resolve()
+    return Arguments(
+        values.benchmark, presets, seeds, rounds, seconds, original, values.json, values.quick
+    )
+
+
+def table(result: Result) -> str:
+    """The same for reading."""
+    lines = []
+    for preset, part in result["presets"].items():
+        flops = part["flops_per_update"]
+        lines.append(f"{result['benchmark']}, {preset} ({flops:,.0f} FLOP per update)")
+        rows = [HEAD, *(_row(name, row) for name, row in part["contenders"].items())]
+        widths = [max(len(r[k]) for r in rows) for k in range(len(HEAD))]
+        for r in rows:
+            lines.append("  " + "  ".join(x.rjust(w) for x, w in zip(r, widths, strict=True)))
+        for measure, ratios in part["ratios"].items():
+            for pair, x in ratios.items():
+                spread = f"{x['median']:.2f} ({x['min']:.2f} to {x['max']:.2f})"
+                lines.append(f"  {measure}: {pair}: {spread}")
+        lines += [f"  {name}: not available: {why}" for name, why in part["not_available"].items()]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 done, 1 a contender failed, 2 bad input."""
+    status = 0
+
+    def measure(argv: Sequence[str]) -> None:
+        nonlocal status
+        arguments = parse(argv)
+        try:
+            result = run(arguments, lambda line: print(line, file=sys.stderr, flush=True))
+        except WorkerError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+            return
+        print(json.dumps(result, indent=1) if arguments.json else table(result))
+
+    return command.run(measure, sys.argv[1:] if argv is None else argv) or status
+
+
+def _choose(what: str, words: Sequence[str], valid: Sequence[str]) -> None:
+    for word in words:
+        if word not in valid:
+            raise BadInput(f"unknown {what} {word!r}; {nearest(word, list(valid))}")
+
+
+def _row(name: str, row: Result) -> tuple[str, ...]:
+    def rate(measure: str, unit: str) -> str:
+        return f"{row[measure][unit]['median']:,.0f}" if measure in row else "-"
+
+    return (
+        name,
+        rate("collect", "env_steps_per_s"),
+        rate("update", "updates_per_s"),
+        f"{row['update']['share_of_peak']:.1%}" if "update" in row else "-",
+        rate("train", "env_steps_per_s"),
+        f"{row['peak_memory_bytes'] / 2**20:,.0f}",
+        f"{sum(row['compile_s'].values()):.1f}" if row["compile_s"] else "-",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
