@@ -215,5 +215,5 @@ class Agent(Protocol):
         parallel.Shards: both are this device's part of a batch, and the results are its share.
         """
 
-    def told(self, params: Params, exploration: Episode, problem: Array) -> tuple[str, Array]:
+    def told(self, params: Params, exploration: Episode, problem: int) -> tuple[str, Array]:
         """For pictures: what each exploration step told, [L], and the name of that quantity."""

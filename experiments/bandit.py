@@ -66,19 +66,13 @@ class Setting(NamedTuple):
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0 done, 1 a file could not be written, 2 bad input, 130 stopped."""
-    try:
+
+    def work() -> int:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         common.set_up_jax()
         return run(arguments, common.process_start_s())
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a disk that is full, or went away
-        print(f"error: {error}; what was written before is kept", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; --resume goes on after what complexity.csv has", file=sys.stderr)
-        return 130
+
+    return common.exit_status(work, "interrupted; --resume goes on after what complexity.csv has")
 
 
 def parse(argv: list[str]) -> cli.Arguments:

@@ -76,16 +76,9 @@ def read_flags(
     flags.DEFINE_bool("smoke", False, "tiny sizes, ends within seconds", flag_values=values)
     flags.DEFINE_bool("resume", False, "go on where an earlier run ended", flag_values=values)
     flags.DEFINE_bool("overwrite", False, "delete an existing run in --out", flag_values=values)
-    flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
 
     plain, overrides = split_overrides(argv)
-    rest = parse_flags(values, plain)
-    if values.help:
-        print(f"python -m experiments.{benchmark} [flags]\n{values.get_help()}")
-        sys.exit(0)
-    if rest:
-        known = [f"--{name}" for name in values]
-        raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
+    parse_flags(benchmark, values, plain)
     if values.seeds < 1:
         raise ConfigError(f"--seeds={values.seeds} must be at least 1")
     if values.resume and values.overwrite:
@@ -116,11 +109,7 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
             f"config benchmark {config.benchmark!r}: run it with `python -m experiments."
             f"{config.benchmark}`, or set --config.benchmark={benchmark}"
         )
-    try:
-        env = envs.from_config(benchmark, config.env)
-    except ValueError as error:
-        raise ConfigError(f"env.{error}") from error
-    validation.validate(config, env.num_actions)
+    checked_env(config)
     return checked_arguments(config, given)
 
 
@@ -152,12 +141,41 @@ def split_overrides(argv: list[str]) -> tuple[list[str], dict[str, str]]:
     return plain, overrides
 
 
-def parse_flags(values: flags.FlagValues, argv: list[str]) -> list[str]:
-    """Sets the flags; returns what is left over. Raises ConfigError."""
+def parse_flags(module: str, values: flags.FlagValues, argv: list[str]) -> None:
+    """Sets the flags of `python -m experiments.<module>`; with --help shows them and exits.
+
+    Raises ConfigError for a bad value and for what is left over.
+    """
+    flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
     try:
-        return values(["experiment", *argv], known_only=True)[1:]
+        rest = values(["experiment", *argv], known_only=True)[1:]
     except flags.Error as error:
         raise ConfigError(str(error).replace("\n", " ")) from error
+    if values.help:
+        print(f"python -m experiments.{module} [flags]\n{values.get_help()}")
+        sys.exit(0)
+    if rest:
+        known = [f"--{name}" for name in values]
+        raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
+
+
+def checked_env(config: Config) -> Any:
+    """The environment of a config. Raises ConfigError if it cannot be made, or trained on so."""
+    try:
+        env = envs.from_config(config.benchmark, config.env)
+    except (ValueError, ImportError) as error:  # the latter: textures of a package that is missing
+        raise ConfigError(f"env.{error}") from error
+    validation.validate(config, env.num_actions)
+    return env
+
+
+def refuse_files(out: Path) -> None:
+    """Raises ConfigError if `out` or what it would be in is a file."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out={out} is a file; give a folder, for example {out}_run")
+    for parent in out.parents:
+        if parent.exists() and not parent.is_dir():
+            raise ConfigError(f"--out={out}: {parent} is a file, not a folder")
 
 
 def prepare_folder(arguments: Arguments, saved: dict) -> None:
@@ -185,16 +203,12 @@ def _load(benchmark: str, name: str) -> Config:
 
 def _check_folder(arguments: Arguments) -> None:
     out = arguments.out
-    for parent in out.parents:
-        if parent.exists() and not parent.is_dir():
-            raise ConfigError(f"--out={out}: {parent} is a file, not a folder")
+    refuse_files(out)
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(f"--out={out}: {there} cannot be written to; give another folder")
     if not out.exists():
         return
-    if not out.is_dir():
-        raise ConfigError(f"--out={out} is a file; give a folder, for example {out}_run")
     if not any(out.iterdir()):
         return
     if not (arguments.resume or arguments.overwrite):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Callable
 
 _IMPORTED_AT = time.time()
 
@@ -41,10 +42,9 @@ def main(benchmark: str, argv: list[str] | None = None) -> int:
     0 done, or stopped by a signal with a checkpoint kept; 1 training failed; 2 bad input; 130
     interrupted before training began.
     """
-    from dream_jax.config import ConfigError
     from experiments import cli
 
-    try:
+    def work() -> int:
         arguments = cli.parse(benchmark, sys.argv[1:] if argv is None else argv)
         set_up_jax()
         from experiments import analytic, training
@@ -52,6 +52,17 @@ def main(benchmark: str, argv: list[str] | None = None) -> int:
         if arguments.config.agent in analytic.AGENTS:
             return analytic.run(arguments, process_start_s())
         return training.run(arguments, process_start_s())
+
+    return exit_status(work, "interrupted before training began")
+
+
+def exit_status(work: Callable[[], int], interrupted: str) -> int:
+    """That of `work`; 2 after one line on stderr for bad input, 1 for a file that cannot be
+    written, 130 and the line `interrupted` after Ctrl-C."""
+    from dream_jax.config import ConfigError
+
+    try:
+        return work()
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -59,5 +70,5 @@ def main(benchmark: str, argv: list[str] | None = None) -> int:
         print(f"error: {error}; what was written before is kept", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted before training began", file=sys.stderr)
+        print(interrupted, file=sys.stderr)
         return 130

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from dream_jax import checkpoint, envs, evaluate, oracles, train, validation
+from dream_jax import checkpoint, evaluate, oracles, train
 from dream_jax import config as configs
 from dream_jax.agents.dream_acting import DreamActor
 from dream_jax.config import Config, ConfigError
@@ -17,7 +17,6 @@ from experiments import cli, common, reading
 from experiments import summary as summaries
 
 MINIWORLD = "miniworld_sign"
-READING_TRIALS = 300  # a random one seldom misses the sign
 KEY = 20_210_719  # not the trials that curves were drawn from
 
 
@@ -51,15 +50,8 @@ def parse(argv: list[str]) -> Request:
     flags.DEFINE_integer("trials", 100, "of each split and seed, at least", flag_values=values)
     flags.DEFINE_string("out", "", "write GIFs of trials here", flag_values=values)
     flags.DEFINE_bool("json", False, "print one JSON object", flag_values=values)
-    flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
     plain, overrides = cli.split_overrides(argv)
-    rest = cli.parse_flags(values, plain)
-    if values.help:
-        print(f"python -m experiments.evaluate [flags]\n{values.get_help()}")
-        sys.exit(0)
-    if rest:
-        known = [f"--{name}" for name in values]
-        raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
+    cli.parse_flags("evaluate", values, plain)
     if not values.checkpoint:
         raise ConfigError("--checkpoint is missing: the folder of a run, for example runs/sign")
     if values.env not in ("", MINIWORLD):
@@ -69,8 +61,8 @@ def parse(argv: list[str]) -> Request:
     if values.out and values.env != MINIWORLD:
         raise ConfigError(f"--out={values.out}: GIFs are drawn with --env={MINIWORLD} only")
     out = Path(values.out) if values.out else None
-    if out is not None and out.exists() and not out.is_dir():
-        raise ConfigError(f"--out={out} is a file; give a folder")
+    if out is not None:
+        cli.refuse_files(out)
     return Request(
         Path(values.checkpoint), values.env or None, values.trials, out, values.json, overrides
     )
@@ -82,11 +74,7 @@ def load(folder: Path, overrides: dict[str, str]) -> Loaded:
         raise ConfigError(f"--checkpoint={folder} holds no run (no {cli.RUN_FILE}); give its --out")
     saved = cli.saved_run(folder)
     config, seeds = configs.override(configs.from_dict(saved["config"]), overrides), saved["seeds"]
-    try:
-        env = envs.from_config(config.benchmark, config.env)
-    except (ValueError, ImportError) as error:
-        raise ConfigError(f"env.{error}") from error
-    validation.validate(config, env.num_actions)
+    env = cli.checked_env(config)
     trainer = train.make_trainer(config, env)
     shape = jax.eval_shape(jax.vmap(trainer.init), jax.ShapeDtypeStruct((len(seeds),), np.int32))
     try:
@@ -131,7 +119,7 @@ def run(request: Request) -> dict[str, Any]:
         result["splits"] = in_benchmark(loaded, request.trials)
         is_dream = isinstance(loaded.trainer.agent, DreamActor)
         if loaded.config.benchmark == "sign" and is_dream:
-            result["reading"] = reading.accuracy(loaded, max(request.trials, READING_TRIALS))
+            result["reading"] = reading.accuracy(loaded, request.trials)
         return result
     from experiments import zero_shot
 
@@ -155,15 +143,15 @@ def describe(result: dict[str, Any]) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Exit status 0; 2 after one line on stderr for bad input."""
-    try:
+    """Exit status: 0 done, 1 a file could not be written, 2 bad input, 130 interrupted."""
+
+    def work() -> int:
         request = parse(argv)
         result = run(request)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(result) if request.as_json else describe(result))
-    return 0
+        print(json.dumps(result) if request.as_json else describe(result))
+        return 0
+
+    return common.exit_status(work, "interrupted; nothing is kept but GIFs written so far")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from absl import flags
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
-from experiments import cli, presets
+from experiments import cli, common, presets
 
 BUDGETS = ("quick", "full")
 ANALYTIC = ("optimal", "no_exploration", "pearl_ub")
@@ -42,18 +42,8 @@ class Options(NamedTuple):
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
-    try:
-        options = parse(sys.argv[1:] if argv is None else argv)
-        return run(options)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error}; what was written before is kept", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        return 130
+    given = sys.argv[1:] if argv is None else argv
+    return common.exit_status(lambda: run(parse(given)), "interrupted; the same command goes on")
 
 
 def parse(argv: list[str]) -> Options:
@@ -64,23 +54,14 @@ def parse(argv: list[str]) -> Options:
     flags.DEFINE_string("out", None, "output folder", flag_values=values)
     flags.DEFINE_string("budget", "quick", "quick or full", flag_values=values)
     flags.DEFINE_bool("smoke", False, "tiny sizes; proves nothing", flag_values=values)
-    flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
-    rest = cli.parse_flags(values, argv)
-    if values.help:
-        print(f"python -m experiments.reproduce [flags]\n{values.get_help()}")
-        sys.exit(0)
-    if rest:
-        known = [f"--{name}" for name in values]
-        raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
+    cli.parse_flags("reproduce", values, argv)
     if values.figure not in map(str, PANELS):
         raise ConfigError(f"--figure={values.figure or ''}: give one of {figures}")
     if values.budget not in BUDGETS:
         near = configs.nearest(values.budget, list(BUDGETS))
         raise ConfigError(f"--budget={values.budget}: {near}")
     out = Path(values.out or f"runs/figure{values.figure}")
-    for folder in (out, *out.parents):
-        if folder.exists() and not folder.is_dir():
-            raise ConfigError(f"--out={out}: {folder} is a file, not a folder")
+    cli.refuse_files(out)
     return Options(int(values.figure), out, values.budget, values.smoke)
 
 

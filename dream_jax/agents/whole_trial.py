@@ -184,7 +184,7 @@ class WholeTrial:
         _, (exploitation, after) = jax.lax.scan(episode, memory, (keys, instructions))
         return MetaTest(exploration, exploitation, states, after)
 
-    def told(self, params: Any, exploration: Episode, problem: Array) -> tuple[str, Array]:
+    def told(self, params: Any, exploration: Episode, problem: int) -> tuple[str, Array]:
         """How far each step of exploration moved the context, [L]."""
         del problem
         part = streams.of_exploration(self.config, self.env, exploration)

@@ -48,18 +48,9 @@ class History(nn.Module):
         self.hidden = nn.Dense(c.decoder_hidden_size)
         self.output = small_dense(self.outputs, c.encoder_init_scale)
 
-    def __call__(
-        self,
-        observation: Array,
-        instruction: Array,
-        action: Array,
-        reward: Array,
-        done: Array,
-        time: Array,
-        mask: Array,
-    ) -> Array:
-        x = self._features(observation, instruction, action, reward, done, time)
-        return self._head(self.memory(x, mask))
+    def __call__(self, *inputs: Array) -> Array:
+        *slots, mask = inputs
+        return self._head(self.memory(self._features(*slots), mask))
 
     def step(self, carry: Any, *inputs: Array) -> tuple[Any, Array]:
         """One step of the above, without the mask -> (carry, [outputs])."""
