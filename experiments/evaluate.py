@@ -13,7 +13,8 @@ from dream_jax import checkpoint, evaluate, oracles, train
 from dream_jax import config as configs
 from dream_jax.agents.dream_acting import DreamActor
 from dream_jax.config import Config, ConfigError
-from experiments import cli, common, reading
+from dream_jax.envs import bus
+from experiments import cli, common, reading, riding
 from experiments import summary as summaries
 
 MINIWORLD = "miniworld_sign"
@@ -120,6 +121,8 @@ def run(request: Request) -> dict[str, Any]:
         is_dream = isinstance(loaded.trainer.agent, DreamActor)
         if loaded.config.benchmark == "sign" and is_dream:
             result["reading"] = reading.accuracy(loaded, request.trials)
+        if isinstance(loaded.env, bus.Bus):
+            result["exploration"] = riding.rides(loaded, "test", request.trials)
         return result
     from experiments import zero_shot
 
@@ -139,6 +142,12 @@ def describe(result: dict[str, Any]) -> str:
                     f"{name} exploration, {what.replace('_', ' ')} the sign: "
                     f"{part[f'trials_{what}']} trials, z read right {part[f'accuracy_{what}']:.3f}"
                 )
+    for kind, part in result.get("exploration", {}).items():
+        buses, rides = (
+            ", ".join(f"{value:.2f}" for value in part[f"{what}_per_seed"])
+            for what in ("buses_ridden", "rides")
+        )
+        lines.append(f"{kind} buses ridden while exploring, per seed: {buses} (rides: {rides})")
     return "\n".join(lines)
 
 

@@ -4,14 +4,17 @@ import json
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import envs, evaluate, train
+from dream_jax import envs, evaluate, rollout, train
+from dream_jax.config import TrialConfig
 from dream_jax.envs import miniworld_adapter
+from dream_jax.types import MetaTest
 from experiments import evaluate as command_module
-from experiments import presets, reading
+from experiments import presets, reading, riding
 from tests.test_miniworld_adapter import StandIn
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -31,6 +34,8 @@ def test_the_newest_checkpoint_is_evaluated_with_its_parameters(run_folder, caps
     assert result["env"] == "map" and result["seeds"] == [0, 1]
     loaded = command_module.load(run_folder, {})
     assert result["trained_trials"] == loaded.trials == loaded.config.training.trials
+    coloured, grey = result["exploration"]["coloured"], result["exploration"]["grey"]
+    assert len(coloured["rides_per_seed"]) == 2 and grey["rides_per_seed"] == [0.0, 0.0]
     for split, part in result["splits"].items():
         trials = evaluate.trial_set(loaded.env, split, 30, 1, cover=True)
         assert part["trials"] == len(trials.problem) >= 30
@@ -68,6 +73,32 @@ def test_bad_input_is_one_clear_line(run_folder, flags, message, capsys, tmp_pat
     out, error = capsys.readouterr()
     assert message in error and error.count("\n") == 1 and not out
     assert not list(tmp_path.iterdir())
+
+
+def test_rides_of_coloured_and_grey_buses_are_counted_apart():
+    """By hand: a ride where no bus stands; up onto a coloured stop, there and back; right to a
+    grey one, away, back and away; then padding."""
+    up, right, ride, end = 1, 2, 5, 6
+    actions = [ride, up, ride, ride, right, ride, ride, ride, end]
+    env = envs.make("distracting_bus")
+
+    def actor(step, *_):
+        return step + 1, jnp.asarray(actions)[step]
+
+    def meta_test(params, key, problem, instructions):
+        start = jnp.zeros((), jnp.int32)
+        trial = TrialConfig(hidden_goal_ends_exploration=False)
+        exploration, _, _ = rollout.explore(env, actor, start, key, problem, trial)
+        return MetaTest(exploration, None, None, None)
+
+    loaded = types.SimpleNamespace(
+        env=env,
+        trainer=types.SimpleNamespace(agent=types.SimpleNamespace(meta_test=meta_test)),
+        params=jnp.zeros(2),  # of two seeds
+    )
+    result = riding.rides(loaded, "test", 1)
+    assert result["coloured"] == {"rides_per_seed": [2.0] * 2, "buses_ridden_per_seed": [1.0] * 2}
+    assert result["grey"] == {"rides_per_seed": [3.0] * 2, "buses_ridden_per_seed": [1.0] * 2}
 
 
 @pytest.fixture(scope="module")

@@ -57,12 +57,14 @@ class Bus(grid.GridProblems):
         self._splits = {"train": everything, "test": everything}
         self._buses = [self._bus_pairs(i) for i in range(self.num_problems)]
         teleport = np.tile(np.arange(SIZE * SIZE, dtype=np.int32), (self.num_problems, 1))
-        is_bus = np.zeros(SIZE * SIZE, np.int32)
+        # [problems, cells] which bus stands there, 0 to 3 coloured, 4 to 7 grey; -1 none.
+        self.bus_at = np.full_like(teleport, -1)
         for problem, pairs in enumerate(self._buses):
-            for a, b in pairs:
+            for index, (a, b) in enumerate(pairs):
                 teleport[problem, _cell(a)], teleport[problem, _cell(b)] = _cell(b), _cell(a)
-                is_bus[[_cell(a), _cell(b)]] = 1  # the same cells in every problem
-        self._teleport, self._is_bus = teleport, is_bus
+                self.bus_at[problem, [_cell(a), _cell(b)]] = index
+        self._teleport = teleport
+        self._is_bus = (self.bus_at[0] >= 0).astype(np.int32)  # the same cells in every problem
 
     def _bus_pairs(self, problem: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         order = list(itertools.permutations(DESTINATIONS))[problem % 24]
