@@ -110,6 +110,14 @@ class ReplayConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class AugmentationConfig:
+    """Of the pictures of a batch; the agent acts on unchanged ones. For the grids it is ignored."""
+
+    shift_pixels: float = 0.0  # at most, each way, drawn per picture; up to 1
+    noise_std: float = 0.0  # at most, drawn per picture, in levels of 255
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     trials: int = 76_800
     trials_per_iteration: int = 128
@@ -159,6 +167,7 @@ class Config:
     acting: ActingConfig = ActingConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     replay: ReplayConfig = ReplayConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
     pearl_ub: PearlUbConfig = PearlUbConfig()
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from dream_jax.config import TrialConfig
-from dream_jax.types import Array, Env, Episode, Key, PixelEnv, is_pixel_env
+from dream_jax.types import Array, Env, Episode, Key, is_pixel_env
 
 # (carry, observation, previous action, previous reward, fraction over, key) -> (carry, action)
 ExplorationActor = Callable[[Any, Array, Array, Array, Array, Key], tuple[Any, Array]]
@@ -196,8 +196,8 @@ def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) 
     return drawn.astype(jnp.uint8)
 
 
-def draw(env: PixelEnv, states: Any) -> Array:
-    """The pictures of an episode's states: leaves [n, ...] -> [n, *observation_shape].
+def draw(look: Callable[[Any], Array], states: Any) -> Array:
+    """`look` at each of an episode's states: leaves [n, ...] -> pictures [n, ...].
 
     In a loop of two halves, because XLA would otherwise draw inside the networks that look at the
     pictures, byte by byte: on a CPU seven times slower (an optimization barrier does not help).
@@ -205,7 +205,7 @@ def draw(env: PixelEnv, states: Any) -> Array:
     count = jax.tree.leaves(states)[0].shape[0]
     half = (count + 1) // 2
     halves = jax.tree.map(lambda x: jnp.stack([x[:half], x[count - half :]]), states)
-    first, second = jax.lax.map(jax.vmap(env.observe), halves)
+    first, second = jax.lax.map(jax.vmap(look), halves)
     return jnp.concatenate([first, second[2 * half - count :]])
 
 
@@ -214,7 +214,7 @@ def seen(env: Env, episode: Episode) -> Episode:
     were seen elsewhere and are there already."""
     if not is_pixel_env(env) or isinstance(episode.observation, jax.Array):
         return episode
-    return episode._replace(observation=draw(env, episode.observation))
+    return episode._replace(observation=draw(env.observe, episode.observation))
 
 
 def _nothing_before(env: Env) -> tuple[Array, Array]:

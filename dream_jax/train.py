@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dream_jax import parallel, replay
+from dream_jax import augment, parallel, replay
 from dream_jax.agents import recurrent_q, registry
 from dream_jax.config import Config, ConfigError
 from dream_jax.types import Agent, Array, Env, Key, Learner, Params, TrainState, Trial
@@ -38,6 +38,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
     fixed_updates = training.updates_per_iteration
     exploration_batch = config.exploration_batch_trials
     optimizers = _make_optimizers(config, learners)
+    augmented = augment.make_batch(config.augmentation, env)
 
     def collect(state: TrainState, params: Params, key: Key) -> Trial:
         """Trials of all parallel actors, leaves [B, ...]."""
@@ -104,10 +105,12 @@ def make_trainer(config: Config, env: Env) -> Trainer:
             states, average, sums, key = loop
             key, sample_key, loss_key = jax.random.split(key, 3)
             index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
-            batch = replay.take(state.replay, shards.mine(index))
+            keys = jax.random.split(jax.random.fold_in(loss_key, 0), len(index))
+            batch = augmented(shards.mine(keys), replay.take(state.replay, shards.mine(index)))
             exploring = None
             if exploration_batch < config.replay.batch_trials:
                 exploring = replay.take(state.replay, shards.mine(index[:exploration_batch]))
+                exploring = augmented(shards.mine(keys[:exploration_batch]), exploring)
             states, average, parts = _update(
                 agent,
                 optimizers,

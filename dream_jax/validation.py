@@ -10,7 +10,10 @@ _MAY_BE_ZERO = {
     "warmup_trials_exploitation",
     "warmup_trials_exploration",
 }
-_MOST = {"horizon": 1_000}  # the oracles search every step
+_MOST = {
+    "horizon": 1_000,  # the oracles search every step
+    "noise_std": 255.0,
+}
 _AT_MOST_ONE = {
     "discount",
     "trace_lambda",
@@ -21,6 +24,7 @@ _AT_MOST_ONE = {
     "final_learning_rate_fraction",
     "hold_fraction",
     "exploration_batch_fraction",
+    "shift_pixels",
 }
 
 
@@ -34,7 +38,8 @@ def validate(config: Config, num_actions: int) -> Config:
             least: float = 0 if name in _MAY_BE_ZERO else 1
             most: float = _MOST.get(name, 2**31 - 1)  # what counts them on device is an int32
         else:
-            least, most = 0.0, 1.0 if name in _AT_MOST_ONE else sys.float_info.max
+            least = 0.0
+            most = 1.0 if name in _AT_MOST_ONE else _MOST.get(name, sys.float_info.max)
         if not least <= value <= most:
             bound = f"at least {least:g}" if value < least else f"at most {most:.10g}"
             bound = f"between {least:g} and {most:g}" if most <= 1_000 else bound

@@ -11,7 +11,7 @@ MAX_LINES = 350
 # What each part of dream_jax may import of it, besides itself.
 FOUNDATION = {"types", "config", "validation"}
 WRITERS = {"checkpoint", "logging", "report"}
-MECHANISMS = {"beliefs", "envs", "nets", "losses", "parallel", "replay", "rollout"}
+MECHANISMS = {"augment", "beliefs", "envs", "nets", "losses", "parallel", "replay", "rollout"}
 LEARNERS = {"agents", "oracles"}
 ALLOWED = {
     "__init__": set(),

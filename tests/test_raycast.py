@@ -164,10 +164,10 @@ def test_the_barrier_hides_the_sign_and_the_sign_alone_tells_colours_apart(draw)
 
 
 def test_letters_read_from_left_to_right():
-    ink = sign_letters.ink("L").T[::-1]  # rows from top to bottom
-    left, right = ink[:, :16].sum(), ink[:, 16:].sum()
-    top, bottom = ink[:16].sum(), ink[16:].sum()
-    assert left > right and bottom > top  # an L
+    e = sign_letters.ink("E").T[::-1]  # rows from top to bottom
+    assert e[:, :16].sum() > e[:, 16:].sum()  # its stem is on the left
+    u = sign_letters.ink("U").T[::-1]
+    assert not u[:16, 14:18].any() and u[16:, 14:18].any()  # open above, closed below
     assert sign_letters.INK_COLUMNS.shape == (3, 160)
     # RED is three letters long; behind it the table is white.
     assert sign_letters.INK_COLUMNS[RED, 96:].sum() == 0

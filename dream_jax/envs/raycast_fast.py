@@ -27,6 +27,8 @@ SIGN_GREY = 255 * sign_world.AMBIENT
 WALL, CEILING, CHECK_LIGHT, CHECK_DARK = 155.5, 162.6, 222.5, 52.5
 CHECK_SIDE = 0.25  # metres
 COURSE = 0.3  # metres of wall
+BLUR = 1.1  # of letters, in pixels
+SLICES = (-0.45, -0.15, 0.15, 0.45)  # of a blur, at which letters are looked at
 # Metres of floor from one pixel to the next below it: as fine as the check can be resolved.
 TO_FLOOR = sign_world.CAMERA_HEIGHT / DOWN
 _FOOTPRINT = TO_FLOOR**2 * np.sqrt(1 + SIDEWAYS**2) * (PIXEL / sign_world.CAMERA_HEIGHT)
@@ -94,14 +96,19 @@ def _check(position: Array, ray: Rays) -> Array:
 
 
 def _letters(colour: Array, sign: Sign) -> list[Array]:
-    """Two slices of each column: [C] uint32, ink from bottom to top; sides are all ink."""
+    """Slices of each column: [C] uint32, ink from bottom to top; sides are all ink."""
     table = jnp.asarray(sign_letters.INK_COLUMNS)[colour]
     slices = []
-    for offset in (-0.25, 0.25):
-        cell = (sign.across + offset * sign.per_pixel) * sign_letters.RESOLUTION
+    for offset in SLICES:
+        cell = (sign.across + offset * _blur(sign)) * sign_letters.RESOLUTION
         ink = table[jnp.clip(cell, 0, len(table) - 1).astype(jnp.int32)]
         slices.append(jnp.where(sign.front, ink, np.uint32(0xFFFFFFFF)))
     return slices
+
+
+def _blur(sign: Sign) -> Array:
+    """[C] metres of the sign that a pixel shows, as wide as high: OpenGL's filters blur so too."""
+    return BLUR * jnp.maximum(sign.per_pixel, sign.distance * PIXEL)
 
 
 def _paint_sign(colour: Array, sign: Sign, letters: list[Array], slope: np.ndarray) -> Array:
@@ -110,8 +117,8 @@ def _paint_sign(colour: Array, sign: Sign, letters: list[Array], slope: np.ndarr
     bottom, top = sign_world.SIGN_Y
     middle = (sign_world.CAMERA_HEIGHT - bottom + sign.distance * slope) * cells
     on_sign = (middle > 0) & (middle < (top - bottom) * cells)
-    # The share of ink between the lower and the upper edge of the pixel, by counting bits.
-    half = jnp.minimum(sign.distance * (PIXEL * cells / 2), cells / 2)
+    # The share of ink not more than half a blur above or below, by counting bits.
+    half = jnp.minimum(_blur(sign) * (cells / 2), cells / 2)
     low = jnp.clip(middle - half, 0, cells - 1).astype(jnp.int32)
     high = jnp.clip(middle + half, 0, cells - 1).astype(jnp.int32)
     count = high - low + 1
@@ -120,7 +127,7 @@ def _paint_sign(colour: Array, sign: Sign, letters: list[Array], slope: np.ndarr
     ink = jnp.zeros_like(count)
     for one in letters:
         ink += jax.lax.population_count(one & window).astype(jnp.int32)
-    paper = SIGN_GREY * (1 - ink.astype(jnp.float32) / (2 * count).astype(jnp.float32))
+    paper = SIGN_GREY * (1 - ink.astype(jnp.float32) / (len(letters) * count).astype(jnp.float32))
     return jnp.where(on_sign, jnp.round(paper).astype(jnp.int32) * GREY, colour)
 
 
