@@ -3,6 +3,7 @@
 A checkpoint holds every array of the state, its tree (path, shape and dtype of each leaf) and the
 caller's metadata. Leaves come back as host numpy arrays, so the number of devices that restores
 may differ from the number that saved; the caller places them. Typed PRNG keys come back typed.
+Where several processes train together all of them save: each writes the parts that it holds.
 """
 
 import contextlib
@@ -44,7 +45,7 @@ def save(
     leaves = _named_leaves(state)
     tree = {name: _describe(name, leaf) for name, leaf in leaves.items()}
     # orbax refuses arrays of size 0 (say, an instruction with no components): the tree is enough.
-    arrays = {name: _to_host(leaf) for name, leaf in leaves.items() if np.size(leaf)}
+    arrays = {name: _to_save(leaf) for name, leaf in leaves.items() if np.size(leaf)}
     generators = {n: str(jax.random.key_impl(x)) for n, x in leaves.items() if _is_key(x)}
     about = {"tree": tree, "generators": generators, "metadata": metadata}
     items = {_ARRAYS: ocp.args.StandardSave(arrays), _METADATA: ocp.args.JsonSave(about)}
@@ -113,8 +114,12 @@ def _describe(name: str, leaf: Any) -> str:
     return f"{leaf.dtype}[{','.join(str(n) for n in leaf.shape)}]"
 
 
-def _to_host(leaf: Any) -> np.ndarray:
-    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+def _to_save(leaf: Any) -> Any:
+    """Numpy; of an array that other processes hold parts of, the array."""
+    data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
+    if isinstance(data, jax.Array) and not data.is_fully_addressable:
+        return data
+    return np.asarray(data)
 
 
 def _check_same_tree(what: str, saved: dict[str, str], wanted: dict[str, str]) -> None:

@@ -287,12 +287,12 @@ def make_runner(
 
         return jax.jit(call)
 
-    seed_array = jax.device_put(jnp.asarray(seeds, jnp.int32), sharding)
+    seed_array = parallel.place(np.asarray(seeds, np.int32), sharding)
     init = jax.jit(spread(each(trainer.init), (spec,)))
     return SeedRunner(
         lambda: init(seed_array),
         jax.jit(spread(each(chunk), (spec,)), donate_argnums=0),
-        lambda tree: jax.device_put(tree, sharding),
+        lambda tree: parallel.place(tree, sharding),
         over_seeds,
         mesh,
     )

@@ -122,7 +122,9 @@ def run(request: Request) -> dict[str, Any]:
         if loaded.config.benchmark == "sign" and is_dream:
             result["reading"] = reading.accuracy(loaded, request.trials)
         if isinstance(loaded.env, bus.Bus):
-            result["exploration"] = riding.rides(loaded, "test", request.trials)
+            result["exploration"] = riding.rides(
+                loaded.trainer.agent, loaded.params, "test", request.trials
+            )
         return result
     from experiments import zero_shot
 

@@ -1,6 +1,6 @@
 """Which buses does exploration ride? On the bus worlds: coloured ones, and irrelevant grey ones."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,20 +8,18 @@ import numpy as np
 
 from dream_jax import evaluate
 from dream_jax.envs import bus, grid
-from dream_jax.types import Array
-
-if TYPE_CHECKING:
-    from experiments.evaluate import Loaded
+from dream_jax.types import Agent, Array
 
 KEY = 20_210_721
 
 
-def rides(loaded: "Loaded", split: str, trials: int) -> dict[str, Any]:
+def rides(agent: Agent, params: Any, split: str, trials: int) -> dict[str, Any]:
     """Per exploration episode and seed: rides, and how many of the buses (of 4) were ridden.
 
-    Both ways of a bus count as that bus. Greedy, every problem of the split.
+    Both ways of a bus count as that bus. Greedy, every problem of the split, on a bus world;
+    `params` has a leading seed axis.
     """
-    env, agent = loaded.env, loaded.trainer.agent
+    env: Any = agent.env
     chosen = evaluate.trial_set(env, split, trials, 1, cover=True)
     bus_at = jnp.asarray(env.bus_at)  # [problems, cells]
 
@@ -38,7 +36,7 @@ def rides(loaded: "Loaded", split: str, trials: int) -> dict[str, Any]:
         keys = jax.random.split(jax.random.key(KEY), len(chosen.problem))
         return jax.vmap(one, in_axes=(None, 0, 0, 0))(params, keys, *map(jnp.asarray, chosen))
 
-    count, distinct = jax.device_get(jax.jit(lambda p: jax.lax.map(roll, p))(loaded.params))
+    count, distinct = jax.device_get(jax.jit(lambda p: jax.lax.map(roll, p))(params))
     return {
         kind: {
             "rides_per_seed": np.mean(count[..., k], axis=1).tolist(),

@@ -91,12 +91,8 @@ def test_rides_of_coloured_and_grey_buses_are_counted_apart():
         exploration, _, _ = rollout.explore(env, actor, start, key, problem, trial)
         return MetaTest(exploration, None, None, None)
 
-    loaded = types.SimpleNamespace(
-        env=env,
-        trainer=types.SimpleNamespace(agent=types.SimpleNamespace(meta_test=meta_test)),
-        params=jnp.zeros(2),  # of two seeds
-    )
-    result = riding.rides(loaded, "test", 1)
+    agent = types.SimpleNamespace(env=env, meta_test=meta_test)
+    result = riding.rides(agent, jnp.zeros(2), "test", 1)  # of two seeds
     assert result["coloured"] == {"rides_per_seed": [2.0] * 2, "buses_ridden_per_seed": [1.0] * 2}
     assert result["grey"] == {"rides_per_seed": [3.0] * 2, "buses_ridden_per_seed": [1.0] * 2}
 

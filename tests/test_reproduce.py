@@ -10,16 +10,16 @@ from experiments.reproduce import Options
 
 
 def options(tmp_path, figure=6, budget="full", smoke=False):
-    return Options(figure, tmp_path, budget, smoke)
+    return Options((figure,), tmp_path, budget, smoke)
 
 
 @pytest.mark.parametrize(
     ("flag", "offending", "remedy"),
     [
-        ("--figure=4", "--figure=4", "3, 6, 7"),
+        ("--figure=4", "--figure=4", "3, 6, 7, or all"),
         ("--budget=fast", "--budget=fast", "quick"),
         ("--figures=3", "'--figures=3'", "--figure"),
-        ("--out=a_file", "--out=a_file", "not a folder"),
+        ("--out=a_file", "--out=a_file", "give a folder"),
     ],
 )
 def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, flag, offending, remedy):
@@ -35,17 +35,20 @@ def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, flag, offending, r
 
 
 def test_commands(tmp_path):
-    assert reproduce.jobs(3) == [("bandit", "paper")]
-    names = {benchmark for benchmark, _ in reproduce.jobs(7)}
+    assert reproduce.jobs(3, "full") == [("bandit", "paper")]
+    names = {benchmark for benchmark, _ in reproduce.jobs(7, "full")}
     assert names == {"cooking", "sign"}
-    assert {("map", "dream"), ("distracting_bus", "pearl_ub")} <= set(reproduce.jobs(6))
+    assert {("map", "dream"), ("distracting_bus", "pearl_ub")} <= set(reproduce.jobs(6, "full"))
+    fewer = set(reproduce.jobs(7, "full")) - set(reproduce.jobs(7, "quick"))
+    assert fewer == {("sign", m) for m in ("dream_no_bottleneck", "e_rl2", "import", "varibad")}
     line = reproduce.command("map", "dream", options(tmp_path))
     assert line[1:3] == ["-m", "experiments.map"]
     assert {"--config=dream", "--seeds=3", "--resume"} <= set(line)
     assert not any(part.startswith("--config.training") for part in line)
     quick = reproduce.command("map", "dream", options(tmp_path, budget="quick"))
-    # A quarter of 51,200 trials, in whole iterations of 128.
-    assert {"--config.training.trials=12800", "--seeds=1"} <= set(quick)
+    assert "--seeds=1" in quick
+    # Twice 51,200 trials: four times what DREAM needs.
+    assert "--config.training.trials=102400" in reproduce.command("map", "e_rl2", options(tmp_path))
     assert set(line) & set(quick) >= {"-m", "--resume"}
     assert len({part for part in [*line, *quick] if part.startswith("--out=")}) == 2
     assert "--seeds=1" in reproduce.command("map", "optimal", options(tmp_path))

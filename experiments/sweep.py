@@ -1,0 +1,221 @@
+"""A grid or random search over any fields of a config.
+
+python -m experiments.sweep BENCHMARK --out=DIR --grid.GROUP.FIELD=VALUE,VALUE
+    [--random.GROUP.FIELD=LOW:HIGH[:log] --samples=N] [--seeds=N] [--config=PRESET]
+    [--config.GROUP.FIELD=VALUE] [--pool=local|ray|slurm] [--workers=N] [--points_per_job=N]
+    [--resume | --overwrite] [--smoke]
+
+Points that differ only in numbers of the program (`sweep_space.SHARED`) and all seeds are trained
+side by side in one; every other value is a job of its own. A job that fails is reported and the
+others go on; `--resume` runs those that have no result yet. At the end: sweep.csv and sweep.png.
+"""
+
+import contextlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from dream_jax import config as configs
+from dream_jax import envs
+from dream_jax.config import Config, ConfigError
+from dream_jax.logging import write_json
+from experiments import analytic, cli, common, sweep_pools, sweep_report, sweep_space
+
+SWEEP_FILE, JOBS = "sweep.json", "jobs"
+OWN_FLAGS = (
+    "--help",
+    "-h",
+    "--out",
+    "--pool",
+    "--workers",
+    "--samples",
+    "--points_per_job",
+    "--resume",
+    "--overwrite",
+)
+NAMES = (SWEEP_FILE, JOBS, "slurm", *sweep_report.NAMES)  # all that a sweep writes
+
+
+class Request(NamedTuple):
+    config: Config
+    seeds: tuple[int, ...]
+    axes: list[sweep_space.Axis]
+    points: list[dict[str, str]]
+    configs: list[Config]  # of the points
+    out: Path
+    pool: str
+    workers: int
+    points_per_job: int
+    resume: bool
+    overwrite: bool
+
+    def record(self) -> dict[str, Any]:
+        """What a sweep must agree with to be resumed."""
+        return {
+            "config": configs.to_dict(self.config),
+            "seeds": list(self.seeds),
+            "points": self.points,
+            "points_per_job": self.points_per_job,
+        }
+
+
+def parse(argv: list[str]) -> Request:
+    """Raises ConfigError, one clear line. Writes nothing."""
+    if not argv or argv[0] not in envs.ENVIRONMENTS:
+        near = configs.nearest(argv[0] if argv else "", sorted(envs.ENVIRONMENTS))
+        raise ConfigError(f"unknown benchmark {argv[0] if argv else ''!r}; {near}")
+    axes, own, rest = [], [], []
+    for argument in argv[1:]:
+        name, equals, text = argument.partition("=")
+        kind = next((k for k in ("grid", "random") if name.startswith(f"--{k}.")), None)
+        if kind is not None:
+            if not equals:
+                raise ConfigError(f"{argument}: write it as {name}=VALUES")
+            axes.append(sweep_space.axis(name.removeprefix(f"--{kind}."), text, kind == "random"))
+        elif name in OWN_FLAGS:
+            own.append(argument)
+        else:
+            rest.append(argument)
+    values = _flags(argv[0], own)
+    # Its folder is never made: it lets the command line of a run refuse what cannot be written to.
+    arguments = cli.parse(argv[0], [*rest, f"--out={Path(values.out, 'run')}"])
+    if not axes:
+        raise ConfigError("nothing to sweep; give --grid.GROUP.FIELD=VALUES or --random....")
+    paths = [axis.path for axis in axes]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ConfigError(f"{path} is swept twice; give one --grid or --random of it")
+    for name in ("workers", "samples", "points_per_job"):
+        number: int = getattr(values, name)
+        if number < 1:
+            raise ConfigError(f"--{name}={number} must be at least 1")
+    if values.resume and values.overwrite:
+        raise ConfigError("--resume and --overwrite exclude each other; give one")
+    if values.pool not in sweep_pools.POOLS:
+        near = configs.nearest(values.pool, list(sweep_pools.POOLS))
+        raise ConfigError(f"unknown pool {values.pool!r}; {near}")
+    sweep_pools.check(values.pool)
+    points = sweep_space.points(arguments.config, axes, values.samples)
+    every = [configs.override(arguments.config, point) for point in points]
+    for config in every:
+        if config.agent in analytic.AGENTS:
+            raise ConfigError(f"agent={config.agent!r} has nothing to train")
+        if config.benchmark != argv[0]:
+            raise ConfigError(f"benchmark={config.benchmark!r}: a sweep is of one benchmark")
+        cli.checked_env(config)
+    request = Request(
+        arguments.config,
+        arguments.seeds,
+        axes,
+        points,
+        every,
+        Path(values.out),
+        values.pool,
+        values.workers,
+        values.points_per_job,
+        values.resume,
+        values.overwrite,
+    )
+    _check_folder(request)
+    return request
+
+
+def run(request: Request) -> int:
+    """0, or 1 if a job failed."""
+    out, folder = request.out, request.out / JOBS
+    if request.overwrite:
+        for path in (out / name for name in NAMES):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(out / SWEEP_FILE, request.record())
+    jobs: dict[Path, tuple[int, ...]] = {}
+    for number, job in enumerate(sweep_space.jobs(request.configs, request.points_per_job)):
+        path = folder / f"{number:04d}.json"
+        jobs[path] = job.points
+        contents = {
+            "config": configs.to_dict(job.config),
+            "values": [sweep_space.shared_values(request.configs[k]) for k in job.points],
+            "points": list(job.points),
+            "seeds": list(request.seeds),
+        }
+        write_json(path, contents)
+    left = [path for path in jobs if _result(path) is None]
+    lanes = len(request.points) * len(request.seeds)
+    print(
+        f"{len(request.points)} points x {len(request.seeds)} seeds = {lanes} runs in {len(jobs)} "
+        f"jobs, {len(jobs) - len(left)} of them done",
+        flush=True,
+    )
+    failures: dict[int, str] = {}
+    for path, error in sweep_pools.POOLS[request.pool](left, request.workers, out):
+        if error is None and _result(path) is None:
+            error = "it ended without a result"
+        print(f"job {path.stem}: {error or 'done'}", flush=True)
+        if error is not None:
+            print(f"error: job {path.stem}: {error}; see {path.stem}.log", file=sys.stderr)
+            failures |= dict.fromkeys(jobs[path], error)
+    records = {int(k): record for path in jobs for k, record in (_result(path) or {}).items()}
+    swept = [axis.path for axis in request.axes]
+    rows = sweep_report.rows(request.points, swept, records, failures)
+    sweep_report.write(out, rows, swept, f"{request.config.preset} on {request.config.benchmark}")
+    print(sweep_report.table(rows, swept), flush=True)
+    print(f"written to {out}: {', '.join(sweep_report.NAMES)}", flush=True)
+    return 1 if failures else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 done, 1 a job failed, 2 bad input, 130 interrupted (`--resume` goes on)."""
+    given = sys.argv[1:] if argv is None else argv
+    return common.exit_status(
+        lambda: run(parse(given)), "interrupted; --resume goes on with the jobs that are left"
+    )
+
+
+def _flags(benchmark: str, argv: list[str]) -> flags.FlagValues:
+    values = flags.FlagValues()
+    flags.DEFINE_string("out", f"runs/sweep_{benchmark}", "output folder", flag_values=values)
+    flags.DEFINE_string("pool", "local", "where jobs run", flag_values=values)
+    flags.DEFINE_integer("workers", 1, "jobs at once", flag_values=values)
+    flags.DEFINE_integer("samples", 16, "points of a random search", flag_values=values)
+    flags.DEFINE_integer("points_per_job", 16, "most points of a program", flag_values=values)
+    flags.DEFINE_bool("resume", False, "run the jobs that are left", flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "delete an existing sweep", flag_values=values)
+    cli.parse_flags(f"sweep {benchmark}", values, argv)
+    return values
+
+
+def _check_folder(request: Request) -> None:
+    """A folder that is new, or holds this sweep to resume, or one of ours to overwrite."""
+    out = request.out
+    cli.refuse_files(out)
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not (request.resume or request.overwrite):
+        raise ConfigError(f"--out={out} exists; give another, --resume or --overwrite")
+    saved = None
+    with contextlib.suppress(OSError, ValueError):
+        saved = json.loads((out / SWEEP_FILE).read_text())
+    if not isinstance(saved, dict) or "points" not in saved:
+        raise ConfigError(f"--out={out} holds files but no sweep of ours; give another folder")
+    wanted = json.loads(json.dumps(request.record()))  # as JSON reads it back
+    differing = [name for name, value in wanted.items() if saved.get(name) != value]
+    if request.resume and differing:
+        raise ConfigError(f"--resume: {out} is a sweep with other {' and '.join(differing)}")
+
+
+def _result(job: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(job.with_suffix(".result.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""One job of a sweep: points that share a program, every point with every seed, side by side.
+
+python -m experiments.sweep_job JOB.json, which `experiments.sweep` writes; the result goes to
+JOB.result.json, whole or not at all.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dream_jax import config as configs
+from dream_jax import envs, evaluate, oracles, replay, train
+from dream_jax.config import Config
+from dream_jax.envs import bus
+from dream_jax.logging import write_json
+from dream_jax.types import Array, Env, TrainState
+from experiments import common, riding, sweep_space
+from experiments.summary import SPLITS, normalised
+
+EVALUATION_KEY = 20_210_718  # as a run's: trials to evaluate on are the same everywhere
+
+
+class Lane(NamedTuple):
+    """The training state of one point and one seed, with the values that make the point."""
+
+    values: dict[str, Array]  # by path, []
+    state: TrainState
+
+
+def swept_trainer(
+    config: Config, env: Env, values: list[dict[str, float]], seeds: list[int]
+) -> train.Trainer:
+    """A trainer of `Lane`s whose "seed" is the number of a lane: points by seeds, seeds fastest."""
+    table = {
+        path: np.repeat(np.array([v[path] for v in values], np.float32), len(seeds))
+        for path in values[0]
+    }
+    seed_of = np.tile(np.array(seeds, np.int32), len(values))
+
+    def trainer_of(lane: dict[str, Array]) -> train.Trainer:
+        return train.make_trainer(sweep_space.with_values(config, lane), env)
+
+    def init(number: Array) -> Lane:
+        lane = {path: jnp.asarray(column)[number] for path, column in table.items()}
+        return Lane(lane, trainer_of(lane).init(jnp.asarray(seed_of)[number]))
+
+    def iterate(lane: Lane) -> tuple[Lane, train.Metrics]:
+        state, metrics = trainer_of(lane.values).iterate(lane.state)
+        return Lane(lane.values, state), metrics
+
+    def losses(lane: Lane) -> train.Metrics:
+        return trainer_of(lane.values).losses(lane.state)
+
+    plain: Any = train.make_trainer(config, env)
+    return plain._replace(init=init, iterate=iterate, losses=losses)
+
+
+def train_points(
+    config: Config, values: list[dict[str, float]], seeds: list[int]
+) -> list[dict[str, Any]]:
+    """One record per point: final returns by seed, and the curve."""
+    env = envs.from_config(config.benchmark, config.env)
+    trainer = swept_trainer(config, env, values, seeds)
+    training, lanes = config.training, len(values) * len(seeds)
+    each = replay.size_bytes(trainer.trial_shape, config.replay.capacity_trials)
+    replay.check_fits(each, lanes, config.replay.capacity_trials)
+    iterations = training.evaluation_period_trials // training.trials_per_iteration
+    runner = train.make_runner(trainer, range(lanes), iterations, jax.devices())
+    key = jax.random.key(EVALUATION_KEY)
+
+    @runner.over_seeds
+    def measure(params: Any, sets: dict[str, evaluate.TrialSet]) -> dict[str, Array]:
+        found = {s: evaluate.evaluate(trainer.agent, params, key, t) for s, t in sets.items()}
+        return {f"{s}_return": jnp.mean(result.trial_return) for s, result in found.items()}
+
+    def sets(count: int, cover: bool) -> dict[str, evaluate.TrialSet]:
+        trial = config.trial
+        episodes, redraw = trial.exploitation_episodes, trial.redraw_instruction
+        return {s: evaluate.trial_set(env, s, count, episodes, cover, redraw) for s in SPLITS}
+
+    def returns(state: Any, trials: dict[str, evaluate.TrialSet]) -> dict[str, np.ndarray]:
+        return jax.device_get(measure(train.evaluation_params(config, state.state), trials))
+
+    state: Any = runner.init()
+    often, curve, finite = sets(training.evaluation_trials, False), [], np.ones(lanes, bool)
+    began = time.time()
+    for done in range(0, training.trials, training.evaluation_period_trials):
+        state, metrics = runner.chunk(state)
+        for loss in jax.device_get(metrics).values():
+            finite &= np.isfinite(loss)
+        steps = state.state.exploration_steps + state.state.exploitation_steps
+        curve.append(returns(state, often) | {"env_steps": jax.device_get(steps)})
+        trials = done + training.evaluation_period_trials
+        best = curve[-1]["test_return"].max()
+        print(f"{trials:,} of {training.trials:,} trials, best test return {best:.3f}", flush=True)
+    final = returns(state, sets(training.final_evaluation_trials, True))
+    if isinstance(env, bus.Bus):
+        params = train.evaluation_params(config, state.state)
+        ridden = riding.rides(trainer.agent, params, "test", training.final_evaluation_trials)
+        final |= {f"{k}_buses": np.array(v["buses_ridden_per_seed"]) for k, v in ridden.items()}
+    bounds = oracles.bounds(env, "test")
+    wall_s = time.time() - began
+
+    def record(lane: slice) -> dict[str, Any]:
+        return {
+            **{name: column[lane].tolist() for name, column in final.items()},
+            "normalised": [normalised(x, bounds) for x in final["test_return"][lane].tolist()],
+            "finite": bool(finite[lane].all()),
+            "curve": [{name: x[lane].tolist() for name, x in row.items()} for row in curve],
+            "wall_s_of_job": wall_s,
+        }
+
+    return [record(slice(k, k + len(seeds))) for k in range(0, lanes, len(seeds))]
+
+
+def main(argv: list[str]) -> int:
+    """0, or 1 after one line."""
+    path = Path(argv[0])
+    try:
+        job = json.loads(path.read_text())
+        common.set_up_jax()
+        config = configs.from_dict(job["config"])
+        records = train_points(config, job["values"], job["seeds"])
+        result = dict(zip(job["points"], records, strict=True))
+        write_json(path.with_suffix(".result.json"), result)
+    except Exception as error:  # whatever it is, the sweep reports it and goes on
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"error: {text}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

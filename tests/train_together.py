@@ -1,0 +1,55 @@
+"""One of the processes that train together, for `test_processes`: python -m tests.train_together.
+
+Arguments: JSON with process, processes, port, devices (of each process), seeds, shards, out.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from dream_jax import checkpoint, parallel, train
+from dream_jax import config as configs
+from tests.test_training import CONFIG, ITERATIONS, HeldOut
+
+
+def leaves(state):
+    """Numpy leaves by path; typed keys as their bits."""
+    bits = jax.tree.map(
+        lambda x: (
+            jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+        ),
+        state,
+    )
+    found = jax.tree_util.tree_leaves_with_path(parallel.fetch(bits))
+    return {jax.tree_util.keystr(path): np.asarray(x) for path, x in found}
+
+
+def runner(seeds, shards, devices):
+    config = configs.override(CONFIG, {"training.trial_shards": str(shards)})
+    return train.make_runner(
+        train.make_trainer(config, HeldOut()), range(seeds), ITERATIONS, devices
+    )
+
+
+def main(process, processes, port, devices, seeds, shards, out):
+    jax.config.update("jax_num_cpu_devices", devices)
+    jax.config.update("jax_disable_most_optimizations", True)
+    if processes > 1:
+        parallel.connect(f"localhost:{port}", processes, process)
+    assert len(jax.devices()) == processes * devices
+    run = runner(seeds, shards, jax.devices())
+    assert run.mesh.devices.size == processes * devices
+    state, _ = run.chunk(run.init())
+    checkpoint.save(Path(out, "checkpoints"), 1, state, {"processes": processes})
+    placed = run.place(checkpoint.restore(Path(out, "checkpoints"), jax.eval_shape(run.init))[0])
+    trained, restored = leaves(state), leaves(placed)
+    assert all(trained[name].tobytes() == restored[name].tobytes() for name in trained)
+    if process == 0:
+        np.savez(Path(out, "state.npz"), **trained)
+
+
+if __name__ == "__main__":
+    main(**json.loads(sys.argv[1]))
