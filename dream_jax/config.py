@@ -52,6 +52,11 @@ class LossConfig:
     bottleneck: Literal["kl", "clipped"] = "kl"  # "clipped": the authors' max(|f|^2, clip)
     bottleneck_weight: float = 2e-6  # lambda of Eq. 2, on nats for "kl"
     bottleneck_clip: float = 10.0
+    # Lambda as a dual variable: it starts at bottleneck_weight, falls while exploitation with
+    # z = f(mu) returns less than the target, and rises while it returns more.
+    bottleneck_dual: bool = False
+    bottleneck_target: float = 0.0  # undiscounted return that the bottleneck must not cost
+    bottleneck_dual_rate: float = 0.02  # at most, on log lambda, per iteration
     exploration_step_penalty: float = 0.0  # c of Eq. 5
     normalise_information_gain: bool = True  # by the spread of the encodings; the paper: False
     decoder_folds: int = 1  # heads; information gain by one not trained on the problem, if above 1

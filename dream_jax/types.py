@@ -90,6 +90,13 @@ class Learner(NamedTuple):
     learns: bool = True  # false: its parameters stay as they are
 
 
+class Dual(NamedTuple):
+    """Lambda of Eq. 2 as a dual variable."""
+
+    log_weight: Array  # []
+    mean_return: Array  # [] of nearly greedy exploitation with z = f(mu), slowly averaged
+
+
 class TrainState(NamedTuple):
     """All that training needs to go on: saved whole, so a resumed run is bit-equal."""
 
@@ -101,6 +108,7 @@ class TrainState(NamedTuple):
     exploration_steps: Array  # [] int32, environment steps taken while exploring
     exploitation_steps: Array  # [] int32, environment steps taken while exploiting
     update_credit: Array  # [learners] float32, updates owed to each
+    dual: Dual | None = None  # where lambda is adapted
 
 
 class Env(Protocol):

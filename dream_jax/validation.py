@@ -25,6 +25,7 @@ _AT_MOST_ONE = {
     "hold_fraction",
     "exploration_batch_fraction",
     "shift_pixels",
+    "bottleneck_dual_rate",
 }
 
 
@@ -38,7 +39,7 @@ def validate(config: Config, num_actions: int) -> Config:
             least: float = 0 if name in _MAY_BE_ZERO else 1
             most: float = _MOST.get(name, 2**31 - 1)  # what counts them on device is an int32
         else:
-            least = 0.0
+            least = -sys.float_info.max if name == "bottleneck_target" else 0.0
             most = 1.0 if name in _AT_MOST_ONE else _MOST.get(name, sys.float_info.max)
         if not least <= value <= most:
             bound = f"at least {least:g}" if value < least else f"at most {most:.10g}"
@@ -84,6 +85,21 @@ def validate(config: Config, num_actions: int) -> Config:
             f"losses.decoder_folds={c.losses.decoder_folds} needs losses.td_reaches_decoder=false: "
             "TD errors would train every head on every problem"
         )
+    if c.losses.bottleneck_dual:
+        if c.agent in ("e_rl2", "import", "varibad"):
+            raise ConfigError(
+                f"losses.bottleneck_dual=true: agent={c.agent!r} has no bottleneck; set it to false"
+            )
+        if not c.losses.bottleneck_weight > 0:
+            raise ConfigError(
+                f"losses.bottleneck_weight={c.losses.bottleneck_weight} must be above 0 where "
+                "losses.bottleneck_dual adapts it, for example 2e-6"
+            )
+        if c.acting.random_suffix_fraction or c.acting.epsilon != "ladder":
+            raise ConfigError(
+                "losses.bottleneck_dual=true needs actors that exploit nearly greedily: "
+                "acting.epsilon=ladder and acting.random_suffix_fraction=0"
+            )
     if c.agent == "dream_end_to_end" and not c.losses.td_reaches_decoder:
         raise ConfigError(
             "agent='dream_end_to_end' needs losses.td_reaches_decoder=true: exploration is paid "

@@ -104,10 +104,12 @@ class Dream(DreamActor):
         key: Key,
         exploring: Trial | None = None,
         shards: parallel.Shards = parallel.ONE,
+        bottleneck_weight: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """Mean loss of a batch of trials (leaves [B, ...]) and its parts by name.
 
         `exploring`: trials for the decoder and the exploration policy, if not the same ones.
+        `bottleneck_weight`: lambda [], if not the config's.
         With `shards`, both are this device's part of a batch, and the results are its share:
         their sum over devices is the mean over the whole batch, and so is that of gradients.
         """
@@ -140,9 +142,10 @@ class Dream(DreamActor):
             "decoder": mean(explore.decoder, explore.decoder_mask),
             "exploration_td": mean(explore.exploration_td, explore.exploration_mask),
         }
+        weight = c.bottleneck_weight if bottleneck_weight is None else bottleneck_weight
         total = (
             parts["exploitation_td"]
-            + c.bottleneck_weight * parts["bottleneck"]
+            + weight * parts["bottleneck"]
             + parts["decoder"]
             + parts["exploration_td"]
         )

@@ -67,9 +67,12 @@ class DreamDynamics(Dream):
         key: Key,
         exploring: Trial | None = None,
         shards: parallel.Shards = parallel.ONE,
+        bottleneck_weight: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """DREAM's, and the cross-entropy of q(mu | tau_:t), the mean over prefixes."""
-        total, parts = super().batch_loss(params, target, trials, key, exploring, shards)
+        total, parts = super().batch_loss(
+            params, target, trials, key, exploring, shards, bottleneck_weight
+        )
         exploring = trials if exploring is None else exploring
 
         def one(trial: Trial) -> tuple[Array, Array]:

@@ -28,6 +28,17 @@ def bottleneck_clipped(f: Array, clip: float) -> Array:
     return jnp.maximum(jnp.sum(jnp.square(f)), clip)
 
 
+def dual_step(log_weight: Array, shortfall: Array, rate: float, tolerance: float = 0.1) -> Array:
+    """log lambda after a step of dual ascent on the constraint of Eq. 2.
+
+    Eq. 2 asks for the least I(z; mu) at which exploitation still returns the most. lambda is one
+    over the multiplier of "the return is at least the target": it falls while returns are short of
+    it, and rises while they are above. log_weight, shortfall (in units of return): []; a step is
+    `rate` for a shortfall of `tolerance` or more, either way.
+    """
+    return log_weight - rate * jnp.clip(shortfall / tolerance, -1.0, 1.0)
+
+
 def squared_distances(g: Array, f: Array) -> Array:
     """d_t = |g(tau_:t) - f(mu)|^2 for every prefix, the empty one included.
 
