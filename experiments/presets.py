@@ -64,7 +64,7 @@ _BY_BENCHMARK: dict[str, dict] = {
         "td": {"trace_lambda": 0.9},
         "optimizer": {"hold_fraction": 0.8},
         "replay": {"capacity_trials": 32_768, "warmup_trials_exploration": 1_024},
-        "augmentation": {"shift_pixels": 1.0, "noise_std": 16.0},
+        "augmentation": {"shift_pixels": 0.5, "noise_std": 4.0},
         "training": {
             "trials": 81_920,
             "trials_per_iteration": 256,
