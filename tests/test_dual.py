@@ -87,7 +87,7 @@ def test_lambda_weighs_the_bottleneck_and_nothing_else():
         return trainer.agent.batch_loss(params, params, trials, key, bottleneck_weight=weight)
 
     (one, parts), (two, same) = loss(0.5), loss(2.0)
-    np.testing.assert_allclose(two - one, 1.5 * parts["bottleneck"], rtol=1e-4)
+    np.testing.assert_allclose(two - one, 1.5 * parts["bottleneck"], rtol=2e-3)
     assert parts["bottleneck"] > 0 and parts == same
 
 

@@ -90,7 +90,7 @@ def test_points_side_by_side_train_as_alone():
     def newest(trainer, lanes):
         runner = train.make_runner(trainer, range(lanes), 4, jax.devices()[:1])
         state = runner.chunk(runner.init())[0].state
-        assert (state.exploitation.updates > 0).all()
+        assert (state.learners.exploitation.updates > 0).all()
         return jax.tree.leaves(jax.device_get(train.newest_params(state)))
 
     together = newest(sweep_job.swept_trainer(SMALL, env, [first, second], seeds), 4)
