@@ -100,7 +100,7 @@ def test_a_checkpoint_from_before_there_were_other_agents(tmp_path):
         update_credit: Any
 
     state = make_state(4)
-    checkpoint.save(tmp_path, 1, Older(*state.learners, *state[1:]), {})
+    checkpoint.save(tmp_path, 1, Older(*state.learners, *state[1:-1]), {})
     assert_bit_equal(checkpoint.restore(tmp_path, make_state(0))[0], state)
 
 

@@ -20,6 +20,7 @@ ALLOWED = {
     "validation": {"types", "config"},
     **{name: {"types"} for name in WRITERS},
     **{name: FOUNDATION for name in MECHANISMS},
+    "augment": FOUNDATION | {"rollout"},
     **{name: FOUNDATION | MECHANISMS for name in LEARNERS},
     "pearl_ub": FOUNDATION | {"beliefs", "oracles"},
     "train": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
