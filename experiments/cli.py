@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,20 +69,16 @@ def read_flags(
         "overrides any field",
         flag_values=values,
     )
-    flags.DEFINE_string("out", f"runs/{benchmark}", "output folder", flag_values=values)
     flags.DEFINE_integer(
         "seeds", default_seeds, "how many seeds, trained side by side", flag_values=values
     )
     flags.DEFINE_bool("smoke", False, "tiny sizes, ends within seconds", flag_values=values)
-    flags.DEFINE_bool("resume", False, "go on where an earlier run ended", flag_values=values)
-    flags.DEFINE_bool("overwrite", False, "delete an existing run in --out", flag_values=values)
+    define_folder_flags(values, f"runs/{benchmark}", "run")
 
     plain, overrides = split_overrides(argv)
     parse_flags(benchmark, values, plain)
     if values.seeds < 1:
         raise ConfigError(f"--seeds={values.seeds} must be at least 1")
-    if values.resume and values.overwrite:
-        raise ConfigError("--resume and --overwrite exclude each other; give one")
     return Flags(
         values.config,
         overrides,
@@ -141,6 +137,19 @@ def split_overrides(argv: list[str]) -> tuple[list[str], dict[str, str]]:
     return plain, overrides
 
 
+def define_folder_flags(values: flags.FlagValues, default: str, what: str) -> None:
+    """--out, and what is to be done with a folder that has something in it."""
+    flags.DEFINE_string("out", default, "output folder", flag_values=values)
+    flags.DEFINE_bool("resume", False, f"go on with the {what} in --out", flag_values=values)
+    flags.DEFINE_bool("overwrite", False, f"delete the {what} in --out", flag_values=values)
+    flags.register_multi_flags_validator(
+        ["resume", "overwrite"],
+        lambda given: not (given["resume"] and given["overwrite"]),
+        "--resume and --overwrite exclude each other; give one",
+        flag_values=values,
+    )
+
+
 def parse_flags(module: str, values: flags.FlagValues, argv: list[str]) -> None:
     """Sets the flags of `python -m experiments.<module>`; with --help shows them and exits.
 
@@ -183,16 +192,21 @@ def prepare_folder(arguments: Arguments, saved: dict) -> None:
     out = arguments.out
     try:
         if arguments.overwrite:
-            for path in (out / name for name in RUN_NAMES):
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
+            delete(out, RUN_NAMES)
         out.mkdir(parents=True, exist_ok=True)
         if not (out / RUN_FILE).exists():
             write_json(out / RUN_FILE, saved)
     except OSError as error:
         raise ConfigError(f"--out={out}: {error.strerror}; give a folder of your own") from error
+
+
+def delete(out: Path, names: Iterable[str]) -> None:
+    """Files and folders of these names in `out`; what a link points at is left alone."""
+    for path in (out / name for name in names):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _load(benchmark: str, name: str) -> Config:

@@ -12,7 +12,6 @@ others go on; `--resume` runs those that have no result yet. At the end: sweep.c
 
 import contextlib
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,8 +92,6 @@ def parse(argv: list[str]) -> Request:
         number: int = getattr(values, name)
         if number < 1:
             raise ConfigError(f"--{name}={number} must be at least 1")
-    if values.resume and values.overwrite:
-        raise ConfigError("--resume and --overwrite exclude each other; give one")
     if values.pool not in sweep_pools.POOLS:
         near = configs.nearest(values.pool, list(sweep_pools.POOLS))
         raise ConfigError(f"unknown pool {values.pool!r}; {near}")
@@ -128,11 +125,7 @@ def run(request: Request) -> int:
     """0, or 1 if a job failed."""
     out, folder = request.out, request.out / JOBS
     if request.overwrite:
-        for path in (out / name for name in NAMES):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        cli.delete(out, NAMES)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(out / SWEEP_FILE, request.record())
     jobs: dict[Path, tuple[int, ...]] = {}
@@ -180,13 +173,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _flags(benchmark: str, argv: list[str]) -> flags.FlagValues:
     values = flags.FlagValues()
-    flags.DEFINE_string("out", f"runs/sweep_{benchmark}", "output folder", flag_values=values)
+    cli.define_folder_flags(values, f"runs/sweep_{benchmark}", "sweep")
     flags.DEFINE_string("pool", "local", "where jobs run", flag_values=values)
     flags.DEFINE_integer("workers", 1, "jobs at once", flag_values=values)
     flags.DEFINE_integer("samples", 16, "points of a random search", flag_values=values)
     flags.DEFINE_integer("points_per_job", 16, "most points of a program", flag_values=values)
-    flags.DEFINE_bool("resume", False, "run the jobs that are left", flag_values=values)
-    flags.DEFINE_bool("overwrite", False, "delete an existing sweep", flag_values=values)
     cli.parse_flags(f"sweep {benchmark}", values, argv)
     return values
 

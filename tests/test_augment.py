@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax import augment, envs, replay, train
+from dream_jax import augment, envs, train
 from dream_jax import config as configs
 from dream_jax.config import AugmentationConfig
 from experiments import presets
@@ -51,14 +51,18 @@ def test_noise_is_grey_and_as_strong_as_asked_for_at_most():
     assert changed(np.full(SHAPE, 255, np.uint8), noise_std=16.0).min() > 155
 
 
+@pytest.mark.usefixtures("quick_compilation")
 def test_of_a_batch_only_the_pictures_change():
     small = {"env.horizon": "3", "networks.hidden_size": "8", "networks.head_size": "8"}
     config = configs.override(presets.smoke(presets.preset("sign", "dream")), small)
     env = envs.from_config("sign", config.env)
-    trainer = train.make_trainer(config, env)
-    state = trainer.iterate(trainer.init(jnp.int32(0)))[0]
-    batch = replay.take(state.replay, jnp.array([0, 1, 0]))
+    agent = train.make_trainer(config, env).agent
     keys = jax.random.split(jax.random.key(1), 3)
+
+    def collect(key):
+        return agent.collect(agent.init(key), key, jnp.ones(()), jnp.ones(()), jnp.zeros((), bool))
+
+    batch = jax.jit(jax.vmap(collect))(keys[jnp.array([0, 1, 0])])
     change = jax.jit(augment.make_batch(config.augmentation, env))
     got, again = change(keys, batch), change(keys, batch)
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(again), strict=True):
@@ -69,7 +73,7 @@ def test_of_a_batch_only_the_pictures_change():
         look = env.observe
         for _ in range(leading):
             look = jax.vmap(look)
-        pictures = np.asarray(look(episode.observation)).astype(int)
+        pictures = np.asarray(jax.jit(look)(episode.observation)).astype(int)
         assert drawn.observation.shape == pictures.shape and drawn.observation.dtype == np.uint8
         error = np.abs(np.asarray(drawn.observation, int) - pictures)
         assert 0 < error.mean() < 20

@@ -119,6 +119,15 @@ def test_miniworld_is_played_and_filmed(sign, monkeypatch, tmp_path):
     assert len(list(tmp_path.glob("miniworld_problem*_seed*.gif"))) == 6
 
 
+@pytest.fixture
+def well_compiled():
+    """Thousands of pictures take longer to draw than the program that draws them to compile."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.mark.usefixtures("well_compiled")
 def test_the_decoder_is_at_chance_where_the_sign_was_not_seen(sign):
     result = reading.accuracy(sign, 120)
     for part in result.values():
@@ -129,6 +138,7 @@ def test_the_decoder_is_at_chance_where_the_sign_was_not_seen(sign):
     assert abs(part["accuracy_never_saw"] - 1 / 3) < 4 * spread
 
 
+@pytest.mark.usefixtures("well_compiled")
 def test_a_decoder_that_cheats_is_found(sign):
     agent = sign.trainer.agent
 

@@ -85,12 +85,14 @@ class Simulator:
 
     def __init__(self, env):
         self.env = env
+        self._reset = jax.jit(env.reset)
         self._step = jax.jit(jax.vmap(env.step, in_axes=(None, 0)))
         self._seen = {}
 
     def reset(self, problem, instruction):
-        reset = jax.jit(self.env.reset)
-        return reset(jax.random.key(0), np.int32(problem), np.array(instruction, np.int32))[0]
+        instruction = np.array(instruction, np.int32)
+        state = self._reset(jax.random.key(0), np.int32(problem), instruction)[0]
+        return jax.tree.map(np.asarray, state)
 
     def __call__(self, state, action):
         """(next state, what is seen, reward, done)"""

@@ -1,5 +1,6 @@
 """PEARL-UB: reference returns, goldens derived by hand, brute force over all histories."""
 
+import collections
 import dataclasses
 import functools
 from typing import NamedTuple
@@ -227,7 +228,10 @@ def brute_force(env, options):
     table = instructed(env)
     for first, share in table.items():
         start = {mu: brute.simulator.reset(mu, first) for mu in share}
+        chances = collections.Counter()  # of the ends at which the same ids are still possible
         for ids, chance in brute.play(start, share)[1]:
+            chances[tuple(ids)] += chance
+        for ids, chance in chances.items():
             for second, likely in table.items():
                 weight = {mu: share[mu] * likely[mu] for mu in ids if mu in likely}
                 if not weight:

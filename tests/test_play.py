@@ -57,7 +57,7 @@ def test_pictures_that_a_world_shows_are_read_as_those_drawn_from_states():
     steps = len(played.exploration.action)
     states = played.exploration.watched
     states = jax.tree.map(lambda *x: jnp.stack(x), *states, *states[-1:] * (5 - steps))
-    drawn = rollout.draw(env, states)
+    drawn = rollout.draw(env.observe, states)
     np.testing.assert_array_equal(drawn[: steps + 1], played.exploration.observation)
     assert [len(e.action) for e in played.exploitation] and played.gain.shape == (steps,)
     mask = jnp.arange(5) < steps

@@ -47,8 +47,8 @@ def test_commands(tmp_path):
     assert not any(part.startswith("--config.training") for part in line)
     quick = reproduce.command("map", "dream", options(tmp_path, budget="quick"))
     assert "--seeds=1" in quick
-    # Twice 51,200 trials: four times what DREAM needs.
-    assert "--config.training.trials=102400" in reproduce.command("map", "e_rl2", options(tmp_path))
+    # Three times 51,200 trials: over four times what DREAM needs.
+    assert "--config.training.trials=153600" in reproduce.command("map", "e_rl2", options(tmp_path))
     assert set(line) & set(quick) >= {"-m", "--resume"}
     assert len({part for part in [*line, *quick] if part.startswith("--out=")}) == 2
     assert "--seeds=1" in reproduce.command("map", "optimal", options(tmp_path))
