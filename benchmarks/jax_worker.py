@@ -11,11 +11,10 @@ import numpy as np
 
 from benchmarks import settings
 from benchmarks.worker import Handlers, cores, peak_memory_bytes, repeat, serve
-from dream_jax import envs, replay, train
+from dream_jax import envs, replay, train, waves
 from dream_jax.agents import recurrent_q
 from dream_jax.agents.dream_acting import DreamParams
 from dream_jax.config import Config
-from dream_jax.types import TrainState
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 # Iterations in one call, for calls of some tenths of a second.
@@ -68,15 +67,14 @@ class Contender:
 
     def analyse(self) -> dict[str, float]:
         """What the compiler says of one update and of the training program. Measures nothing."""
-        state = jax.eval_shape(self._runners["train"].init)
-        memory: Any = self._runners["train"].chunk.lower(state).compile().memory_analysis()
-        held = memory.argument_size_in_bytes
-        new = memory.output_size_in_bytes - memory.alias_size_in_bytes
-        return {
-            **self._flops_per_update(),
-            "state_bytes": held,
-            "peak_bytes": held + new + memory.temp_size_in_bytes,
-        }
+        runner = self._runners["train"]
+        compiled = runner.chunk.compile(runner.shapes).calls
+        memory: Any = [call.memory_analysis() for call in compiled]  # of each wave, on each device
+        held = sum(m.argument_size_in_bytes for m in memory)
+        new = max(
+            m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes for m in memory
+        )
+        return {**self._flops_per_update(), "state_bytes": held, "peak_bytes": held + new}
 
     def finish(self) -> dict[str, float]:
         return {
@@ -122,13 +120,13 @@ class Contender:
             lowered = jax.jit(update).lower(learners, batch, exploring, jax.random.key(0))
         return {"flops": _flops(lowered.compile()), "flops_before_optimisation": _flops(lowered)}
 
-    def _runner(self, config: Config, iterations: int) -> train.SeedRunner:
+    def _runner(self, config: Config, iterations: int) -> waves.SeedRunner:
         trainer = train.make_trainer(config, self.env)
-        return train.make_runner(trainer, range(self.seeds), iterations, jax.devices())
+        return waves.make_runner(trainer, range(self.seeds), iterations, jax.devices())
 
     def _run(self, what: str) -> None:
-        self._state, metrics = self._runners[what].chunk(self._state)
-        jax.block_until_ready((self._state.trials, metrics))
+        self._state, metrics = zip(*self._runners[what].chunk(self._state), strict=True)
+        jax.block_until_ready((self._state, metrics))
 
     def _timed(self, what: str) -> float:
         began = time.perf_counter()
@@ -136,13 +134,15 @@ class Contender:
         return time.perf_counter() - began
 
     def _counts(self) -> dict[str, int]:
-        s: TrainState = self._state
-        total = {
-            "env_steps": (s.exploration_steps, s.exploitation_steps),
-            "trials": (s.trials,),
-            "updates": (s.learners.exploitation.updates, s.learners.exploration.updates),
-        }
-        counts = {n: sum(int(np.sum(np.asarray(x))) for x in xs) for n, xs in total.items()}
+        counts = dict.fromkeys(("env_steps", "trials", "updates"), 0)
+        for s in self._state:
+            total = {
+                "env_steps": (s.exploration_steps, s.exploitation_steps),
+                "trials": (s.trials,),
+                "updates": (s.learners.exploitation.updates, s.learners.exploration.updates),
+            }
+            for name, parts in total.items():
+                counts[name] += sum(int(np.sum(np.asarray(x))) for x in parts)
         return counts | {"updates": counts["updates"] // 2}  # of both learners
 
     def _on_event(self, event: str, *_: Any, **__: Any) -> None:

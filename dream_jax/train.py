@@ -1,16 +1,14 @@
-"""Training: collect -> add -> sample -> update, one jitted and donated chunk over all seeds."""
+"""Training of one seed: collect -> add -> sample -> update. `waves` makes many of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dream_jax import augment, parallel, replay
 from dream_jax.agents import recurrent_q, registry
-from dream_jax.config import Config, ConfigError
+from dream_jax.config import Config
 from dream_jax.losses import dream as losses
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.types import Agent, Array, Dual, Env, Key, Learner, Params, TrainState, Trial
@@ -255,77 +253,3 @@ def total_updates(config: Config) -> int:
     steps = training.trials_per_iteration * config.env.horizon * phases
     per_iteration = training.updates_per_iteration or steps // training.env_steps_per_update
     return iterations * per_iteration
-
-
-class SeedRunner(NamedTuple):
-    """The trainer over a leading seed axis, spread over devices."""
-
-    init: Callable[[], TrainState]
-    chunk: jax.stages.Wrapped  # TrainState -> (TrainState, Metrics), donates its argument
-    place: Callable[[Any], Any]  # host arrays -> devices, for restoring
-    over_seeds: Callable[[Callable], jax.stages.Wrapped]  # f(params, ...), mapped over params
-    mesh: Mesh  # axes "seed" and "trial"
-
-
-def make_runner(
-    trainer: Trainer, seeds: Sequence[int], iterations_per_chunk: int, devices: Sequence[Any]
-) -> SeedRunner:
-    """Seeds spread over as many of `devices` as divide them evenly, trials as `trainer` says.
-
-    The seeds of one device are vmapped, or on a CPU run one after the other: it gains nothing from
-    a seed axis inside its matmuls, which become batches of small ones.
-    """
-    vectorised = devices[0].platform != "cpu"
-    share = trainer.shards.devices
-    if share > len(devices):
-        raise ConfigError(
-            f"training.trial_shards={share} devices are to share each batch, "
-            f"{len(devices)} are there; give at most that"
-        )
-    most = len(devices) // share
-    groups = max(n for n in range(1, most + 1) if len(seeds) % n == 0)
-    grid = np.array(devices[: groups * share]).reshape(groups, share)
-    mesh = Mesh(grid, ("seed", parallel.TRIAL_AXIS))
-    spec = PartitionSpec("seed")  # parameters, and replay, are whole on every device of a group
-    sharding = NamedSharding(mesh, spec)
-
-    def spread(function, in_specs):
-        return jax.shard_map(
-            function, mesh=mesh, in_specs=in_specs, out_specs=spec, check_vma=False
-        )
-
-    def each(function):
-        return jax.vmap(function) if vectorised else lambda xs: jax.lax.map(function, xs)
-
-    def chunk(state: TrainState) -> tuple[TrainState, Metrics]:
-        def body(state, _):
-            return trainer.iterate(state)
-
-        state, metrics = jax.lax.scan(body, state, None, length=iterations_per_chunk)
-        means = {name: jnp.mean(values) for name, values in metrics.items()}
-        # The newest parameters have made no loss yet: one that is not finite shows now.
-        newest = {f"loss_{name}": loss for name, loss in trainer.losses(state).items()}
-        newest = means | newest
-        return state, {k: jnp.where(jnp.isfinite(newest[k]), means[k], newest[k]) for k in means}
-
-    def over_seeds(function):
-        """Maps the first argument over seeds; the others are shared."""
-
-        def mapped(first, *shared):
-            return each(lambda one: function(one, *shared))(first)
-
-        def call(first, *shared):
-            in_specs = (spec, *(PartitionSpec() for _ in shared))
-            return spread(mapped, in_specs)(first, *shared)
-
-        return jax.jit(call)
-
-    seed_array = parallel.place(np.asarray(seeds, np.int32), sharding)
-    init = jax.jit(spread(each(trainer.init), (spec,)))
-    return SeedRunner(
-        lambda: init(seed_array),
-        jax.jit(spread(each(chunk), (spec,)), donate_argnums=0),
-        lambda tree: parallel.place(tree, sharding),
-        over_seeds,
-        mesh,
-    )

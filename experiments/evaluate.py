@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from absl import flags
 
-from dream_jax import checkpoint, evaluate, oracles, train
+from dream_jax import checkpoint, evaluate, oracles, train, waves
 from dream_jax import config as configs
 from dream_jax.agents.dream_acting import DreamActor
 from dream_jax.config import Config, ConfigError
@@ -77,8 +76,8 @@ def load(folder: Path, overrides: dict[str, str]) -> Loaded:
     config, seeds = configs.override(configs.from_dict(saved["config"]), overrides), saved["seeds"]
     env = cli.checked_env(config)
     trainer = train.make_trainer(config, env)
-    shape = jax.eval_shape(jax.vmap(trainer.init), jax.ShapeDtypeStruct((len(seeds),), np.int32))
     try:
+        shape = waves.state_shape(trainer, len(seeds))
         state, about = checkpoint.restore(folder / "checkpoints", shape)
     except (OSError, ValueError) as error:
         raise ConfigError(f"--checkpoint={folder}: {error}") from error

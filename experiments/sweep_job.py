@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax import config as configs
-from dream_jax import envs, evaluate, oracles, replay, train
+from dream_jax import envs, evaluate, oracles, replay, train, waves
 from dream_jax.config import Config
 from dream_jax.envs import bus
 from dream_jax.logging import write_json
@@ -71,7 +71,7 @@ def train_points(
     each = replay.size_bytes(trainer.trial_shape, config.replay.capacity_trials)
     replay.check_fits(each, lanes, config.replay.capacity_trials)
     iterations = training.evaluation_period_trials // training.trials_per_iteration
-    runner = train.make_runner(trainer, range(lanes), iterations, jax.devices())
+    runner = waves.make_runner(trainer, range(lanes), iterations, jax.devices())
     key = jax.random.key(EVALUATION_KEY)
 
     @runner.over_seeds
@@ -84,25 +84,28 @@ def train_points(
         episodes, redraw = trial.exploitation_episodes, trial.redraw_instruction
         return {s: evaluate.trial_set(env, s, count, episodes, cover, redraw) for s in SPLITS}
 
-    def returns(state: Any, trials: dict[str, evaluate.TrialSet]) -> dict[str, np.ndarray]:
-        return jax.device_get(measure(train.evaluation_params(config, state.state), trials))
+    def params() -> waves.Waves:
+        return tuple(train.evaluation_params(config, wave.state) for wave in state)
 
-    state: Any = runner.init()
+    def returns(trials: dict[str, evaluate.TrialSet]) -> dict[str, np.ndarray]:
+        return jax.device_get(runner.join(measure(params(), trials)))
+
+    state: waves.Waves = runner.init()  # of Lane
     often, curve, finite = sets(training.evaluation_trials, False), [], np.ones(lanes, bool)
     began = time.time()
     for done in range(0, training.trials, training.evaluation_period_trials):
-        state, metrics = runner.chunk(state)
-        for loss in jax.device_get(metrics).values():
+        state, metrics = zip(*runner.chunk(state), strict=True)
+        for loss in jax.device_get(runner.join(metrics)).values():
             finite &= np.isfinite(loss)
-        steps = state.state.exploration_steps + state.state.exploitation_steps
-        curve.append(returns(state, often) | {"env_steps": jax.device_get(steps)})
+        steps = [x.state.exploration_steps + x.state.exploitation_steps for x in state]
+        curve.append(returns(often) | {"env_steps": jax.device_get(runner.join(tuple(steps)))})
         trials = done + training.evaluation_period_trials
         best = curve[-1]["test_return"].max()
         print(f"{trials:,} of {training.trials:,} trials, best test return {best:.3f}", flush=True)
-    final = returns(state, sets(training.final_evaluation_trials, True))
+    final = returns(sets(training.final_evaluation_trials, True))
     if isinstance(env, bus.Bus):
-        params = train.evaluation_params(config, state.state)
-        ridden = riding.rides(trainer.agent, params, "test", training.final_evaluation_trials)
+        count = training.final_evaluation_trials
+        ridden = riding.rides(trainer.agent, runner.join(params()), "test", count)
         final |= {f"{k}_buses": np.array(v["buses_ridden_per_seed"]) for k, v in ridden.items()}
     bounds = oracles.bounds(env, "test")
     wall_s = time.time() - began

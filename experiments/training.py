@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from dream_jax import checkpoint, envs, evaluate, oracles, replay, report, train
+from dream_jax import checkpoint, envs, evaluate, oracles, replay, report, train, waves
 from dream_jax import logging as logs
 from dream_jax.config import Config, ConfigError
 from dream_jax.types import TrainState
@@ -30,9 +30,9 @@ Results = dict[str, evaluate.Evaluation]  # by split, leaves [seeds, trials]
 class Programs(NamedTuple):
     """Everything compiled for a run."""
 
-    chunk: Callable[[TrainState], tuple[TrainState, dict[str, jax.Array]]]
-    evaluate: Callable[[Any, TrialSets], Results]  # on the trials of the curves
-    evaluate_any: Callable[[Any, TrialSets], Results]  # compiles anew for other trials
+    chunk: waves.WaveProgram  # TrainState -> (TrainState, Metrics)
+    evaluate: waves.WaveProgram  # (params, TrialSets) -> Results, on the trials of the curves
+    evaluate_any: waves.WaveProgram  # compiles anew for other trials
     bounds: dict[str, oracles.Bounds]
     compile_s: float
 
@@ -50,28 +50,29 @@ def run(arguments: Arguments, started_s: float) -> int:
     env = envs.from_config(config.benchmark, config.env)
     trainer = train.make_trainer(config, env)
     iterations = config.training.evaluation_period_trials // config.training.trials_per_iteration
-    runner = train.make_runner(trainer, seeds, iterations, jax.devices())
+    runner = waves.make_runner(trainer, seeds, iterations, jax.devices())
 
     _announce_memory(config, trainer, len(seeds) * config.training.trial_shards)
-    resumed = _read_run(arguments, runner)
+    resumed = _read_run(arguments, trainer)
     prepare_folder(arguments, summaries.run_record(config, seeds))
     with _StopSignal() as stop:
         programs = _compile(config, env, trainer, runner)
         state = runner.init() if resumed.state is None else runner.place(resumed.state)
-        return _train(arguments, env, trainer, programs, state, resumed, started_s, stop)
+        return _train(arguments, trainer, runner, programs, state, resumed, started_s, stop)
 
 
 def _train(
     arguments: Arguments,
-    env: Any,
     trainer: train.Trainer,
+    runner: waves.SeedRunner,
     programs: Programs,
-    state: TrainState,
+    state: waves.Waves,  # of TrainState
     resumed: "Resumed",
     started_s: float,
     stop: "_StopSignal",
 ) -> int:
     config, out, seeds = arguments.config, arguments.out, arguments.seeds
+    env = trainer.agent.env
     about, rows = resumed.about, list(resumed.rows)
     bounds, checkpoints = programs.bounds, out / "checkpoints"
     compile_s = about["compile_s"] + programs.compile_s
@@ -94,20 +95,25 @@ def _train(
             "compile_s": compile_s,
             "time_to_95_s": about["time_to_95_s"],
         }
-        checkpoint.save(checkpoints, trials, state, metadata)
+        checkpoint.save(checkpoints, trials, runner.join(state), metadata)
+
+    def params() -> waves.Waves:
+        return tuple(train.evaluation_params(config, wave) for wave in state)
 
     with logs.MetricsWriter(out, resume_rows=len(rows)) as writer:
         while trials < config.training.trials:
-            state, metrics = programs.chunk(state)
-            bad = _not_finite(metrics, len(seeds))
+            state, metrics = zip(*programs.chunk(state), strict=True)
+            metrics = runner.join(metrics)
+            bad = _not_finite(metrics)
             if bad:
                 _report_failure(bad, checkpoints, out)
                 return 1
             trials += config.training.evaluation_period_trials
             evaluations += 1
-            results = programs.evaluate(train.evaluation_params(config, state), curve_sets)
-            results = jax.device_get(results)  # done: what follows reads the clock
-            new = _rows(seeds, state, metrics, results, clock(), compile_s)
+            results = jax.device_get(runner.join(programs.evaluate(params(), curve_sets)))
+            # Done: what follows reads the clock.
+            counts = _counts(runner, state)
+            new = _rows(seeds, counts, metrics, results, clock(), compile_s)
             for row in new:
                 writer.write(row)
             rows.extend(new)
@@ -136,17 +142,19 @@ def _train(
         save()
 
     _curves(out, config, rows, bounds)
-    summary = _summarise(arguments, env, programs, state, about, compile_s)
+    final_sets = _trial_sets(config, env, config.training.final_evaluation_trials, cover=True)
+    results = jax.device_get(runner.join(programs.evaluate_any(params(), final_sets)))
+    summary = _summary(arguments, bounds, results, _counts(runner, state), about, compile_s)
     summary |= {"wall_s": clock()}
     logs.write_json(out / "summary.json", summary)
-    video.write(out / "videos", trainer.agent, train.evaluation_params(config, state), seeds)
+    video.write(out / "videos", trainer.agent, runner.join(params()), seeds)
     print(summaries.describe(summary), flush=True)
     print(f"written to {out}: summary.json, metrics.jsonl, curves.png, videos/", flush=True)
     return 0
 
 
 def _compile(
-    config: Config, env: Any, trainer: train.Trainer, runner: train.SeedRunner
+    config: Config, env: Any, trainer: train.Trainer, runner: waves.SeedRunner
 ) -> Programs:
     """Compile training and evaluation, and compute the oracles, side by side."""
     key = jax.random.key(EVALUATION_KEY)
@@ -157,14 +165,14 @@ def _compile(
             for split, trials in sets.items()
         }
 
-    state = jax.eval_shape(runner.init)
-    params = train.evaluation_params(config, state)
+    state = runner.shapes
+    params = tuple(train.evaluation_params(config, wave) for wave in state)
     sets = _trial_sets(config, env, config.training.evaluation_trials, cover=False)
     evaluate_any = runner.over_seeds(evaluate_sets)
     began = time.time()
     with ThreadPoolExecutor(3) as pool:
-        chunk = pool.submit(lambda: runner.chunk.lower(state).compile())
-        evaluation = pool.submit(lambda: evaluate_any.lower(params, sets).compile())
+        chunk = pool.submit(lambda: runner.chunk.compile(state))
+        evaluation = pool.submit(lambda: evaluate_any.compile(params, sets))
         bounds = pool.submit(lambda: {split: oracles.bounds(env, split) for split in SPLITS})
         compiled = chunk.result(), evaluation.result(), evaluate_any, bounds.result()
     compile_s = time.time() - began
@@ -172,7 +180,7 @@ def _compile(
     return Programs(*compiled, compile_s)
 
 
-def _read_run(arguments: Arguments, runner: train.SeedRunner) -> Resumed:
+def _read_run(arguments: Arguments, trainer: train.Trainer) -> Resumed:
     """What there is to resume. Raises ConfigError if it is damaged; changes nothing."""
     about: dict[str, Any] = {
         "rows": 0,
@@ -190,7 +198,8 @@ def _read_run(arguments: Arguments, runner: train.SeedRunner) -> Resumed:
         return Resumed(None, about, [])
     metrics = arguments.out / "metrics.jsonl"
     try:
-        state, about = checkpoint.restore(folder, jax.eval_shape(runner.init))
+        shape = waves.state_shape(trainer, len(arguments.seeds))
+        state, about = checkpoint.restore(folder, shape)
         lines = metrics.read_text().splitlines()[: about["rows"]]
         rows = [json.loads(line) for line in lines]
     except (OSError, ValueError) as error:
@@ -211,25 +220,34 @@ def _trial_sets(config: Config, env: Any, count: int, cover: bool) -> TrialSets:
     }
 
 
+def _counts(runner: waves.SeedRunner, state: waves.Waves) -> dict[str, np.ndarray]:
+    """By name of a row's column, [seeds]."""
+    counted = [
+        {
+            "env_steps": wave.exploration_steps + wave.exploitation_steps,
+            "trials": wave.trials,
+            "updates": wave.learners[0].updates,
+        }
+        for wave in state
+    ]
+    return jax.device_get(runner.join(tuple(counted)))
+
+
 def _rows(
     seeds: Sequence[int],
-    state: TrainState,
+    counts: dict[str, np.ndarray],
     metrics: dict[str, jax.Array],
     results: Results,
     wall_s: float,
     compile_s: float,
 ) -> list[dict[str, Any]]:
     """One row of metrics.jsonl per seed."""
-    host = jax.device_get((state.exploration_steps + state.exploitation_steps, state.trials))
-    updates = jax.device_get(state.learners[0].updates)
     metrics = jax.device_get(metrics)
     rows = []
     for i, seed in enumerate(seeds):
         row = {
             "seed": seed,
-            "env_steps": int(host[0][i]),
-            "trials": int(host[1][i]),
-            "updates": int(updates[i]),
+            **{name: int(count[i]) for name, count in counts.items()},
             "wall_s": wall_s,
             "compile_s": compile_s,
             "train_return": float(results["train"].trial_return[i].mean()),
@@ -243,37 +261,26 @@ def _rows(
     return rows
 
 
-def _summarise(
+def _summary(
     arguments: Arguments,
-    env: Any,
-    programs: Programs,
-    state: TrainState,
+    bounds: dict[str, oracles.Bounds],
+    results: Results,
+    counts: dict[str, np.ndarray],
     about: dict[str, Any],
     compile_s: float,
 ) -> dict[str, Any]:
-    config, seeds = arguments.config, arguments.seeds
-    count = config.training.final_evaluation_trials
-    sets = _trial_sets(config, env, count, cover=True)
-    results = jax.device_get(programs.evaluate_any(train.evaluation_params(config, state), sets))
-    returns = {
-        split: [float(results[split].trial_return[i].mean()) for i in range(len(seeds))]
-        for split in SPLITS
-    }
-    steps = np.asarray(jax.device_get(state.exploration_steps + state.exploitation_steps))
-    updates = np.asarray(jax.device_get(state.learners[0].updates))
+    splits = {}
+    for split in SPLITS:
+        returns = results[split].trial_return.mean(axis=1).tolist()
+        splits[split] = summaries.split_summary(returns, bounds[split])
     return {
-        "benchmark": config.benchmark,
-        "config": config.preset,
-        "seeds": list(seeds),
-        "splits": {
-            split: summaries.split_summary(returns[split], programs.bounds[split])
-            for split in SPLITS
-        },
+        "benchmark": arguments.config.benchmark,
+        "config": arguments.config.preset,
+        "seeds": list(arguments.seeds),
+        "splits": splits,
         "time_to_95_s": about["time_to_95_s"],
         "compile_s": compile_s,
-        "env_steps": int(steps[: len(seeds)].mean()),
-        "trials": int(np.asarray(jax.device_get(state.trials))[0]),
-        "updates": int(updates[: len(seeds)].mean()),
+        **{name: int(count.mean()) for name, count in counts.items()},
     }
 
 
@@ -290,10 +297,10 @@ def _announce_memory(config: Config, trainer: train.Trainer, copies: int) -> Non
     replay.check_fits(each, copies, config.replay.capacity_trials)
 
 
-def _not_finite(metrics: dict[str, jax.Array], seeds: int) -> str | None:
+def _not_finite(metrics: dict[str, jax.Array]) -> str | None:
     """The first loss that is NaN or infinite, with its seed."""
     for name, values in jax.device_get(metrics).items():
-        bad = np.flatnonzero(~np.isfinite(values[:seeds]))
+        bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             return f"{name} is {values[bad[0]]} in seed number {bad[0]}"
     return None

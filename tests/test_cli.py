@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dream_jax import checkpoint, envs, train, validation
+from dream_jax import checkpoint, envs, train, validation, waves
 from dream_jax import config as configs
 from experiments import analytic, presets
 
@@ -418,8 +418,7 @@ def test_a_whole_run_leaves_its_files(command, tmp_path, benchmark, preset, seed
 
     assert checkpoint.latest_step(out / "checkpoints") == training.trials
     trainer = train.make_trainer(config, envs.make(benchmark, horizon=config.env.horizon))
-    runner = train.make_runner(trainer, range(seeds), 1, jax.devices()[:1])
-    state, _ = checkpoint.restore(out / "checkpoints", jax.eval_shape(runner.init))
+    state, _ = checkpoint.restore(out / "checkpoints", waves.state_shape(trainer, seeds))
     assert state.learners[0].updates.tolist() == [row["updates"] for row in last]
     if not training.updates_per_iteration:  # paid for by environment steps, the first ones too
         paid = state.exploitation_steps // training.env_steps_per_update

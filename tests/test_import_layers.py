@@ -24,14 +24,15 @@ ALLOWED = {
     **{name: FOUNDATION | MECHANISMS for name in LEARNERS},
     "pearl_ub": FOUNDATION | {"beliefs", "oracles"},
     "train": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
+    "waves": FOUNDATION | MECHANISMS | {"train"},
     "evaluate": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,
     "play": FOUNDATION | MECHANISMS | LEARNERS,
     "experiments": FOUNDATION
     | MECHANISMS
     | LEARNERS
     | WRITERS
-    | {"train", "evaluate", "pearl_ub", "play"},
-    "benchmarks": FOUNDATION | MECHANISMS | LEARNERS | WRITERS | {"train", "evaluate"},
+    | {"train", "waves", "evaluate", "pearl_ub", "play"},
+    "benchmarks": FOUNDATION | MECHANISMS | LEARNERS | WRITERS | {"train", "waves", "evaluate"},
     # Stands on its own: what it is compared with must not help it.
     "torch_baseline": {"config"},
 }

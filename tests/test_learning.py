@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import evaluate, oracles, rollout, train, validation
+from dream_jax import evaluate, oracles, rollout, train, validation, waves
 from dream_jax.agents import recurrent_q
 from dream_jax.agents.dream import Dream
 from dream_jax.config import Config
@@ -17,6 +17,7 @@ from dream_jax.losses.reduce import masked_mean
 from dream_jax.losses.td import double_q_lambda
 from dream_jax.nets.heads import ExplorationPolicy
 from dream_jax.types import TimeStep
+from tests.running import trained
 
 LEFT, RIGHT, PULL_A, PULL_B, END = range(5)
 
@@ -103,8 +104,8 @@ def learn(config: Config, env: Corridor) -> dict[str, np.ndarray]:
     """Normalised test returns [seeds] after training: of the agent, and with less to go by."""
     trainer = train.make_trainer(config, env)
     iterations = config.training.trials // config.training.trials_per_iteration
-    runner = train.make_runner(trainer, SEEDS, iterations, jax.devices()[:1])
-    state, losses = runner.chunk(runner.init())
+    runner = waves.make_runner(trainer, SEEDS, iterations, jax.devices()[:1])
+    state, losses = trained(runner)
     assert np.all(state.trials == config.training.trials)
     assert all(np.all(np.isfinite(loss)) for loss in losses.values())
     agent = trainer.agent
@@ -125,7 +126,8 @@ def learn(config: Config, env: Corridor) -> dict[str, np.ndarray]:
         return result.trial_return.mean(), result.encoder_return.mean(), blind.mean()
 
     low, high = oracles.no_exploration(env, "test").mean(), oracles.optimal(env, "test").mean()
-    found = runner.over_seeds(returns)(train.newest_params(state))
+    params = runner.place(train.newest_params(state))
+    found = runner.join(runner.over_seeds(returns)(params))
     names = ("agent", "encoder", "blind")
     return {
         name: (np.asarray(value) - low) / (high - low)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import envs, train
+from dream_jax import envs, train, waves
 from dream_jax.logging import write_json
 from experiments import presets, sweep, sweep_job, sweep_pools, sweep_space
+from tests.running import trained
 
 SMALL = configs.override(
     presets.smoke(presets.preset("bus", "dream")),
@@ -88,8 +89,8 @@ def test_points_side_by_side_train_as_alone():
     seeds, env = [0, 3], envs.from_config("bus", SMALL.env)
 
     def newest(trainer, lanes):
-        runner = train.make_runner(trainer, range(lanes), 4, jax.devices()[:1])
-        state = runner.chunk(runner.init())[0].state
+        runner = waves.make_runner(trainer, range(lanes), 4, jax.devices()[:1])
+        state = trained(runner)[0].state
         assert (state.learners.exploitation.updates > 0).all()
         return jax.tree.leaves(jax.device_get(train.newest_params(state)))
 

@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax import checkpoint, envs, evaluate, train, validation
+from dream_jax import checkpoint, envs, evaluate, train, validation, waves
 from dream_jax import config as configs
 from dream_jax.agents import dream
 from dream_jax.config import Config, ConfigError
+from tests.running import trained
 from tests.test_learning import Corridor
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -43,8 +44,7 @@ def restore(out):
     """The newest checkpoint of a run of the bus benchmark."""
     config = configs.load(str(out / "config.json"))
     trainer = train.make_trainer(config, envs.make("bus", horizon=config.env.horizon))
-    runner = train.make_runner(trainer, range(SEEDS), 1, jax.devices()[:1])
-    return checkpoint.restore(out / "checkpoints", jax.eval_shape(runner.init))[0]
+    return checkpoint.restore(out / "checkpoints", waves.state_shape(trainer, SEEDS))[0]
 
 
 def raw(leaf):
@@ -367,9 +367,8 @@ def by_kind(state):
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_seed_does_not_depend_on_the_seeds_beside_it(trainer, states, devices):
     """Alone, beside another on one device, and on a device of its own: equal but for rounding."""
-    runner = train.make_runner(trainer, [1, 0], ITERATIONS, jax.devices()[:devices])
-    both, losses = runner.chunk(runner.init())
-    assert len(both.trials.sharding.device_set) == devices
+    runner = waves.make_runner(trainer, [1, 0], ITERATIONS, jax.devices()[:devices])
+    both, losses = trained(runner)
     other, same = (jax.tree.map(lambda x, i=i: x[i], both) for i in range(2))
     alone, alone_losses = states[0][-1], states[1]
 
@@ -388,29 +387,34 @@ def shared_by(devices):
 
 
 @pytest.mark.parametrize(
-    "seeds, devices, share, mesh",
+    "seeds, devices, share, mesh, sizes",
     [
-        (1, 1, 1, (1, 1)),
-        (2, 2, 1, (2, 1)),
-        (3, 2, 1, (1, 1)),  # one after the other: no seat is padded
-        (3, 4, 1, (3, 1)),
-        (6, 4, 1, (3, 1)),
-        (3, 2, 2, (1, 2)),
-        (4, 8, 2, (4, 2)),
+        (1, 1, 1, (1, 1), [1]),
+        (2, 2, 1, (2, 1), [2]),
+        (3, 2, 1, (2, 1), [2, 1]),
+        (3, 1, 1, (1, 1), [1, 1, 1]),
+        (3, 4, 1, (3, 1), [3]),
+        (6, 4, 1, (4, 1), [4, 2]),
+        (3, 2, 2, (1, 2), [1, 1, 1]),
+        (4, 8, 2, (4, 2), [4]),
     ],
 )
-def test_seeds_and_trials_on_devices(env, seeds, devices, share, mesh):
+def test_seeds_and_trials_on_devices(env, seeds, devices, share, mesh, sizes):
     if devices > jax.device_count():
         pytest.skip(f"needs {devices} devices")
     trainer = train.make_trainer(shared_by(share), env)
-    runner = train.make_runner(trainer, range(seeds), 1, jax.devices()[:devices])
+    runner = waves.make_runner(trainer, range(seeds), 1, jax.devices()[:devices])
     assert runner.mesh.devices.shape == mesh
-    assert jax.eval_shape(runner.init).trials.shape == (seeds,)
+    found = [shape.trials.shape for shape in runner.shapes]
+    assert found == [(n,) for n in sizes]
+    init = runner.init()
+    assert [wave.trials.shape for wave in init] == found
+    assert runner.join(init).trials.shape == (seeds,)
 
 
 def test_more_devices_to_share_a_batch_than_there_are(env):
     with pytest.raises(ConfigError, match=r"trial_shards=4 devices .* 2 are there"):
-        train.make_runner(train.make_trainer(shared_by(4), env), [0], 1, jax.devices()[:2])
+        waves.make_runner(train.make_trainer(shared_by(4), env), [0], 1, jax.devices()[:2])
 
 
 def test_share_of_the_batch_that_trains_exploration(env, states, monkeypatch):
@@ -437,8 +441,8 @@ def test_share_of_the_batch_that_trains_exploration(env, states, monkeypatch):
 def test_devices_that_share_trials_train_as_one(env, states):
     """Every action and draw is the same; parameters but for the order of summation."""
     shared = train.make_trainer(shared_by(2), env)
-    runner = train.make_runner(shared, [0], ITERATIONS, jax.devices()[:2])
-    state, losses = runner.chunk(runner.init())
+    runner = waves.make_runner(shared, [0], ITERATIONS, jax.devices()[:2])
+    state, losses = trained(runner)
     both = jax.tree.map(lambda x: x[0], state)
     alone, alone_losses = states[0][-1], states[1]
     floats, rest = by_kind(both)

@@ -10,8 +10,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from dream_jax import checkpoint, parallel, train
+from dream_jax import checkpoint, parallel, train, waves
 from dream_jax import config as configs
+from tests.running import trained
 from tests.test_training import CONFIG, ITERATIONS, HeldOut
 
 
@@ -29,7 +30,7 @@ def leaves(state):
 
 def runner(seeds, shards, devices):
     config = configs.override(CONFIG, {"training.trial_shards": str(shards)})
-    return train.make_runner(
+    return waves.make_runner(
         train.make_trainer(config, HeldOut()), range(seeds), ITERATIONS, devices
     )
 
@@ -42,13 +43,14 @@ def main(process, processes, port, devices, seeds, shards, out):
     assert len(jax.devices()) == processes * devices
     run = runner(seeds, shards, jax.devices())
     assert run.mesh.devices.size == processes * devices
-    state, _ = run.chunk(run.init())
+    state, _ = trained(run)
     checkpoint.save(Path(out, "checkpoints"), 1, state, {"processes": processes})
-    placed = run.place(checkpoint.restore(Path(out, "checkpoints"), jax.eval_shape(run.init))[0])
-    trained, restored = leaves(state), leaves(placed)
-    assert all(trained[name].tobytes() == restored[name].tobytes() for name in trained)
+    shape = jax.eval_shape(lambda: state)
+    placed = run.place(checkpoint.restore(Path(out, "checkpoints"), shape)[0])
+    saved, restored = leaves(state), leaves(run.join(placed))
+    assert all(saved[name].tobytes() == restored[name].tobytes() for name in saved)
     if process == 0:
-        np.savez(Path(out, "state.npz"), **trained)
+        np.savez(Path(out, "state.npz"), **saved)
 
 
 if __name__ == "__main__":
