@@ -1,7 +1,9 @@
 """Random changes to the pictures that networks learn from, so that they read no single pixel.
 
-As DrQ does it (Kostrikov et al., 2021; bilinear shifts as Yarats et al., 2022): every picture of
-a batch anew, never those that the agent acts on.
+In the manner of DrQ (Kostrikov et al., 2021): every picture of a batch anew, never those that the
+agent acts on. A picture is blended with itself moved by one pixel, in one of eight directions or in
+none, and gets noise that grows from its left edge to its right one, by as much as `noise_std` over
+two widths.
 """
 
 from collections.abc import Callable

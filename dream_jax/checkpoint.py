@@ -16,6 +16,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from dream_jax.types import is_key
+
 _ARRAYS, _METADATA = "arrays", "metadata"
 _LEARNERS = ".learners"
 
@@ -46,7 +48,7 @@ def save(
     tree = {name: _describe(name, leaf) for name, leaf in leaves.items()}
     # orbax refuses arrays of size 0 (say, an instruction with no components): the tree is enough.
     arrays = {name: _to_save(leaf) for name, leaf in leaves.items() if np.size(leaf)}
-    generators = {n: str(jax.random.key_impl(x)) for n, x in leaves.items() if _is_key(x)}
+    generators = {n: str(jax.random.key_impl(x)) for n, x in leaves.items() if is_key(x)}
     about = {"tree": tree, "generators": generators, "metadata": metadata}
     items = {_ARRAYS: ocp.args.StandardSave(arrays), _METADATA: ocp.args.JsonSave(about)}
     with _manager(directory, keep) as manager:
@@ -87,7 +89,7 @@ def restore(
     tree = {name: _describe(name, leaf) for name, leaf in leaves.items()}
     _check_same_tree(f"checkpoint {step} in {directory}", saved["tree"], tree)
     shapes = {
-        name: jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        name: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
         for name, leaf in leaves.items()
     }
     host: dict[str, Any] = {name: np.empty(x.shape, x.dtype) for name, x in shapes.items()}
@@ -104,10 +106,6 @@ def _named_leaves(tree: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(k): x for k, x in jax.tree_util.tree_flatten_with_path(tree)[0]}
 
 
-def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
 def _describe(name: str, leaf: Any) -> str:
     if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
         raise ValueError(f"state{name} is a {type(leaf).__name__}: every leaf must be an array")
@@ -116,7 +114,7 @@ def _describe(name: str, leaf: Any) -> str:
 
 def _to_save(leaf: Any) -> Any:
     """Numpy; of an array that other processes hold parts of, the array."""
-    data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
+    data = jax.random.key_data(leaf) if is_key(leaf) else leaf
     if isinstance(data, jax.Array) and not data.is_fully_addressable:
         return data
     return np.asarray(data)

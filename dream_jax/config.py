@@ -46,6 +46,9 @@ class NetworkConfig:
     encoder_init_scale: float = 0.1  # of the encoder's output layer
 
 
+NEARLY_GREEDY = 0.1  # epsilon of the actors whose returns adapt lambda
+
+
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
     rho: float = 0.1  # standard deviation of encoder and decoder
@@ -53,9 +56,11 @@ class LossConfig:
     bottleneck_weight: float = 2e-6  # lambda of Eq. 2, on nats for "kl"
     bottleneck_clip: float = 10.0
     # Lambda as a dual variable: it starts at bottleneck_weight, falls while exploitation with
-    # z = f(mu) returns less than the target, and rises while it returns more.
+    # z = f(mu) returns less than the target (so at first too), and rises while it returns more.
     bottleneck_dual: bool = False
-    bottleneck_target: float = 0.0  # undiscounted return that the bottleneck must not cost
+    # Undiscounted return that the bottleneck must not cost, of actors with epsilon up to
+    # NEARLY_GREEDY: they do not reach the optimum, and lambda would fall for ever short of it.
+    bottleneck_target: float = 0.0
     bottleneck_dual_rate: float = 0.02  # at most, on log lambda, per iteration
     exploration_step_penalty: float = 0.0  # c of Eq. 5
     normalise_information_gain: bool = True  # by the spread of the encodings; the paper: False
@@ -119,7 +124,7 @@ class AugmentationConfig:
     """Of the pictures of a batch; the agent acts on unchanged ones. For the grids it is ignored."""
 
     shift_pixels: float = 0.0  # at most, each way, drawn per picture; up to 1
-    noise_std: float = 0.0  # at most, drawn per picture, in levels of 255
+    noise_std: float = 0.0  # at most, in levels of 255; drawn per picture, growing to the right
 
 
 @dataclasses.dataclass(frozen=True)

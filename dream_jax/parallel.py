@@ -12,7 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
-from dream_jax.types import Array
+from dream_jax.types import Array, is_key
 
 TRIAL_AXIS = "trial"
 
@@ -67,7 +67,7 @@ def place(tree: Any, sharding: Sharding) -> Any:
         return jax.device_put(tree, sharding)
 
     def part(x: Any) -> Array:
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        if is_key(x):
             wrap = jax.jit(functools.partial(jax.random.wrap_key_data, impl=jax.random.key_impl(x)))
             return wrap(part(jax.random.key_data(x)))
         host = np.asarray(x)
@@ -80,4 +80,6 @@ def fetch(tree: Any) -> Any:
     """Arrays of all processes as numpy, whole in each of them. Typed keys stay on their devices."""
     if jax.process_count() == 1:
         return jax.device_get(tree)
-    return multihost_utils.process_allgather(tree, tiled=True)
+    return jax.tree.map(
+        lambda x: x if is_key(x) else multihost_utils.process_allgather(x, tiled=True), tree
+    )

@@ -6,16 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dream_jax import augment, parallel, replay
+from dream_jax import augment, dual, parallel, replay
 from dream_jax.agents import recurrent_q, registry
 from dream_jax.config import Config
-from dream_jax.losses import dream as losses
-from dream_jax.losses.reduce import masked_mean
-from dream_jax.types import Agent, Array, Dual, Env, Key, Learner, Params, TrainState, Trial
+from dream_jax.types import Agent, Array, Env, Key, Learner, Params, TrainState, Trial
 
 Metrics = dict[str, Array]
-_NEARLY_GREEDY = 0.1  # epsilon of the actors whose returns adapt lambda
-_RETURN_AVERAGE = 0.05  # weight of an iteration in their slow average
 
 
 class Trainer(NamedTuple):
@@ -40,12 +36,14 @@ def make_trainer(config: Config, env: Env) -> Trainer:
     fixed_updates = training.updates_per_iteration
     exploration_batch = config.exploration_batch_trials
     optimizers = _make_optimizers(config, learners)
-    adapts_lambda = config.losses.bottleneck_dual
     augmented = augment.make_batch(config.augmentation, env)
 
     def exploitation_epsilons(state: TrainState) -> Array:
-        """[B], reversed: the actor that explores most randomly exploits most greedily."""
-        return recurrent_q.epsilons(acting, _own_steps(state, exploiter), actors)[::-1]
+        """[B] beside those of exploration."""
+        epsilon = recurrent_q.epsilons(acting, _own_steps(state, exploiter), actors)
+        if agent.explorer == agent.exploiter:
+            return epsilon[recurrent_q.pairing(actors)]
+        return epsilon[::-1]  # who explores most randomly exploits most greedily
 
     def collect(state: TrainState, params: Params, key: Key) -> Trial:
         """Trials of all parallel actors, leaves [B, ...]."""
@@ -77,7 +75,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
             zero,
             zero,
             jnp.zeros(len(learners)),
-            _first_dual(config) if adapts_lambda else None,
+            dual.init(config),
         )
 
     def iterate(state: TrainState) -> tuple[TrainState, Metrics]:
@@ -85,11 +83,11 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         trials = collect(state, newest_params(state), collect_key)
         exploration_steps = jnp.sum(trials.exploration.mask)
         exploitation_steps = jnp.sum(trials.exploitation.mask)
-        given: dict[str, Array] = {}  # to the loss
+        bottleneck_weight = None  # the config's
         if state.dual is not None:
-            dual = _adapted(config, state.dual, trials, exploitation_epsilons(state))
-            state = state._replace(dual=dual)
-            given["bottleneck_weight"] = jnp.exp(dual.log_weight)
+            adapted = dual.adapt(config, state.dual, trials, exploitation_epsilons(state))
+            state = state._replace(dual=adapted)
+            bottleneck_weight = jnp.exp(adapted.log_weight)
         state = state._replace(
             key=key,
             replay=replay.add(state.replay, trials),
@@ -132,7 +130,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
                 loss_key,
                 warm & (i < due),
                 shards,
-                **given,
+                bottleneck_weight,
             )
             sums = {name: sums[name] + parts[name] for name in agent.loss_names}
             return states, average, sums, key
@@ -142,7 +140,10 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         states, average, sums, _ = jax.lax.fori_loop(0, most, update, loop)
         state = state._replace(learners=states, average=average)
         count = jnp.maximum(jnp.asarray(most, jnp.float32), 1.0)
-        return state, {f"loss_{name}": sums[name] / count for name in agent.loss_names} | given
+        metrics = {f"loss_{name}": sums[name] / count for name in agent.loss_names}
+        if bottleneck_weight is not None:
+            metrics["bottleneck_weight"] = bottleneck_weight
+        return state, metrics
 
     def newest_losses(state: TrainState) -> Metrics:
         sample_key, loss_key = jax.random.split(jax.random.fold_in(state.key, 1))
@@ -169,23 +170,6 @@ def _make_optimizers(config: Config, learners: Any) -> Any:
             for learner in learners
         )
     )
-
-
-def _first_dual(config: Config) -> Dual:
-    c = config.losses
-    return Dual(jnp.log(c.bottleneck_weight), jnp.float32(c.bottleneck_target))
-
-
-def _adapted(config: Config, dual: Dual, trials: Trial, epsilon: Array) -> Dual:
-    """Lambda after trials [B, ...], of which `epsilon` [B] are the rates of exploitation."""
-    c = config.losses
-    counts = ~trials.z_from_decoder & (epsilon <= _NEARLY_GREEDY)
-    returns = jnp.mean(jnp.sum(trials.exploitation.reward, axis=-1), axis=-1)
-    found = masked_mean(returns, counts)
-    weight = _RETURN_AVERAGE * jnp.any(counts)
-    mean = dual.mean_return + weight * (found - dual.mean_return)
-    shortfall = c.bottleneck_target - mean
-    return Dual(losses.dual_step(dual.log_weight, shortfall, c.bottleneck_dual_rate), mean)
 
 
 def _own_steps(state: TrainState, learner: Learner) -> Array:
@@ -220,13 +204,13 @@ def _update(
     key: Key,
     enabled: Array,
     shards: parallel.Shards,
-    **given: Array,
+    bottleneck_weight: Array | None,
 ) -> tuple[Any, Params, Metrics]:
-    """One update of every learner from one batch; `given`: more for the loss."""
+    """One update of every learner from one batch."""
     config = agent.config
     gradient, parts = shards.total(
         jax.grad(agent.batch_loss, has_aux=True)(
-            _newest(states), _targets(states), batch, key, exploring, shards, **given
+            _newest(states), _targets(states), batch, key, exploring, shards, bottleneck_weight
         )
     )
     period = config.td.target_update_period_updates

@@ -159,6 +159,11 @@ class PixelEnv(Env, Protocol):
         """[*observation_shape] of `observation_dtype`: also what `reset` shows."""
 
 
+def is_key(leaf: Any) -> bool:
+    """Whether an array, or a jax.ShapeDtypeStruct, is of typed PRNG keys."""
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
 def is_pixel_env(env: Env) -> TypeGuard[PixelEnv]:
     """Whether observations are pictures drawn from states: a `PixelEnv`."""
     return hasattr(env, "observe")
@@ -216,11 +221,13 @@ class Agent(Protocol):
         key: Key,
         exploring: Trial | None = None,
         shards: Any = ...,
+        bottleneck_weight: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """Loss of a batch of trials (leaves [B, ...]) and its parts by name.
 
         `exploring`: the trials for what learns to explore where they are fewer. `shards`, a
         parallel.Shards: both are this device's part of a batch, and the results are its share.
+        `bottleneck_weight`: lambda [], if not the config's; None for an agent without a bottleneck.
         """
 
     def told(self, params: Params, exploration: Episode, problem: int) -> tuple[str, Array]:

@@ -2,7 +2,7 @@
 
 import sys
 
-from dream_jax.config import Config, ConfigError, paths, to_dict
+from dream_jax.config import NEARLY_GREEDY, Config, ConfigError, paths, to_dict
 
 # Fields whose valid range is not "at least 1" for an int or "at least 0" for a float.
 _MAY_BE_ZERO = {
@@ -95,11 +95,16 @@ def validate(config: Config, num_actions: int) -> Config:
                 f"losses.bottleneck_weight={c.losses.bottleneck_weight} must be above 0 where "
                 "losses.bottleneck_dual adapts it, for example 2e-6"
             )
-        if c.acting.random_suffix_fraction or c.acting.epsilon != "ladder":
-            raise ConfigError(
-                "losses.bottleneck_dual=true needs actors that exploit nearly greedily: "
-                "acting.epsilon=ladder and acting.random_suffix_fraction=0"
-            )
+        # It is told by actors that exploit nearly greedily.
+        for name, good, needed in (
+            ("epsilon", c.acting.epsilon == "ladder", "'ladder'"),
+            ("epsilon_min", c.acting.epsilon_min <= NEARLY_GREEDY, f"at most {NEARLY_GREEDY}"),
+            ("random_suffix_fraction", c.acting.random_suffix_fraction == 0, "0"),
+            ("time_shift_fraction", c.acting.time_shift_fraction == 0, "0"),
+        ):
+            if not good:
+                value = getattr(c.acting, name)
+                raise ConfigError(f"acting.{name}={value!r}: losses.bottleneck_dual needs {needed}")
     if c.agent == "dream_end_to_end" and not c.losses.td_reaches_decoder:
         raise ConfigError(
             "agent='dream_end_to_end' needs losses.td_reaches_decoder=true: exploration is paid "

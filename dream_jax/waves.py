@@ -71,7 +71,7 @@ def make_runner(
 
     On accelerators, and where several processes train together, over as many devices as divide the
     seeds evenly; else the last wave may be shorter. Raises ConfigError if the trials of a batch are
-    to be shared by more devices than there are.
+    to be shared by more devices than there are, or if several processes leave a device idle.
     """
     share = trainer.shards.devices
     if share > len(devices):
@@ -83,6 +83,11 @@ def make_runner(
     vectorised = devices[0].platform != "cpu"
     if vectorised or jax.process_count() > 1:
         groups = max(n for n in range(1, groups + 1) if count % n == 0)
+    if jax.process_count() > 1 and groups * share < len(devices):
+        raise ConfigError(
+            f"{count} seeds leave some of {len(devices)} devices idle, and a process may have none "
+            f"of the others; give a multiple of {len(devices) // share} seeds"
+        )
     size = count if vectorised else groups
     ends = [*range(size, count, size), count]
     parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
@@ -121,8 +126,7 @@ def make_runner(
         state, metrics = jax.lax.scan(body, state, None, length=iterations_per_chunk)
         means = {name: jnp.mean(values) for name, values in metrics.items()}
         # The newest parameters have made no loss yet: one that is not finite shows now.
-        newest = {f"loss_{name}": loss for name, loss in trainer.losses(state).items()}
-        newest = means | newest
+        newest = means | {f"loss_{name}": loss for name, loss in trainer.losses(state).items()}
         return state, {k: jnp.where(jnp.isfinite(newest[k]), means[k], newest[k]) for k in means}
 
     def place(tree: Any) -> Waves:

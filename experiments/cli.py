@@ -1,4 +1,4 @@
-"""The command line of every experiment: flags, overrides, output folder. Writes nothing."""
+"""The command line of every experiment: flags, overrides, output folder."""
 
 import json
 import os
@@ -93,6 +93,11 @@ def read_flags(
 def parse(benchmark: str, argv: list[str]) -> Arguments:
     """Arguments of `python -m experiments.<benchmark>`. Raises ConfigError, one clear line."""
     given = read_flags(benchmark, argv)
+    return checked_arguments(read_config(benchmark, given), given)
+
+
+def read_config(benchmark: str, given: Flags) -> Config:
+    """The preset or file that was asked for, with its overrides. Raises ConfigError."""
     config = _load(benchmark, given.config)
     if given.smoke:
         config = presets.smoke(config)
@@ -106,19 +111,14 @@ def parse(benchmark: str, argv: list[str]) -> Arguments:
             f"{config.benchmark}`, or set --config.benchmark={benchmark}"
         )
     checked_env(config)
-    return checked_arguments(config, given)
+    return config
 
 
 def checked_arguments(config: Any, given: Flags) -> Arguments:
     """Arguments of a run. Raises ConfigError if its folder is not one that they may use."""
     seeds = tuple(range(given.seeds))
     arguments = Arguments(config, given.out, seeds, given.resume, given.overwrite)
-    try:
-        _check_folder(arguments)
-    except OSError as error:  # a name too long, a folder that may not be read
-        raise ConfigError(
-            f"--out={given.out}: {error.strerror}; give a folder of your own"
-        ) from error
+    _check_folder(arguments)
     return arguments
 
 
@@ -155,17 +155,25 @@ def parse_flags(module: str, values: flags.FlagValues, argv: list[str]) -> None:
 
     Raises ConfigError for a bad value and for what is left over.
     """
+    rest = known_flags(module, values, argv)
+    if rest:
+        known = [f"--{name}" for name in values]
+        raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
+
+
+def known_flags(
+    module: str, values: flags.FlagValues, argv: list[str], about: str = ""
+) -> list[str]:
+    """The same, but what `values` does not know is returned; `about`: more to show for --help."""
     flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
     try:
         rest = values(["experiment", *argv], known_only=True)[1:]
     except flags.Error as error:
         raise ConfigError(str(error).replace("\n", " ")) from error
     if values.help:
-        print(f"python -m experiments.{module} [flags]\n{values.get_help()}")
+        print(f"python -m experiments.{module} [flags]\n{about}{values.get_help()}")
         sys.exit(0)
-    if rest:
-        known = [f"--{name}" for name in values]
-        raise ConfigError(f"unknown argument {rest[0]!r}; {configs.nearest(rest[0], known)}")
+    return rest
 
 
 def checked_env(config: Config) -> Any:
@@ -179,12 +187,18 @@ def checked_env(config: Config) -> Any:
 
 
 def refuse_files(out: Path) -> None:
-    """Raises ConfigError if `out` or what it would be in is a file."""
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out={out} is a file; give a folder, for example {out}_run")
-    for parent in out.parents:
-        if parent.exists() and not parent.is_dir():
-            raise ConfigError(f"--out={out}: {parent} is a file, not a folder")
+    """Raises ConfigError if `out` cannot be written to, or it or what it would be in is a file."""
+    try:
+        if out.exists() and not out.is_dir():
+            raise ConfigError(f"--out={out} is a file; give a folder, for example {out}_run")
+        for parent in out.parents:
+            if parent.exists() and not parent.is_dir():
+                raise ConfigError(f"--out={out}: {parent} is a file, not a folder")
+        there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    except OSError as error:  # a name too long, a folder that may not be read
+        raise ConfigError(f"--out={out}: {error.strerror}; give a folder of your own") from error
+    if there.is_dir() and not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigError(f"--out={out}: {there} cannot be written to; give another folder")
 
 
 def prepare_folder(arguments: Arguments, saved: dict) -> None:
@@ -198,6 +212,17 @@ def prepare_folder(arguments: Arguments, saved: dict) -> None:
             write_json(out / RUN_FILE, saved)
     except OSError as error:
         raise ConfigError(f"--out={out}: {error.strerror}; give a folder of your own") from error
+
+
+def refuse_differences(out: Path, old: Config, new: Config) -> None:
+    """Raises ConfigError if a run with the one config cannot go on with the other."""
+    differing = configs.differences(old, new)
+    if differing:
+        path, (was, now) = next(iter(differing.items()))
+        raise ConfigError(
+            f"--resume: {out} was trained with {path}={was!r}, not {now!r}"
+            + (f" (and {len(differing) - 1} more)" if len(differing) > 1 else "")
+        )
 
 
 def delete(out: Path, names: Iterable[str]) -> None:
@@ -218,12 +243,7 @@ def _load(benchmark: str, name: str) -> Config:
 def _check_folder(arguments: Arguments) -> None:
     out = arguments.out
     refuse_files(out)
-    there = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"--out={out}: {there} cannot be written to; give another folder")
-    if not out.exists():
-        return
-    if not any(out.iterdir()):
+    if not out.exists() or not any(out.iterdir()):
         return
     if not (arguments.resume or arguments.overwrite):
         raise ConfigError(f"--out={out} exists; give another, --resume or --overwrite")
@@ -256,10 +276,4 @@ def _check_same_run(arguments: Arguments, saved: dict) -> None:
             f"--resume: {arguments.out} was trained with --seeds={len(seeds)}, not "
             f"{len(arguments.seeds)}"
         )
-    differing = configs.differences(old, arguments.config)
-    if differing:
-        path, (was, now) = next(iter(differing.items()))
-        raise ConfigError(
-            f"--resume: {arguments.out} was trained with {path}={was!r}, not {now!r}"
-            + (f" (and {len(differing) - 1} more)" if len(differing) > 1 else "")
-        )
+    refuse_differences(arguments.out, old, arguments.config)

@@ -125,6 +125,8 @@ _PAPER_BY_BENCHMARK: dict[str, dict] = {
     },
 }
 
+_REWARDS_SHOWN = {"trial": {"rewards_in_exploration": True}}
+
 _METHODS: dict[str, dict] = {
     "dream": {},
     "dream_paper": {},
@@ -139,10 +141,12 @@ _METHODS: dict[str, dict] = {
         "agent": "dream_end_to_end",
         "losses": {"decoder_folds": 1, "td_reaches_decoder": True},
     },
-    "dream_with_rewards": {"trial": {"rewards_in_exploration": True}},
-    "e_rl2": {"agent": "e_rl2"},
-    "import": {"agent": "import"},
-    "varibad": {"agent": "varibad"},
+    "dream_with_rewards": _REWARDS_SHOWN,
+    # As published, they see the rewards of exploration, though it is not trained on them.
+    # The small start of its context would make E-RL2 a policy without memory at first.
+    "e_rl2": {"agent": "e_rl2", **_REWARDS_SHOWN, "networks": {"encoder_init_scale": 1.0}},
+    "import": {"agent": "import", **_REWARDS_SHOWN},
+    "varibad": {"agent": "varibad", **_REWARDS_SHOWN},
     "random_exploration": {"agent": "random_exploration"},
     "optimal": {"agent": "optimal"},
     "no_exploration": {"agent": "no_exploration"},

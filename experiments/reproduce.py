@@ -3,9 +3,10 @@
 Runs every preset the figure needs as `python -m experiments.<benchmark>`, each in a folder of its
 own under DIR/<budget> (a run that is finished is kept, one that was stopped goes on), then writes
 `figure<N>.png` and `.svg`, `figure<N>.csv` (statistics over seeds) and `table<N>.csv` (claim,
-measured, verdict). `--figure=all`: each of them. Presets that do not exist are named and left out.
+measured, verdict). `--figure=all`: each of them.
 """
 
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from absl import flags
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
-from experiments import cli, common, presets
+from experiments import bandit, cli, common, presets
 
 BUDGETS = ("quick", "full")
 ANALYTIC = ("optimal", "no_exploration", "pearl_ub")
@@ -76,15 +77,12 @@ def run(options: Options) -> int:
 def run_figure(figure: int, options: Options) -> int:
     """The runs that are missing, then picture and tables of all that there are."""
     wanted = jobs(figure, options.budget)
-    there = [(b, name) for b, name in wanted if name in ("paper", *presets.PRESETS)]
-    for name in sorted({name for _, name in wanted} - {name for _, name in there}):
-        print(f"preset {name!r} does not exist: left out", flush=True)
-    failed = [job for job in there if not ensure(*job, options)]
+    failed = [job for job in wanted if not ensure(*job, options)]
     for benchmark, name in failed:
         print(f"error: experiments.{benchmark} --config={name} failed", file=sys.stderr)
     from experiments import reproduce_report
 
-    done = {job: folder(*job, options) for job in there if job not in failed}
+    done = {job: folder(*job, options) for job in wanted if job not in failed}
     if done:
         reproduce_report.write(options.out, figure, PANELS[figure], done)
     return 1 if failed else 0
@@ -102,7 +100,8 @@ def jobs(figure: int, budget: str) -> list[tuple[str, str]]:
 
 def folder(benchmark: str, name: str, options: Options) -> Path:
     """A budget's runs stay apart from another's."""
-    return options.out / ("smoke" if options.smoke else options.budget) / f"{benchmark}-{name}"
+    budget = f"{options.budget}-smoke" if options.smoke else options.budget
+    return options.out / budget / f"{benchmark}-{name}"
 
 
 def command(benchmark: str, name: str, options: Options) -> list[str]:
@@ -122,19 +121,32 @@ def command(benchmark: str, name: str, options: Options) -> list[str]:
 
 
 def ensure(
-    benchmark: str,
-    name: str,
-    options: Options,
-    call: Callable[[list[str]], int] = subprocess.call,
+    benchmark: str, name: str, options: Options, call: Callable[[list[str]], int] | None = None
 ) -> bool:
-    """Runs a preset unless it has been run; whether there is a finished run now."""
+    """Runs a preset unless it has been run; whether there is a finished run now.
+
+    Raises ConfigError if the run that is there is another one, of older settings for example.
+    """
+    line = command(benchmark, name, options)
     summary = folder(benchmark, name, options) / "summary.json"
-    if not summary.exists():
-        line = command(benchmark, name, options)
+    if summary.exists():
+        parse = bandit.parse if benchmark == "bandit" else functools.partial(cli.parse, benchmark)
+        parse(line[3:])
+    else:
         print(" ".join(line[1:]), flush=True)
-        if call(line) != 0:
+        if (call or _call)(line) != 0:
             return False
     return summary.exists()
+
+
+def _call(line: list[str]) -> int:
+    """Exit status of a process. Ctrl-C reaches it too: it is waited for, and saves."""
+    child = subprocess.Popen(line)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        child.wait()
+        raise
 
 
 if __name__ == "__main__":

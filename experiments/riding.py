@@ -17,7 +17,8 @@ def rides(agent: Agent, params: Any, split: str, trials: int) -> dict[str, Any]:
     """Per exploration episode and seed: rides, and how many of the buses (of 4) were ridden.
 
     Both ways of a bus count as that bus. Greedy, every problem of the split, on a bus world;
-    `params` has a leading seed axis.
+    `params` has a leading seed axis. By kind that there is, "coloured" and "grey": rides_per_seed
+    and buses_ridden_per_seed, a mean over the trials for each seed.
     """
     env: Any = agent.env
     chosen = evaluate.trial_set(env, split, trials, 1, cover=True)
@@ -43,4 +44,5 @@ def rides(agent: Agent, params: Any, split: str, trials: int) -> dict[str, Any]:
             "buses_ridden_per_seed": np.mean(distinct[..., k], axis=1).tolist(),
         }
         for k, kind in enumerate(("coloured", "grey"))
+        if np.any(env.bus_at >= 4) or kind == "coloured"
     }

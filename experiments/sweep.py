@@ -1,4 +1,4 @@
-"""A grid or random search over any fields of a config.
+"""A grid or random search over any fields of a config but lists.
 
 python -m experiments.sweep BENCHMARK --out=DIR --grid.GROUP.FIELD=VALUE,VALUE
     [--random.GROUP.FIELD=LOW:HIGH[:log] --samples=N] [--seeds=N] [--config=PRESET]
@@ -12,6 +12,7 @@ others go on; `--resume` runs those that have no result yet. At the end: sweep.c
 
 import contextlib
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,23 +21,14 @@ from absl import flags
 
 from dream_jax import config as configs
 from dream_jax import envs
+from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
 from dream_jax.logging import write_json
-from experiments import analytic, cli, common, sweep_pools, sweep_report, sweep_space
+from experiments import cli, common, sweep_pools, sweep_report, sweep_space
 
 SWEEP_FILE, JOBS = "sweep.json", "jobs"
-OWN_FLAGS = (
-    "--help",
-    "-h",
-    "--out",
-    "--pool",
-    "--workers",
-    "--samples",
-    "--points_per_job",
-    "--resume",
-    "--overwrite",
-)
-NAMES = (SWEEP_FILE, JOBS, "slurm", *sweep_report.NAMES)  # all that a sweep writes
+# All that a sweep writes; the one that tells it for a sweep last.
+NAMES = (JOBS, "slurm", *sweep_report.NAMES, SWEEP_FILE)
 
 
 class Request(NamedTuple):
@@ -64,53 +56,51 @@ class Request(NamedTuple):
 
 def parse(argv: list[str]) -> Request:
     """Raises ConfigError, one clear line. Writes nothing."""
-    if not argv or argv[0] not in envs.ENVIRONMENTS:
-        near = configs.nearest(argv[0] if argv else "", sorted(envs.ENVIRONMENTS))
-        raise ConfigError(f"unknown benchmark {argv[0] if argv else ''!r}; {near}")
-    axes, own, rest = [], [], []
-    for argument in argv[1:]:
-        name, equals, text = argument.partition("=")
-        kind = next((k for k in ("grid", "random") if name.startswith(f"--{k}.")), None)
-        if kind is not None:
-            if not equals:
-                raise ConfigError(f"{argument}: write it as {name}=VALUES")
-            axes.append(sweep_space.axis(name.removeprefix(f"--{kind}."), text, kind == "random"))
-        elif name in OWN_FLAGS:
-            own.append(argument)
-        else:
-            rest.append(argument)
-    values = _flags(argv[0], own)
-    # Its folder is never made: it lets the command line of a run refuse what cannot be written to.
-    arguments = cli.parse(argv[0], [*rest, f"--out={Path(values.out, 'run')}"])
+    named = [word for word in argv[:1] if not word.startswith("-")]
+    benchmark = named[0] if named else ""
+    values, rest = _flags(benchmark or "BENCHMARK", argv[len(named) :])
+    if benchmark not in envs.ENVIRONMENTS:
+        near = configs.nearest(benchmark, sorted(envs.ENVIRONMENTS))
+        raise ConfigError(f"unknown benchmark {benchmark!r}; {near}")
+    axes, others = _axes(rest)
+    given = cli.read_flags(benchmark, others)
+    config = cli.read_config(benchmark, given)
     if not axes:
         raise ConfigError("nothing to sweep; give --grid.GROUP.FIELD=VALUES or --random....")
+    fields = configs.paths(configs.to_dict(config))
     paths = [axis.path for axis in axes]
     for path in paths:
         if paths.count(path) > 1:
             raise ConfigError(f"{path} is swept twice; give one --grid or --random of it")
+        if path in given.overrides:
+            raise ConfigError(f"{path} is swept and set; leave out --config.{path}")
+        if path == "preset":
+            raise ConfigError("preset is only a name; sweep agent, or run a sweep of each --config")
+        if isinstance(fields.get(path), list):
+            raise ConfigError(f"{path} is a list and cannot be swept; give --config.{path}")
     for name in ("workers", "samples", "points_per_job"):
         number: int = getattr(values, name)
         if number < 1:
             raise ConfigError(f"--{name}={number} must be at least 1")
+    if values["samples"].present and not any(axis.random for axis in axes):
+        raise ConfigError(f"--samples={values.samples} is of a random search; give a --random....")
     if values.pool not in sweep_pools.POOLS:
         near = configs.nearest(values.pool, list(sweep_pools.POOLS))
         raise ConfigError(f"unknown pool {values.pool!r}; {near}")
     sweep_pools.check(values.pool)
-    points = sweep_space.points(arguments.config, axes, values.samples)
-    every = [configs.override(arguments.config, point) for point in points]
-    for config in every:
-        if config.agent in analytic.AGENTS:
-            raise ConfigError(f"agent={config.agent!r} has nothing to train")
-        if config.benchmark != argv[0]:
-            raise ConfigError(f"benchmark={config.benchmark!r}: a sweep is of one benchmark")
-        cli.checked_env(config)
+    points = sweep_space.points(config, axes, values.samples)
+    every = [configs.override(config, point) for point in points]
+    for one in every:
+        if one.benchmark != benchmark:
+            raise ConfigError(f"benchmark={one.benchmark!r}: a sweep is of one benchmark")
+        registry.make(one, cli.checked_env(one))  # refuses what this agent cannot do here
     request = Request(
-        arguments.config,
-        arguments.seeds,
+        config,
+        tuple(range(given.seeds)),
         axes,
         points,
         every,
-        Path(values.out),
+        Path(values.out).absolute(),  # machines of a pool may be in other folders
         values.pool,
         values.workers,
         values.points_per_job,
@@ -126,8 +116,9 @@ def run(request: Request) -> int:
     out, folder = request.out, request.out / JOBS
     if request.overwrite:
         cli.delete(out, NAMES)
-    folder.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     write_json(out / SWEEP_FILE, request.record())
+    folder.mkdir(exist_ok=True)
     jobs: dict[Path, tuple[int, ...]] = {}
     for number, job in enumerate(sweep_space.jobs(request.configs, request.points_per_job)):
         path = folder / f"{number:04d}.json"
@@ -150,9 +141,11 @@ def run(request: Request) -> int:
     for path, error in sweep_pools.POOLS[request.pool](left, request.workers, out):
         if error is None and _result(path) is None:
             error = "it ended without a result"
-        print(f"job {path.stem}: {error or 'done'}", flush=True)
-        if error is not None:
-            print(f"error: job {path.stem}: {error}; see {path.stem}.log", file=sys.stderr)
+        if error is None:
+            print(f"job {path.stem}: done", flush=True)
+        else:
+            log = path.with_suffix(".log")
+            print(f"error: job {path.stem}: {error}; see {log}", file=sys.stderr)
             failures |= dict.fromkeys(jobs[path], error)
     records = {int(k): record for path in jobs for k, record in (_result(path) or {}).items()}
     swept = [axis.path for axis in request.axes]
@@ -166,20 +159,41 @@ def run(request: Request) -> int:
 def main(argv: list[str] | None = None) -> int:
     """0 done, 1 a job failed, 2 bad input, 130 interrupted (`--resume` goes on)."""
     given = sys.argv[1:] if argv is None else argv
-    return common.exit_status(
-        lambda: run(parse(given)), "interrupted; --resume goes on with the jobs that are left"
-    )
+    # SIGTERM, from a scheduler, ends the jobs as Ctrl-C does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return common.exit_status(
+            lambda: run(parse(given)), "interrupted; --resume goes on with the jobs that are left"
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _flags(benchmark: str, argv: list[str]) -> flags.FlagValues:
+def _axes(argv: list[str]) -> tuple[list[sweep_space.Axis], list[str]]:
+    """What --grid and --random say, and the other arguments."""
+    axes, others = [], []
+    for argument in argv:
+        name, equals, text = argument.partition("=")
+        kind = next((k for k in ("grid", "random") if name.startswith(f"--{k}.")), None)
+        if kind is None:
+            others.append(argument)
+            continue
+        if not equals:
+            raise ConfigError(f"{argument}: write it as {name}=VALUES")
+        axes.append(sweep_space.axis(name.removeprefix(f"--{kind}."), text, kind == "random"))
+    return axes, others
+
+
+def _flags(benchmark: str, argv: list[str]) -> tuple[flags.FlagValues, list[str]]:
+    """A sweep's own flags, and what is left: axes, and the flags of a run."""
     values = flags.FlagValues()
+    values.set_gnu_getopt(True)  # they may stand anywhere
     cli.define_folder_flags(values, f"runs/sweep_{benchmark}", "sweep")
     flags.DEFINE_string("pool", "local", "where jobs run", flag_values=values)
     flags.DEFINE_integer("workers", 1, "jobs at once", flag_values=values)
     flags.DEFINE_integer("samples", 16, "points of a random search", flag_values=values)
     flags.DEFINE_integer("points_per_job", 16, "most points of a program", flag_values=values)
-    cli.parse_flags(f"sweep {benchmark}", values, argv)
-    return values
+    return values, cli.known_flags(f"sweep {benchmark}", values, argv, f"\n{__doc__}")
 
 
 def _check_folder(request: Request) -> None:
@@ -195,10 +209,19 @@ def _check_folder(request: Request) -> None:
         saved = json.loads((out / SWEEP_FILE).read_text())
     if not isinstance(saved, dict) or "points" not in saved:
         raise ConfigError(f"--out={out} holds files but no sweep of ours; give another folder")
+    if not request.resume:
+        return
     wanted = json.loads(json.dumps(request.record()))  # as JSON reads it back
-    differing = [name for name, value in wanted.items() if saved.get(name) != value]
-    if request.resume and differing:
-        raise ConfigError(f"--resume: {out} is a sweep with other {' and '.join(differing)}")
+    for name in ("seeds", "points_per_job", "points"):
+        if saved.get(name) != wanted[name]:
+            was, now = (_short(record.get(name)) for record in (saved, wanted))
+            raise ConfigError(f"--resume: {out} is a sweep with {name} {was}, not {now}")
+    cli.refuse_differences(out, configs.from_dict(saved["config"]), request.config)
+
+
+def _short(value: Any, most: int = 80) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _result(job: Path) -> dict[str, Any] | None:

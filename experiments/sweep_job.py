@@ -6,7 +6,7 @@ JOB.result.json, whole or not at all.
 
 import json
 import sys
-import time
+import traceback
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,7 +69,7 @@ def train_points(
     trainer = swept_trainer(config, env, values, seeds)
     training, lanes = config.training, len(values) * len(seeds)
     each = replay.size_bytes(trainer.trial_shape, config.replay.capacity_trials)
-    replay.check_fits(each, lanes, config.replay.capacity_trials)
+    replay.check_fits(each, lanes * training.trial_shards, config.replay.capacity_trials)
     iterations = training.evaluation_period_trials // training.trials_per_iteration
     runner = waves.make_runner(trainer, range(lanes), iterations, jax.devices())
     key = jax.random.key(EVALUATION_KEY)
@@ -92,7 +92,6 @@ def train_points(
 
     state: waves.Waves = runner.init()  # of Lane
     often, curve, finite = sets(training.evaluation_trials, False), [], np.ones(lanes, bool)
-    began = time.time()
     for done in range(0, training.trials, training.evaluation_period_trials):
         state, metrics = zip(*runner.chunk(state), strict=True)
         for loss in jax.device_get(runner.join(metrics)).values():
@@ -108,7 +107,6 @@ def train_points(
         ridden = riding.rides(trainer.agent, runner.join(params()), "test", count)
         final |= {f"{k}_buses": np.array(v["buses_ridden_per_seed"]) for k, v in ridden.items()}
     bounds = oracles.bounds(env, "test")
-    wall_s = time.time() - began
 
     def record(lane: slice) -> dict[str, Any]:
         return {
@@ -116,7 +114,6 @@ def train_points(
             "normalised": [normalised(x, bounds) for x in final["test_return"][lane].tolist()],
             "finite": bool(finite[lane].all()),
             "curve": [{name: x[lane].tolist() for name, x in row.items()} for row in curve],
-            "wall_s_of_job": wall_s,
         }
 
     return [record(slice(k, k + len(seeds))) for k in range(0, lanes, len(seeds))]
@@ -133,6 +130,7 @@ def main(argv: list[str]) -> int:
         result = dict(zip(job["points"], records, strict=True))
         write_json(path.with_suffix(".result.json"), result)
     except Exception as error:  # whatever it is, the sweep reports it and goes on
+        traceback.print_exc()
         text = " ".join(f"{type(error).__name__}: {error}".split())
         print(f"error: {text}", file=sys.stderr)
         return 1

@@ -15,44 +15,58 @@ from dream_jax.config import ConfigError
 Outcomes = Iterator[tuple[Path, str | None]]  # a job that ended, and what went wrong
 
 
+_RUNNING: set[subprocess.Popen] = set()  # of this process
+
+
 def run_job(path: Path) -> str | None:
     """Run a job in a process of its own, its output in JOB.log; one line if it failed."""
     root = str(Path(__file__).parents[1])
     log = path.with_suffix(".log")
     search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     with log.open("w") as file:
-        ended = subprocess.run(
+        job = subprocess.Popen(
             [sys.executable, "-m", "experiments.sweep_job", str(path.resolve())],
             stdout=file,
             stderr=subprocess.STDOUT,
             env=os.environ | {"PYTHONPATH": search},
         )
-    if ended.returncode == 0:
+        _RUNNING.add(job)
+        status = job.wait()
+        _RUNNING.discard(job)
+    if status == 0:
         return None
-    lines = [line.strip() for line in log.read_text().splitlines() if line.strip()]
+    lines = [x.strip() for x in log.read_text(errors="replace").splitlines() if x.strip()]
     last = lines[-1].removeprefix("error: ") if lines else "it wrote nothing"
-    return f"exit status {ended.returncode}: {last}"
+    return f"exit status {status}: {last}"
 
 
 def local(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
-    """At most `workers` processes at once."""
+    """At most `workers` processes at once. None outlives an interruption."""
     with ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(run_job, job): job for job in jobs}
         try:
             for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:  # Ctrl-C reaches the jobs too; start no more of them
+                yield futures[future], _outcome(future.result)
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for job in list(_RUNNING):
+                job.terminate()
             raise
 
 
 def ray(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
-    """On the cluster that `ray.init` finds; `folder` must be one that all its machines see."""
+    """On the cluster that `ray.init` finds, at most `workers` at once.
+
+    `folder` must be one that all its machines see. Jobs ask for no GPU.
+    """
     library = _library("ray")
     library.init(ignore_reinit_error=True)
     remote = library.remote(run_job)
-    waiting = {remote.remote(job): job for job in jobs}
-    while waiting:
+    left = list(jobs)
+    waiting: dict[Any, Path] = {}
+    while left or waiting:
+        while left and len(waiting) < workers:
+            waiting[remote.remote(left[0])] = left.pop(0)
         ready, _ = library.wait(list(waiting))
         for reference in ready:
             job = waiting.pop(reference)
@@ -60,13 +74,21 @@ def ray(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
 
 
 def slurm(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
-    """One Slurm job each, at most `workers` at once; its settings are submitit's and Slurm's."""
+    """One Slurm job each, at most `workers` at once, for a day at most; cancelled if interrupted.
+
+    Other settings are those of submitit and of Slurm's environment variables (SBATCH_...).
+    """
     library = _library("submitit")
     executor = library.AutoExecutor(folder=str(folder / "slurm"))
-    executor.update_parameters(slurm_array_parallelism=workers)
+    executor.update_parameters(slurm_array_parallelism=workers, timeout_min=24 * 60)
     submitted = executor.map_array(run_job, jobs)
-    for job, handle in zip(jobs, submitted, strict=True):
-        yield job, _outcome(handle.result)
+    try:
+        for job, handle in zip(jobs, submitted, strict=True):
+            yield job, _outcome(handle.result)
+    except BaseException:
+        for handle in submitted:
+            handle.cancel()
+        raise
 
 
 POOLS: dict[str, Callable[[list[Path], int, Path], Outcomes]] = {
@@ -74,23 +96,22 @@ POOLS: dict[str, Callable[[list[Path], int, Path], Outcomes]] = {
     "ray": ray,
     "slurm": slurm,
 }
-NEEDS = {"local": None, "ray": "ray", "slurm": "submitit"}
+NEEDS = {"ray": "ray", "slurm": "submitit"}  # packages
 
 
 def check(pool: str) -> None:
-    """ConfigError where a pool's extra is not installed."""
-    package = NEEDS[pool]
-    if package is not None:
-        _library(package)
+    """Raises ConfigError where a pool's extra is not installed."""
+    if pool in NEEDS:
+        _library(NEEDS[pool])
 
 
 def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        extra = "slurm" if name == "submitit" else name
+        pool = next(pool for pool, package in NEEDS.items() if package == name)
         raise ConfigError(
-            f"--pool needs {name}, which is not installed: pip install -e '.[{extra}]'"
+            f"--pool={pool} needs {name}, which is not installed: pip install -e '.[{pool}]'"
         ) from error
 
 

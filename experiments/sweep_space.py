@@ -41,6 +41,10 @@ class Axis(NamedTuple):
     high: float = 0.0
     log: bool = False
 
+    @property
+    def random(self) -> bool:
+        return not self.values
+
 
 class Job(NamedTuple):
     """Points that one program trains."""
@@ -50,7 +54,10 @@ class Job(NamedTuple):
 
 
 def axis(path: str, text: str, random: bool) -> Axis:
-    """From "1e-4,1e-3" for a grid, "1e-4:1e-2" or "1e-4:1e-2:log" for a random search."""
+    """From "1e-4,1e-3" for a grid, "1e-4:1e-2" or "1e-4:1e-2:log" for a random search.
+
+    Raises ConfigError for any other text.
+    """
     if not random:
         values = tuple(word.strip() for word in text.split(",") if word.strip())
         if not values or len(set(values)) < len(values):
@@ -63,7 +70,7 @@ def axis(path: str, text: str, random: bool) -> Axis:
     except ValueError:
         ends = math.nan, math.nan
     log = scale == "log"
-    if not (ends[0] < ends[1] < math.inf) or scale not in ("", "log") or (log and ends[0] <= 0):
+    if not (0 < ends[1] - ends[0] < math.inf) or scale not in ("", "log") or (log and ends[0] <= 0):
         raise ConfigError(
             f"--random.{path}={text}: give LOW:HIGH or, with LOW above 0, LOW:HIGH:log"
         )
@@ -72,8 +79,8 @@ def axis(path: str, text: str, random: bool) -> Axis:
 
 def points(config: Config, axes: Sequence[Axis], samples: int) -> list[dict[str, str]]:
     """{path: value} of every point: the grid; or that many random ones, each a draw of its grid."""
-    grid = [axis for axis in axes if axis.values]
-    ranges = [axis for axis in axes if not axis.values]
+    grid = [axis for axis in axes if not axis.random]
+    ranges = [axis for axis in axes if axis.random]
     product = [
         dict(zip([axis.path for axis in grid], values, strict=True))
         for values in itertools.product(*(axis.values for axis in grid))

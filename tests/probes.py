@@ -8,6 +8,7 @@
 | Described | 2 | `Signpost` with problems given by descriptors instead of ids |
 | Twin | 1 | memory from exploration to exploitation, where any exploration will do |
 | Silent | 2 | `Signpost` without instruction: what pays is part of the problem |
+| Toll | 2 | `Silent` where looking costs, so that it must be done while exploring |
 | Corridor | 4 | and moves whose meaning is the problem, a goal that ends the episode, time-outs |
 
 In all of them the last action ends the episode for a reward of 0, and a step that pays nothing is
@@ -184,6 +185,16 @@ class Silent(Signpost):
 
     def _pays(self, state):
         return state.problem
+
+
+class Toll(Silent):
+    """`Silent` where looking costs 0.5, so that it pays while exploring only: 0.5 without."""
+
+    name = "toll"
+
+    def _outcome(self, state, action):
+        place, reward, terminated = super()._outcome(state, action)
+        return place, jnp.where(action == self.look, -0.5, reward), terminated
 
 
 class Corridor(Probe):

@@ -7,6 +7,7 @@ import pytest
 
 from dream_jax import config as configs
 from dream_jax import evaluate, train, validation
+from dream_jax.agents import recurrent_q, streams
 from dream_jax.config import Config
 from dream_jax.types import Trial
 from tests import probes
@@ -29,6 +30,7 @@ SMALL = {
     "training.updates_per_iteration": "16",
     "training.evaluation_period_trials": "1280",
 }
+LONGER = {"training.trials": "2560"}
 
 
 def learn(agent, env, **changes):
@@ -51,10 +53,38 @@ def learn(agent, env, **changes):
     return trainer.agent, params, evaluation
 
 
+def test_every_pair_of_epsilons_is_acted_on():
+    """A quarter of the actors each: greedy or random while exploring, and while exploiting."""
+    high = np.arange(128) >= 64
+    paired = high[recurrent_q.pairing(128)]
+    for explores, exploits in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        assert 28 <= np.sum((high == explores) & (paired == exploits)) <= 36
+    assert sorted(recurrent_q.pairing(7)) == list(range(7))
+
+
 def test_e_rl2_remembers_what_it_tried():
     # Trying anything tells all; without memory of it, half of the trials are won.
     _, _, evaluation = learn("e_rl2", probes.Twin())
     assert evaluation.trial_return.mean() == 1.0
+
+
+@pytest.mark.parametrize("agent", ["e_rl2", "import", "varibad"])
+def test_exploration_is_learned_from_what_it_is_worth_later(agent):
+    _, _, evaluation = learn(agent, probes.Toll(), **LONGER)
+    assert evaluation.trial_return.mean() == 1.0
+
+
+def test_it_is_not_if_values_end_with_exploration(monkeypatch):
+    """The control: what teaches the above is the value of the first state of exploitation."""
+    of_trial = streams.of_trial
+
+    def cut(*args):
+        stream = of_trial(*args)
+        return stream._replace(discount=jnp.where(stream.exploring, 0.0, stream.discount))
+
+    monkeypatch.setattr(streams, "of_trial", cut)
+    _, _, evaluation = learn("e_rl2", probes.Toll(), **LONGER)
+    assert evaluation.trial_return.mean() <= 0.7  # 0.5 by paying, 1/3 by guessing
 
 
 def test_import_with_the_id_shown():

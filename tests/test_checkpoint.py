@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dream_jax import checkpoint
-from dream_jax.types import LearnerState, TrainState
+from dream_jax.types import LearnerState, TrainState, is_key
 
 SEEDS = 2
 
@@ -49,7 +49,7 @@ def make_state(seed: int = 0) -> TrainState:
 
 def as_bytes(leaf) -> tuple[str, tuple[int, ...], bytes]:
     dtype, shape = str(leaf.dtype), leaf.shape
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if is_key(leaf):
         leaf = jax.random.key_data(leaf)
     return dtype, shape, np.asarray(leaf).tobytes()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import envs, train, validation
+from dream_jax import dual, envs, train, validation
 from dream_jax.config import ConfigError
 from dream_jax.losses.dream import dual_step
 from experiments import presets
@@ -51,6 +51,23 @@ def test_it_is_adapted_once_per_iteration_and_reported(target, sign):
         np.testing.assert_allclose(metrics["bottleneck_weight"], weight, rtol=1e-4)
 
 
+def test_lambda_reaches_the_update_of_the_encoder_and_no_other():
+    # One update: a second one pays exploration for what the first made of the encoder.
+    one = {"training.updates_per_iteration": 1, "replay.warmup_trials_exploration": 32}
+    trainer = made(losses__bottleneck_dual_rate=0.0, **one)
+    iterate = jax.jit(trainer.iterate)
+    state = iterate(trainer.init(jnp.int32(0)))[0]
+
+    def trained(log_weight):
+        start = state._replace(dual=state.dual._replace(log_weight=jnp.float32(log_weight)))
+        return train.newest_params(iterate(start)[0])
+
+    strong, weak = trained(0.0), trained(-20.0)
+    moved = jax.tree.map(lambda x, y: float(jnp.max(jnp.abs(x - y))), strong, weak)
+    assert max(jax.tree.leaves(moved.exploitation.encoder)) > 1e-6
+    assert max(jax.tree.leaves(moved.exploration)) == 0
+
+
 def test_it_is_told_by_nearly_greedy_actors_with_the_encoding():
     trainer = made(losses__bottleneck_target=0.5)
     state = trainer.init(jnp.int32(0))
@@ -65,12 +82,12 @@ def test_it_is_told_by_nearly_greedy_actors_with_the_encoding():
     trials = trials._replace(exploitation=trials.exploitation._replace(reward=reward))
     epsilon = jnp.array([0.02, 0.1, 0.02, 0.5])  # the third acts on g, the fourth at random
     config = trainer.agent.config
-    found = train._adapted(config, state.dual, trials, epsilon)
+    found = dual.adapt(config, state.dual, trials, epsilon)
     mean = 0.5 + 0.05 * ((0.2 - 0.4) / 2 - 0.5)
     np.testing.assert_allclose(found.mean_return, mean, rtol=1e-5)
     expected = dual_step(state.dual.log_weight, 0.5 - mean, 0.02)
     np.testing.assert_allclose(found.log_weight, expected, rtol=1e-6)
-    nobody = train._adapted(config, state.dual, trials, jnp.ones(4))
+    nobody = dual.adapt(config, state.dual, trials, jnp.ones(4))
     assert nobody.mean_return == state.dual.mean_return
 
 
@@ -100,7 +117,13 @@ def test_without_it_the_state_is_what_it_was():
     [
         ({"losses.bottleneck_weight": "0"}, "losses.bottleneck_weight=0.0 must be above 0"),
         ({"agent": "e_rl2"}, "losses.bottleneck_dual=true: agent='e_rl2' has no bottleneck"),
-        ({"acting.random_suffix_fraction": "1"}, "needs actors that exploit nearly greedily"),
+        (
+            {"acting.epsilon": "linear"},
+            "acting.epsilon='linear': .* needs 'ladder'",
+        ),
+        ({"acting.epsilon_min": "0.2"}, "acting.epsilon_min=0.2: .* at most 0.1"),
+        ({"acting.random_suffix_fraction": "1"}, "acting.random_suffix_fraction=1.0: .* needs 0"),
+        ({"acting.time_shift_fraction": "0.5"}, "acting.time_shift_fraction=0.5: .* needs 0"),
     ],
 )
 def test_bad_settings_are_named(change, message):

@@ -34,8 +34,8 @@ def test_the_newest_checkpoint_is_evaluated_with_its_parameters(run_folder, caps
     assert result["env"] == "map" and result["seeds"] == [0, 1]
     loaded = command_module.load(run_folder, {})
     assert result["trained_trials"] == loaded.trials == loaded.config.training.trials
-    coloured, grey = result["exploration"]["coloured"], result["exploration"]["grey"]
-    assert len(coloured["rides_per_seed"]) == 2 and grey["rides_per_seed"] == [0.0, 0.0]
+    assert set(result["exploration"]) == {"coloured"}  # there are no grey buses on map
+    assert len(result["exploration"]["coloured"]["rides_per_seed"]) == 2
     for split, part in result["splits"].items():
         trials = evaluate.trial_set(loaded.env, split, 30, 1, cover=True)
         assert part["trials"] == len(trials.problem) >= 30

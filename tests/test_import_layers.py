@@ -11,7 +11,17 @@ MAX_LINES = 350
 # What each part of dream_jax may import of it, besides itself.
 FOUNDATION = {"types", "config", "validation"}
 WRITERS = {"checkpoint", "logging", "report"}
-MECHANISMS = {"augment", "beliefs", "envs", "nets", "losses", "parallel", "replay", "rollout"}
+MECHANISMS = {
+    "augment",
+    "beliefs",
+    "dual",
+    "envs",
+    "nets",
+    "losses",
+    "parallel",
+    "replay",
+    "rollout",
+}
 LEARNERS = {"agents", "oracles"}
 ALLOWED = {
     "__init__": set(),
@@ -21,6 +31,7 @@ ALLOWED = {
     **{name: {"types"} for name in WRITERS},
     **{name: FOUNDATION for name in MECHANISMS},
     "augment": FOUNDATION | {"rollout"},
+    "dual": FOUNDATION | {"losses"},
     **{name: FOUNDATION | MECHANISMS for name in LEARNERS},
     "pearl_ub": FOUNDATION | {"beliefs", "oracles"},
     "train": FOUNDATION | MECHANISMS | LEARNERS | WRITERS,

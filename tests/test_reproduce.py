@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from experiments import presets, reproduce, reproduce_report
+from experiments import cli, reproduce, reproduce_report
+from experiments import summary as summary_module
 from experiments.reproduce import Options
 
 
@@ -60,9 +61,7 @@ def test_runs_are_made_once(tmp_path):
 
     def call(line):
         calls.append(line)
-        folder = reproduce.folder("map", "dream", options(tmp_path))
-        folder.mkdir(parents=True)
-        (folder / "summary.json").write_text("{}")
+        fake_run("map", "dream", options(tmp_path), [1.0])
         return 0
 
     for _ in range(2):
@@ -71,9 +70,23 @@ def test_runs_are_made_once(tmp_path):
     assert not reproduce.ensure("map", "optimal", options(tmp_path), lambda line: 1)
 
 
-def fake_run(folder, shares):
+def test_a_run_of_other_settings_is_not_taken_for_one_of_these(tmp_path, monkeypatch, capsys):
+    fake_run("map", "dream", options(tmp_path), [1.0])
+    path = reproduce.folder("map", "dream", options(tmp_path)) / "config.json"
+    path.write_text(path.read_text().replace(": 51200", ": 12800"))
+    monkeypatch.setattr(reproduce, "_call", lambda line: 1)
+    assert reproduce.main(["--figure=6", "--budget=full", f"--out={tmp_path}"]) == 2
+    shown = capsys.readouterr().err
+    assert "was trained with training.trials=12800, not 51200" in shown.splitlines()[-1]
+
+
+def fake_run(benchmark, name, options, shares):
     """A run on an environment where 0.3 is no exploration and 0.8 optimal."""
+    folder = reproduce.folder(benchmark, name, options)
+    arguments = cli.parse(benchmark, reproduce.command(benchmark, name, options)[3:])
     folder.mkdir(parents=True)
+    record = summary_module.run_record(arguments.config, arguments.seeds)
+    (folder / "config.json").write_text(json.dumps(record))
     returns = [0.3 + 0.5 * share for share in shares]
     split = {
         "return_mean": sum(returns) / len(returns),
@@ -96,7 +109,7 @@ def read(path):
 
 
 def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(presets, "PRESETS", ("dream", "dream_no_bottleneck", "optimal", "e_rl2"))
+    monkeypatch.setattr(reproduce, "_call", lambda line: 1)  # all other runs fail
     measured = {
         ("distracting_bus", "dream"): [1.0, 0.98, 0.99],
         ("distracting_bus", "dream_no_bottleneck"): [0.5, 0.6, 0.4],
@@ -104,15 +117,16 @@ def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
         ("map", "dream"): [0.9, 0.5, 1.0],
         ("map", "dream_no_bottleneck"): [1.0, 1.0, 0.97],
         ("map", "e_rl2"): [0.0, 0.0, 0.9],
+        ("map", "import"): [-4.0, 0.0, 0.0],
     }
     for benchmark in ("distracting_bus", "map"):
         measured[benchmark, "optimal"] = [1.0]
     for (benchmark, name), shares in measured.items():
-        fake_run(reproduce.folder(benchmark, name, options(tmp_path)), shares)
-    assert reproduce.main(["--figure=6", "--budget=full", f"--out={tmp_path}"]) == 0
-    said = capsys.readouterr().out
-    for missing in ("import", "varibad", "pearl_ub", "no_exploration"):
-        assert f"preset {missing!r} does not exist: left out\n" in said
+        fake_run(benchmark, name, options(tmp_path), shares)
+    assert reproduce.main(["--figure=6", "--budget=full", f"--out={tmp_path}"]) == 1
+    said = capsys.readouterr().err
+    for missing in ("varibad", "pearl_ub", "no_exploration"):
+        assert f"error: experiments.map --config={missing} failed\n" in said
     rows = {(r["benchmark"], r["preset"]): r for r in read(tmp_path / "figure6.csv")}
     assert set(rows) == set(measured)
     row = rows["distracting_bus", "dream_no_bottleneck"]  # 0.55, 0.6, 0.5
@@ -122,10 +136,10 @@ def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
     assert verdicts["DREAM is optimal on distracting_bus (test)"] == "holds"
     assert verdicts["DREAM is optimal on map (test)"] == "does not hold"
     assert verdicts["without the bottleneck it is not, on distracting_bus (test)"] == "holds"
-    bad = "e_rl2 does no better than not exploring, on map (test)"
-    assert verdicts[bad] == "does not hold"
-    unknown = "varibad does no better than not exploring, on map (test)"
-    assert verdicts[unknown] == "not measured"
+    claim = "{} learns what can be had without exploring and no more, on map (test)"
+    assert verdicts[claim.format("e_rl2")] == "does not hold"  # it does better
+    assert verdicts[claim.format("import")] == "does not hold"  # it has learned nothing
+    assert verdicts[claim.format("varibad")] == "not measured"
     assert (tmp_path / "figure6.png").read_bytes()[:4] == b"\x89PNG"
     assert (tmp_path / "figure6.svg").read_text().startswith("<?xml")
 

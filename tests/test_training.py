@@ -17,6 +17,7 @@ from dream_jax import checkpoint, envs, evaluate, train, validation, waves
 from dream_jax import config as configs
 from dream_jax.agents import dream
 from dream_jax.config import Config, ConfigError
+from dream_jax.types import is_key
 from tests.running import trained
 from tests.test_learning import Corridor
 
@@ -49,7 +50,7 @@ def restore(out):
 
 def raw(leaf):
     """A leaf as numpy; typed keys as their bits."""
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if is_key(leaf):
         leaf = jax.random.key_data(leaf)
     return np.asarray(leaf)
 

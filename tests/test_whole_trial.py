@@ -13,6 +13,7 @@ import pytest
 
 from dream_jax.agents import registry, streams
 from dream_jax.agents.e_rl2 import ERl2, ERl2Params, RecurrentPolicy
+from dream_jax.agents.recurrent_q import Plan
 from dream_jax.config import Config, EndToEndConfig, TdConfig, TrialConfig
 from dream_jax.losses import latent
 from dream_jax.nets.memory import make_memory
@@ -72,7 +73,7 @@ class Case:
         self.agent = make(name)
         self.params, self.target = random_params(self.agent, 0), random_params(self.agent, 1)
         self.collect = collector(self.agent)
-        self.trials = self.collect(self.params, jax.random.key(0), 0.6, 0.6)
+        self.trials = self.collect(self.params, jax.random.key(2), 0.6, 0.6)
         self.loss = quick_jit(jax.value_and_grad(self.agent.batch_loss, has_aux=True))
 
 
@@ -245,6 +246,30 @@ def test_what_is_learned_from_is_what_was_acted_on(name):
         if not exploring:
             lengths = trials.exploration.mask.sum(axis=-1)
             assert lengths.min() < lengths.max()
+
+
+def test_a_time_shift_is_believed_and_not_remembered():
+    """What is learned from has the true times, so the memory must have had them too."""
+    c, shift = case("e_rl2"), 0.5
+    agent, params = c.agent, c.params
+
+    @quick_jit
+    @jax.vmap
+    def played(key, problem):
+        instructions = jnp.zeros((2, 1), jnp.uint8)
+        test = agent.roll(params, key, problem, instructions, 0.6, Plan(0.0, None, shift))
+        trial = Trial(problem, test.exploration, instructions, test.exploitation, True)
+        stream = agent.stream(trial)
+        slots, context = stream.slots, agent.context(agent.remember(params, stream))
+        time = jnp.minimum(slots.time + shift, 1.0)
+        inputs = slots.observation, slots.instruction, context, time
+        return stream, agent._policy.apply(agent.policy_weights(params), *inputs)
+
+    problems = jnp.arange(BATCH, dtype=jnp.int32) % 2
+    stream, q = numpy(played(jax.random.split(jax.random.key(7), BATCH), problems))
+    exploiting = stream.acted & ~stream.exploring
+    assert exploiting.sum() >= 2 * BATCH
+    assert (np.argmax(q, -1) == stream.action)[exploiting].all()
 
 
 @pytest.mark.parametrize("name", ["e_rl2", "import", "varibad"])

@@ -12,18 +12,14 @@ import numpy as np
 
 from dream_jax import checkpoint, parallel, train, waves
 from dream_jax import config as configs
+from dream_jax.types import is_key
 from tests.running import trained
 from tests.test_training import CONFIG, ITERATIONS, HeldOut
 
 
 def leaves(state):
     """Numpy leaves by path; typed keys as their bits."""
-    bits = jax.tree.map(
-        lambda x: (
-            jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
-        ),
-        state,
-    )
+    bits = jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else x, parallel.fetch(state))
     found = jax.tree_util.tree_leaves_with_path(parallel.fetch(bits))
     return {jax.tree_util.keystr(path): np.asarray(x) for path, x in found}
 

@@ -41,6 +41,15 @@ def epsilons(acting: ActingConfig, own_steps: Array, count: int) -> Array:
     return jnp.full((count,), schedule(own_steps))
 
 
+def pairing(count: int) -> np.ndarray:
+    """[count] a permutation whose points (k, pairing[k]) cover the square evenly (golden ratio).
+
+    For a policy that both explores and exploits: what it does greedily after having explored
+    greedily must be seen too, and after having explored at random.
+    """
+    return np.argsort(np.argsort(np.arange(count) * (np.sqrt(5.0) - 1.0) / 2.0 % 1.0))
+
+
 class Plan(NamedTuple):
     """Exploration noise of the exploitation episodes of one trial."""
 

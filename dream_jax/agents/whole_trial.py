@@ -154,7 +154,7 @@ class WholeTrial:
         def explorer(memory, observation, action, reward, fraction, key):
             reward = reward if shown else jnp.zeros_like(reward)
             slot = Slots(observation, hidden, action, reward, jnp.zeros((), bool), fraction)
-            memory, q = self._act(params, memory, slot, informed)
+            memory, q = self._act(params, memory, slot, informed, fraction)
             action = recurrent_q.epsilon_greedy(key, q, exploration_epsilon, self._random_actions)
             return memory, action
 
@@ -168,9 +168,10 @@ class WholeTrial:
             told = streams.shown(instruction)
 
             def exploiter(memory, observation, action, reward, fraction, step, key):
-                fraction = jnp.minimum(fraction + plan.time_shift, 1.0)
                 slot = Slots(observation, told, action, reward, jnp.zeros((), bool), fraction)
-                memory, q = self._act(params, memory, slot, informed)
+                # What is remembered has its true time: it is learned from with no other.
+                believed = jnp.minimum(fraction + plan.time_shift, 1.0)
+                memory, q = self._act(params, memory, slot, informed, believed)
                 rate = plan.rate(step)
                 return memory, recurrent_q.epsilon_greedy(key, q, rate, self._random_actions)
 
@@ -192,15 +193,15 @@ class WholeTrial:
         return "context moved by", jnp.linalg.norm(context[1:] - context[:-1], axis=-1)
 
     def _act(
-        self, params: Any, memory: Any, slot: Slots, informed: Informed | None
+        self, params: Any, memory: Any, slot: Slots, informed: Informed | None, believed: Array
     ) -> tuple[Any, Array]:
-        """One slot -> (memory, Q-values [A])."""
+        """One slot -> (memory, Q-values [A]) of a policy that takes the time to be `believed`."""
         weights = self.history_weights(params)
         memory, history = self._history.apply(weights, memory, *slot, method="step")
         context = self.context(history)
         if informed is not None:
             context = jnp.where(informed.use, informed.context, context)
-        inputs = slot.observation, slot.instruction, context, slot.time
+        inputs = slot.observation, slot.instruction, context, believed
         _, q = self._policy.apply(self.policy_weights(params), (), *inputs, method="step")
         return memory, q
 
@@ -231,13 +232,15 @@ class WholeTrial:
         key: Key,
         exploring: Trial | None = None,
         shards: parallel.Shards = parallel.ONE,
+        bottleneck_weight: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """Weighted mean loss of a batch of whole trials (leaves [B, ...]), and its parts by name.
 
-        There is one policy, so it learns from all of the batch: `exploring` is not looked at.
+        There is one policy, so it learns from all of the batch: `exploring` is not looked at, and
+        no bottleneck.
         With `shards`, results are this device's share, as in `types.Agent`.
         """
-        del exploring
+        del exploring, bottleneck_weight
         keys = shards.mine(jax.random.split(key, trials.problem.shape[0] * shards.devices))
         terms = jax.vmap(self.terms, in_axes=(None, None, 0, 0))(params, target, trials, keys)
         parts = {

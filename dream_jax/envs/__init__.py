@@ -9,7 +9,6 @@ from dream_jax.envs.sign import Sign
 from dream_jax.types import Env
 
 BENCHMARKS: dict[str, type] = {env.name: env for env in (Cooking, Bus, DistractingBus, Map)}
-# Of pixels: how well DREAM learns it has not been measured yet.
 ENVIRONMENTS: dict[str, type] = {**BENCHMARKS, Sign.name: Sign}
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from dream_jax.config import NetworkConfig
@@ -19,7 +20,10 @@ from dream_jax.types import Array
 
 
 class History(nn.Module):
-    """What a trial has shown so far: a memory over (s, i, previous a, previous r, done).
+    """What a trial has shown so far: a memory over (previous s, a and r, then s, i, done).
+
+    The previous observation stands beside what came of it, as in DREAM's decoder: the gates of a
+    minimal recurrence depend on its input alone and could not bind the two.
 
     Inputs of a sequence: observation [S, K], instruction [S, I], previous action [S] (`num_actions`
     at the start of an episode), previous reward [S], whether the episode is over [S], fraction of
@@ -48,19 +52,7 @@ class History(nn.Module):
         self.hidden = nn.Dense(c.decoder_hidden_size)
         self.output = small_dense(self.outputs, c.encoder_init_scale)
 
-    def __call__(self, *inputs: Array) -> Array:
-        *slots, mask = inputs
-        return self._head(self.memory(self._features(*slots), mask))
-
-    def step(self, carry: Any, *inputs: Array) -> tuple[Any, Array]:
-        """One step of the above, without the mask -> (carry, [outputs])."""
-        carry, h = self.memory.step(carry, self._features(*inputs))
-        return carry, self._head(h)
-
-    def initial(self) -> Any:
-        return self.memory.initial()
-
-    def _features(
+    def __call__(
         self,
         observation: Array,
         instruction: Array,
@@ -68,13 +60,47 @@ class History(nn.Module):
         reward: Array,
         done: Array,
         time: Array,
+        mask: Array,
+    ) -> Array:
+        s = self.observation(observation)
+        x = self._features(s, _before(s, mask), instruction, action, reward, done, time)
+        return self._head(self.memory(x, mask))
+
+    def step(
+        self,
+        carry: Any,
+        observation: Array,
+        instruction: Array,
+        action: Array,
+        reward: Array,
+        done: Array,
+        time: Array,
+    ) -> tuple[Any, Array]:
+        """One step of the above, without the mask -> (carry, [outputs])."""
+        memory, before = carry
+        s = self.observation(observation)
+        x = self._features(s, before, instruction, action, reward, done, time)
+        memory, h = self.memory.step(memory, x)
+        return (memory, s), self._head(h)
+
+    def initial(self) -> Any:
+        return self.memory.initial(), jnp.zeros(self.config.hidden_size)
+
+    def _features(
+        self,
+        s: Array,
+        before: Array,
+        instruction: Array,
+        action: Array,
+        reward: Array,
+        done: Array,
+        time: Array,
     ) -> Array:
         c = self.config
-        x = self.observation(observation)
-        if c.time_input:
-            x = x + self.time(time)
+        x = s + self.time(time) if c.time_input else s
         parts = [
             nn.relu(normalise(x, c.layer_norm)),
+            nn.relu(normalise(before, c.layer_norm)),
             normalise(self.instruction(instruction), c.layer_norm),
             nn.relu(self.previous_action(action)),
             reward[..., None],
@@ -84,6 +110,14 @@ class History(nn.Module):
 
     def _head(self, h: Array) -> Array:
         return self.output(nn.relu(self.hidden(h)))
+
+
+def _before(s: Array, mask: Array) -> Array:
+    """[S, H]: of the last step before each that counts; 0 where there is none."""
+    index = jnp.arange(s.shape[0])
+    last = jax.lax.cummax(jnp.where(mask, index, -1))
+    last = jnp.concatenate([jnp.array([-1]), last[:-1]])
+    return (last[:, None] == index).astype(s.dtype) @ s  # a gather, without a scatter backwards
 
 
 class TrialDecoder(nn.Module):
