@@ -77,9 +77,16 @@ def place(tree: Any, sharding: Sharding) -> Any:
 
 
 def fetch(tree: Any) -> Any:
-    """Arrays of all processes as numpy, whole in each of them. Typed keys stay on their devices."""
+    """Arrays of all processes as numpy, whole in each of them.
+
+    Typed keys stay on their devices, and what is numpy already as it is.
+    """
     if jax.process_count() == 1:
         return jax.device_get(tree)
-    return jax.tree.map(
-        lambda x: x if is_key(x) else multihost_utils.process_allgather(x, tiled=True), tree
-    )
+
+    def whole(x: Any) -> Any:
+        if is_key(x) or isinstance(x, np.ndarray):
+            return x
+        return multihost_utils.process_allgather(x, tiled=True)
+
+    return jax.tree.map(whole, tree)

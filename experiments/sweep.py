@@ -76,7 +76,7 @@ def parse(argv: list[str]) -> Request:
             raise ConfigError(f"{path} is swept and set; leave out --config.{path}")
         if path == "preset":
             raise ConfigError("preset is only a name; sweep agent, or run a sweep of each --config")
-        if isinstance(fields.get(path), list):
+        if isinstance(fields.get(path), list | tuple):
             raise ConfigError(f"{path} is a list and cannot be swept; give --config.{path}")
     for name in ("workers", "samples", "points_per_job"):
         number: int = getattr(values, name)

@@ -66,7 +66,8 @@ def ray(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
     waiting: dict[Any, Path] = {}
     while left or waiting:
         while left and len(waiting) < workers:
-            waiting[remote.remote(left[0])] = left.pop(0)
+            job = left.pop(0)
+            waiting[remote.remote(job)] = job
         ready, _ = library.wait(list(waiting))
         for reference in ready:
             job = waiting.pop(reference)
