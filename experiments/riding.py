@@ -37,12 +37,12 @@ def rides(agent: Agent, params: Any, split: str, trials: int) -> dict[str, Any]:
         keys = jax.random.split(jax.random.key(KEY), len(chosen.problem))
         return jax.vmap(one, in_axes=(None, 0, 0, 0))(params, keys, *map(jnp.asarray, chosen))
 
+    there = ("coloured", "grey") if np.any(env.bus_at >= 4) else ("coloured",)
     count, distinct = jax.device_get(jax.jit(lambda p: jax.lax.map(roll, p))(params))
     return {
         kind: {
             "rides_per_seed": np.mean(count[..., k], axis=1).tolist(),
             "buses_ridden_per_seed": np.mean(distinct[..., k], axis=1).tolist(),
         }
-        for k, kind in enumerate(("coloured", "grey"))
-        if np.any(env.bus_at >= 4) or kind == "coloured"
+        for k, kind in enumerate(there)
     }

@@ -79,7 +79,7 @@ def slurm(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
 
     Other settings are those of submitit and of Slurm's environment variables (SBATCH_...).
     """
-    library = _library("submitit")
+    library = _library("slurm")
     executor = library.AutoExecutor(folder=str(folder / "slurm"))
     executor.update_parameters(slurm_array_parallelism=workers, timeout_min=24 * 60)
     submitted = executor.map_array(run_job, jobs)
@@ -103,16 +103,15 @@ NEEDS = {"ray": "ray", "slurm": "submitit"}  # packages
 def check(pool: str) -> None:
     """Raises ConfigError where a pool's extra is not installed."""
     if pool in NEEDS:
-        _library(NEEDS[pool])
+        _library(pool)
 
 
-def _library(name: str) -> Any:
+def _library(pool: str) -> Any:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(NEEDS[pool])
     except ImportError as error:
-        pool = next(pool for pool, package in NEEDS.items() if package == name)
         raise ConfigError(
-            f"--pool={pool} needs {name}, which is not installed: pip install -e '.[{pool}]'"
+            f"--pool={pool} needs {NEEDS[pool]}, which is not installed: pip install -e '.[{pool}]'"
         ) from error
 
 

@@ -16,18 +16,8 @@ import jax.numpy as jnp
 from dream_jax import rollout
 from dream_jax.agents import recurrent_q
 from dream_jax.config import Config
+from dream_jax.nets.history import Slots
 from dream_jax.types import Array, Env, Episode, Trial
-
-
-class Slots(NamedTuple):
-    """What an agent sees at each of S slots: the inputs of `History`, in its order."""
-
-    observation: Array  # [S, K], or pictures
-    instruction: Array  # [S, 1 + I]: 0 exploring or 1 exploiting, then components (or "hidden")
-    action: Array  # [S] int32, of the step before; `num_actions` at the start of an episode
-    reward: Array  # [S] of the step before; 0 where rewards are not shown
-    done: Array  # [S] bool, the episode is over
-    time: Array  # [S] fraction of the episode that is over
 
 
 class Stream(NamedTuple):

@@ -16,13 +16,13 @@ import jax.numpy as jnp
 from dream_jax import parallel, rollout
 from dream_jax.agents import recurrent_q, streams
 from dream_jax.agents.recurrent_q import GREEDY, Plan
-from dream_jax.agents.streams import Slots, Stream
+from dream_jax.agents.streams import Stream
 from dream_jax.config import Config
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.losses.td import double_q_lambda
 from dream_jax.nets.embed import check_observations
 from dream_jax.nets.heads import ExploitationPolicy
-from dream_jax.nets.history import History
+from dream_jax.nets.history import History, Slots
 from dream_jax.types import Array, Env, Episode, Key, MetaTest, Params, Trial, is_pixel_env
 
 Terms = dict[str, tuple[Array, Array]]  # by name of the loss: values and their mask
@@ -81,7 +81,7 @@ class WholeTrial:
 
     def init_history(self, key: Key) -> Params:
         slots = self._example()
-        return self._history.init(key, *slots, jnp.ones(2, bool))
+        return self._history.init(key, slots, jnp.ones(2, bool))
 
     def init_policy(self, key: Key) -> Params:
         slots = self._example()
@@ -197,7 +197,7 @@ class WholeTrial:
     ) -> tuple[Any, Array]:
         """One slot -> (memory, Q-values [A]) of a policy that takes the time to be `believed`."""
         weights = self.history_weights(params)
-        memory, history = self._history.apply(weights, memory, *slot, method="step")
+        memory, history = self._history.apply(weights, memory, slot, method="step")
         context = self.context(history)
         if informed is not None:
             context = jnp.where(informed.use, informed.context, context)
@@ -220,7 +220,7 @@ class WholeTrial:
             jnp.ones((), bool),
             rollout.fraction_over(episode.mask.shape[0])[steps],
         )
-        return self._history.apply(self.history_weights(params), memory, *slot, method="step")[0]
+        return self._history.apply(self.history_weights(params), memory, slot, method="step")[0]
 
     # Learning
 
@@ -257,7 +257,7 @@ class WholeTrial:
 
     def remember(self, params: Any, stream: Stream) -> Array:
         """What `History` returns at every slot; padding leaves it as it is."""
-        return self._history.apply(self.history_weights(params), *stream.slots, stream.mask)
+        return self._history.apply(self.history_weights(params), stream.slots, stream.mask)
 
     def td_errors(
         self, params: Any, target: Any, stream: Stream, context: Array, target_context: Array

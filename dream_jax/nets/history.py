@@ -1,6 +1,6 @@
 """Networks of the agents that act on a whole trial. Each takes one sequence; the caller vmaps."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -19,15 +19,24 @@ from dream_jax.nets.memory import make_memory
 from dream_jax.types import Array
 
 
+class Slots(NamedTuple):
+    """What an agent sees at each of S slots: the input of `History`, or of one of them."""
+
+    observation: Array  # [S, K], or pictures
+    instruction: Array  # [S, 1 + I]: 0 exploring or 1 exploiting, then components (or "hidden")
+    action: Array  # [S] int32, of the step before; `num_actions` at the start of an episode
+    reward: Array  # [S] of the step before; 0 where rewards are not shown
+    done: Array  # [S] bool, the episode is over
+    time: Array  # [S] fraction of the episode that is over
+
+
 class History(nn.Module):
     """What a trial has shown so far: a memory over (previous s, a and r, then s, i, done).
 
     The previous observation stands beside what came of it, as in DREAM's decoder: the gates of a
     minimal recurrence depend on its input alone and could not bind the two.
 
-    Inputs of a sequence: observation [S, K], instruction [S, I], previous action [S] (`num_actions`
-    at the start of an episode), previous reward [S], whether the episode is over [S], fraction of
-    the episode that is over [S], and which steps count [S]: the others change nothing. Returns
+    Of a sequence: `Slots` of S and which of them count [S]; the others change nothing. Returns
     [S, outputs], a function of the memory alone.
 
     The output layer starts small (`encoder_init_scale`), as DREAM's encoder and decoder do.
@@ -52,59 +61,30 @@ class History(nn.Module):
         self.hidden = nn.Dense(c.decoder_hidden_size)
         self.output = small_dense(self.outputs, c.encoder_init_scale)
 
-    def __call__(
-        self,
-        observation: Array,
-        instruction: Array,
-        action: Array,
-        reward: Array,
-        done: Array,
-        time: Array,
-        mask: Array,
-    ) -> Array:
-        s = self.observation(observation)
-        x = self._features(s, _before(s, mask), instruction, action, reward, done, time)
-        return self._head(self.memory(x, mask))
+    def __call__(self, slots: Slots, mask: Array) -> Array:
+        s = self.observation(slots.observation)
+        return self._head(self.memory(self._features(s, _before(s, mask), slots), mask))
 
-    def step(
-        self,
-        carry: Any,
-        observation: Array,
-        instruction: Array,
-        action: Array,
-        reward: Array,
-        done: Array,
-        time: Array,
-    ) -> tuple[Any, Array]:
+    def step(self, carry: Any, slot: Slots) -> tuple[Any, Array]:
         """One step of the above, without the mask -> (carry, [outputs])."""
         memory, before = carry
-        s = self.observation(observation)
-        x = self._features(s, before, instruction, action, reward, done, time)
-        memory, h = self.memory.step(memory, x)
+        s = self.observation(slot.observation)
+        memory, h = self.memory.step(memory, self._features(s, before, slot))
         return (memory, s), self._head(h)
 
     def initial(self) -> Any:
         return self.memory.initial(), jnp.zeros(self.config.hidden_size)
 
-    def _features(
-        self,
-        s: Array,
-        before: Array,
-        instruction: Array,
-        action: Array,
-        reward: Array,
-        done: Array,
-        time: Array,
-    ) -> Array:
+    def _features(self, s: Array, before: Array, slots: Slots) -> Array:
         c = self.config
-        x = s + self.time(time) if c.time_input else s
+        x = s + self.time(slots.time) if c.time_input else s
         parts = [
             nn.relu(normalise(x, c.layer_norm)),
             nn.relu(normalise(before, c.layer_norm)),
-            normalise(self.instruction(instruction), c.layer_norm),
-            nn.relu(self.previous_action(action)),
-            reward[..., None],
-            done[..., None].astype(jnp.float32),
+            normalise(self.instruction(slots.instruction), c.layer_norm),
+            nn.relu(self.previous_action(slots.action)),
+            slots.reward[..., None],
+            slots.done[..., None].astype(jnp.float32),
         ]
         return nn.relu(self.mix(jnp.concatenate(parts, axis=-1)))
 
