@@ -34,7 +34,9 @@ def make_trainer(config: Config, env: Env) -> Trainer:
     explorer, exploiter = getattr(learners, agent.explorer), getattr(learners, agent.exploiter)
     random_exploration = config.agent == "random_exploration"
     fixed_updates = training.updates_per_iteration
+    losses_of = [agent.loss_names if x.losses is None else x.losses for x in learners]
     exploration_batch = config.exploration_batch_trials
+    everyone = tuple(k for k, learner in enumerate(learners) if learner.learns)
     optimizers = _make_optimizers(config, learners)
     augmented = augment.make_batch(config.augmentation, env)
 
@@ -78,6 +80,54 @@ def make_trainer(config: Config, env: Env) -> Trainer:
             dual.init(config),
         )
 
+    def learn(
+        state: TrainState, key: Key, due: Array, warm: Array, bottleneck_weight: Array | None
+    ) -> tuple[Any, Params, Metrics]:
+        """`due` updates of the learners that are `warm`: [learners] both. Their states, the average
+        parameters, and the sums of the losses."""
+
+        def update_of(which: tuple[int, ...]) -> Callable[[Array, tuple], tuple]:
+            """One update of these learners, and the sums of their losses."""
+            names = [name for name in agent.loss_names if any(name in losses_of[k] for k in which)]
+
+            def update(i: Array, loop: tuple) -> tuple:
+                states, average, sums, key = loop
+                key, sample_key, augment_key, loss_key = jax.random.split(key, 4)
+                index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
+                keys = jax.random.split(augment_key, len(index))
+                batch = augmented(shards.mine(keys), replay.take(state.replay, shards.mine(index)))
+                exploring = None
+                if exploration_batch < config.replay.batch_trials:
+                    exploring = replay.take(state.replay, shards.mine(index[:exploration_batch]))
+                    exploring = augmented(shards.mine(keys[:exploration_batch]), exploring)
+                states, average, parts = _update(
+                    agent,
+                    optimizers,
+                    which,
+                    states,
+                    average,
+                    batch,
+                    exploring,
+                    loss_key,
+                    warm,
+                    shards,
+                    bottleneck_weight,
+                )
+                sums = sums | {name: sums[name] + parts[name] for name in names}
+                return states, average, sums, key
+
+            return update
+
+        zeros = {name: jnp.zeros(()) for name in agent.loss_names}
+        loop = (state.learners, state.average, zeros, key)
+        together = jnp.min(due[jnp.array(everyone)])
+        loop = jax.lax.fori_loop(0, together, update_of(everyone), loop)
+        if not fixed_updates and len(everyone) > 1:  # then those that have more of them due, alone
+            for k in everyone:
+                loop = jax.lax.fori_loop(together, due[k], update_of((k,)), loop)
+        states, average, sums, _ = loop
+        return states, average, sums
+
     def iterate(state: TrainState) -> tuple[TrainState, Metrics]:
         key, collect_key, update_key = jax.random.split(state.key, 3)
         trials = collect(state, newest_params(state), collect_key)
@@ -99,7 +149,6 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         warm = state.trials >= jnp.array([learner.warmup_trials for learner in learners])
         if fixed_updates:
             due = jnp.full(len(learners), fixed_updates)
-            most: int | Array = fixed_updates
         else:
             new = {"exploration": exploration_steps, "exploitation": exploitation_steps}
             steps = jnp.stack([sum(new[phase] for phase in x.phases) for x in learners])
@@ -107,40 +156,14 @@ def make_trainer(config: Config, env: Env) -> Trainer:
             credit = state.update_credit + steps * warm / training.env_steps_per_update
             due = jnp.floor(credit).astype(jnp.int32)
             state = state._replace(update_credit=credit - due)
-            most = jnp.max(due)
-        warm = warm & jnp.array([learner.learns for learner in learners])
 
-        def update(i: Array, loop: tuple) -> tuple:
-            states, average, sums, key = loop
-            key, sample_key, loss_key = jax.random.split(key, 3)
-            index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
-            keys = jax.random.split(jax.random.fold_in(loss_key, 0), len(index))
-            batch = augmented(shards.mine(keys), replay.take(state.replay, shards.mine(index)))
-            exploring = None
-            if exploration_batch < config.replay.batch_trials:
-                exploring = replay.take(state.replay, shards.mine(index[:exploration_batch]))
-                exploring = augmented(shards.mine(keys[:exploration_batch]), exploring)
-            states, average, parts = _update(
-                agent,
-                optimizers,
-                states,
-                average,
-                batch,
-                exploring,
-                loss_key,
-                warm & (i < due),
-                shards,
-                bottleneck_weight,
-            )
-            sums = {name: sums[name] + parts[name] for name in agent.loss_names}
-            return states, average, sums, key
-
-        zeros = {name: jnp.zeros(()) for name in agent.loss_names}
-        loop = (state.learners, state.average, zeros, update_key)
-        states, average, sums, _ = jax.lax.fori_loop(0, most, update, loop)
-        state = state._replace(learners=states, average=average)
-        count = jnp.maximum(jnp.asarray(most, jnp.float32), 1.0)
-        metrics = {f"loss_{name}": sums[name] / count for name in agent.loss_names}
+        learned, average, sums = learn(state, update_key, due, warm, bottleneck_weight)
+        state = state._replace(learners=learned, average=average)
+        metrics = {
+            f"loss_{name}": sums[name]
+            / jnp.maximum(sum(due[k] for k in everyone if name in losses_of[k]), 1)
+            for name in agent.loss_names
+        }
         if bottleneck_weight is not None:
             metrics["bottleneck_weight"] = bottleneck_weight
         return state, metrics
@@ -197,6 +220,7 @@ def evaluation_params(config: Config, state: TrainState) -> Params:
 def _update(
     agent: Agent,
     optimizers: Any,
+    which: tuple[int, ...],
     states: Any,
     average: Params,
     batch: Trial,
@@ -206,21 +230,25 @@ def _update(
     shards: parallel.Shards,
     bottleneck_weight: Array | None,
 ) -> tuple[Any, Params, Metrics]:
-    """One update of every learner from one batch."""
-    config = agent.config
+    """One update from one batch, of the learners `which`: what only others need is not computed."""
+    config, newest, target = agent.config, _newest(states), _targets(states)
+    fields = [states._fields[k] for k in which]
+
+    def loss(mine: dict[str, Any]) -> tuple[Array, Metrics]:
+        params = newest._replace(**mine)
+        return agent.batch_loss(params, target, batch, key, exploring, shards, bottleneck_weight)
+
     gradient, parts = shards.total(
-        jax.grad(agent.batch_loss, has_aux=True)(
-            _newest(states), _targets(states), batch, key, exploring, shards, bottleneck_weight
-        )
+        jax.grad(loss, has_aux=True)({name: getattr(newest, name) for name in fields})
     )
     period = config.td.target_update_period_updates
-    states = type(states)(
-        *(
-            recurrent_q.update_learner(state, slope, optimizer, period, enabled[k])
-            for k, (state, slope, optimizer) in enumerate(
-                zip(states, gradient, optimizers, strict=True)
+    states = states._replace(
+        **{
+            name: recurrent_q.update_learner(
+                getattr(states, name), gradient[name], getattr(optimizers, name), period, enabled[k]
             )
-        )
+            for k, name in zip(which, fields, strict=True)
+        }
     )
     if config.optimizer.average_decay:
         decay = config.optimizer.average_decay

@@ -88,6 +88,7 @@ class Learner(NamedTuple):
     weight_decay: float = 0.0
     decayed: Any = None  # tree of bool, a prefix of its parameters': which decay; None: all
     learns: bool = True  # false: its parameters stay as they are
+    losses: tuple[str, ...] | None = None  # those of `Agent.loss_names` that are its; None: all
 
 
 class Dual(NamedTuple):

@@ -1,7 +1,6 @@
 """A training run: chunks of training, evaluations, rows, checkpoints, and a summary at the end."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from dream_jax.types import TrainState
 from experiments import summary as summaries
 from experiments import video
 from experiments.cli import Arguments, prepare_folder
+from experiments.stop_signal import StopSignal
 
 EVALUATION_KEY = 20_210_718  # trials to evaluate on are the same for every run
 SPLITS = summaries.SPLITS
@@ -55,9 +55,8 @@ def run(arguments: Arguments, started_s: float) -> int:
     _announce_memory(config, trainer, len(seeds) * config.training.trial_shards)
     resumed = _read_run(arguments, trainer)
     prepare_folder(arguments, summaries.run_record(config, seeds))
-    with _StopSignal() as stop:
-        programs = _compile(config, env, trainer, runner)
-        state = runner.init() if resumed.state is None else runner.place(resumed.state)
+    with StopSignal() as stop:
+        programs, state = _compile(arguments, trainer, runner, resumed.state)
         return _train(arguments, trainer, runner, programs, state, resumed, started_s, stop)
 
 
@@ -69,7 +68,7 @@ def _train(
     state: waves.Waves,  # of TrainState
     resumed: "Resumed",
     started_s: float,
-    stop: "_StopSignal",
+    stop: StopSignal,
 ) -> int:
     config, out, seeds = arguments.config, arguments.out, arguments.seeds
     env = trainer.agent.env
@@ -97,9 +96,6 @@ def _train(
         }
         checkpoint.save(checkpoints, trials, runner.join(state), metadata)
 
-    def params() -> waves.Waves:
-        return tuple(train.evaluation_params(config, wave) for wave in state)
-
     with logs.MetricsWriter(out, resume_rows=len(rows)) as writer:
         while trials < config.training.trials:
             state, metrics = zip(*programs.chunk(state), strict=True)
@@ -110,7 +106,9 @@ def _train(
                 return 1
             trials += config.training.evaluation_period_trials
             evaluations += 1
-            results = jax.device_get(runner.join(programs.evaluate(params(), curve_sets)))
+            results = jax.device_get(
+                runner.join(programs.evaluate(_params(config, state), curve_sets))
+            )
             # Done: what follows reads the clock.
             counts = _counts(runner, state)
             new = _rows(seeds, counts, metrics, results, clock(), compile_s)
@@ -143,20 +141,27 @@ def _train(
 
     _curves(out, config, rows, bounds)
     final_sets = _trial_sets(config, env, config.training.final_evaluation_trials, cover=True)
-    results = jax.device_get(runner.join(programs.evaluate_any(params(), final_sets)))
+    results = jax.device_get(runner.join(programs.evaluate_any(_params(config, state), final_sets)))
     summary = _summary(arguments, bounds, results, _counts(runner, state), about, compile_s)
     summary |= {"wall_s": clock()}
     logs.write_json(out / "summary.json", summary)
-    video.write(out / "videos", trainer.agent, runner.join(params()), seeds)
+    video.write(out / "videos", trainer.agent, runner.join(_params(config, state)), seeds)
     print(summaries.describe(summary), flush=True)
     print(f"written to {out}: summary.json, metrics.jsonl, curves.png, videos/", flush=True)
     return 0
 
 
 def _compile(
-    config: Config, env: Any, trainer: train.Trainer, runner: waves.SeedRunner
-) -> Programs:
-    """Compile training and evaluation, and compute the oracles, side by side."""
+    arguments: Arguments,
+    trainer: train.Trainer,
+    runner: waves.SeedRunner,
+    state: TrainState | None,  # None: from the start
+) -> tuple[Programs, waves.Waves]:
+    """Compile evaluation, then training, computing the oracles beside it; place the state.
+
+    In between a first result is printed: that of agents that have not trained.
+    """
+    config, env = arguments.config, trainer.agent.env
     key = jax.random.key(EVALUATION_KEY)
 
     def evaluate_sets(params: Any, sets: TrialSets) -> Results:
@@ -165,19 +170,29 @@ def _compile(
             for split, trials in sets.items()
         }
 
-    state = runner.shapes
-    params = tuple(train.evaluation_params(config, wave) for wave in state)
+    shapes = runner.shapes
     sets = _trial_sets(config, env, config.training.evaluation_trials, cover=False)
     evaluate_any = runner.over_seeds(evaluate_sets)
     began = time.time()
-    with ThreadPoolExecutor(3) as pool:
-        chunk = pool.submit(lambda: runner.chunk.compile(state))
-        evaluation = pool.submit(lambda: evaluate_any.compile(params, sets))
+    with ThreadPoolExecutor(4) as pool:
+        evaluation = pool.submit(lambda: evaluate_any.compile(_params(config, shapes), sets))
+        placed = pool.submit(lambda: runner.init() if state is None else runner.place(state))
+        if state is None:
+            untrained = runner.join(evaluation.result()(_params(config, placed.result()), sets))
+            rows = [_returns(jax.device_get(untrained), i) for i in range(len(arguments.seeds))]
+            total = train.total_updates(config)
+            print(logs.progress_line([{"updates": 0} | row for row in rows], total), flush=True)
+        chunk = pool.submit(lambda: runner.chunk.compile(shapes))
         bounds = pool.submit(lambda: {split: oracles.bounds(env, split) for split in SPLITS})
         compiled = chunk.result(), evaluation.result(), evaluate_any, bounds.result()
     compile_s = time.time() - began
     print(f"compiled in {compile_s:.1f}s", flush=True)
-    return Programs(*compiled, compile_s)
+    return Programs(*compiled, compile_s), placed.result()
+
+
+def _params(config: Config, state: waves.Waves) -> waves.Waves:
+    """The parameters to evaluate."""
+    return tuple(train.evaluation_params(config, wave) for wave in state)
 
 
 def _read_run(arguments: Arguments, trainer: train.Trainer) -> Resumed:
@@ -250,15 +265,23 @@ def _rows(
             **{name: int(count[i]) for name, count in counts.items()},
             "wall_s": wall_s,
             "compile_s": compile_s,
-            "train_return": float(results["train"].trial_return[i].mean()),
-            "test_return": float(results["test"].trial_return[i].mean()),
-            "exploration_length": float(results["test"].exploration_length[i].mean()),
+            **_returns(results, i),
         }
-        told = results["train"].encoder_return
-        if told is not None:
-            row["train_return_encoder"] = float(told[i].mean())
         rows.append(row | {name: float(value[i]) for name, value in sorted(metrics.items())})
     return rows
+
+
+def _returns(results: Results, i: int) -> dict[str, float]:
+    """The part of a row that an evaluation gives: of the i-th seed."""
+    row = {
+        "train_return": float(results["train"].trial_return[i].mean()),
+        "test_return": float(results["test"].trial_return[i].mean()),
+        "exploration_length": float(results["test"].exploration_length[i].mean()),
+    }
+    told = results["train"].encoder_return
+    if told is not None:
+        row["train_return_encoder"] = float(told[i].mean())
+    return row
 
 
 def _summary(
@@ -310,25 +333,3 @@ def _report_failure(bad: str, checkpoints: Path, out: Path) -> None:
     step = checkpoint.latest_step(checkpoints)
     kept = f"the last good checkpoint is {checkpoints}/{step}" if step else "no checkpoint yet"
     print(f"error: {bad}; training stopped, {kept}, rows so far in {out}", file=sys.stderr)
-
-
-class _StopSignal:
-    """Notes the first Ctrl-C or SIGTERM, so that the chunk at hand ends; a second one kills."""
-
-    def __init__(self) -> None:
-        self.requested: str | None = None
-
-    def __enter__(self) -> "_StopSignal":
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        self._before = {number: signal.signal(number, self._note) for number in numbers}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: Any) -> None:
-        self.requested = signal.Signals(number).name
-        print(f"{self.requested}: stopping after this chunk, with a checkpoint", flush=True)
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_DFL)

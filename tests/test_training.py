@@ -332,12 +332,38 @@ def test_updates_are_paid_for_by_environment_steps(states, name, warm, number):
     assert learner.updates >= 2
 
 
-def test_losses_are_zero_until_there_is_an_update(states):
+def test_losses_are_of_the_updates_of_their_learner(states, trainer):
+    """Where it made none they are 0, and each loss has one learner."""
     states, losses = states
+    owners = trainer.agent.learners
+    owned = [f"loss_{name}" for owner in owners for name in owner.losses]
+    assert sorted(owned) == sorted(losses)
+    alone = collections.Counter()
     for k, (before, after) in enumerate(itertools.pairwise(states)):
-        pairs = zip(after.learners, before.learners, strict=True)
-        updated = any(new.updates > old.updates for new, old in pairs)
-        assert all((loss[k] != 0) == updated for loss in losses.values())
+        new, old = ([x.updates for x in state.learners] for state in (after, before))
+        for owner, made, others in zip(owners, np.subtract(new, old), [1, 0], strict=True):
+            for name in owner.losses:
+                assert (losses[f"loss_{name}"][k] != 0) == (made > 0)
+            alone[owner.phases] += made > new[others] - old[others]
+    assert min(alone.values()) > 0  # each has made updates that the other had not
+
+
+def test_a_learner_updated_alone_moves_as_together(states, trainer):
+    state = jax.tree.map(jnp.asarray, states[0][-1])
+    optimizers = train._make_optimizers(CONFIG, trainer.agent.learners)
+    batch = jax.tree.map(lambda x: x[:4], state.replay.storage)
+
+    def updated(*which):
+        enabled = jnp.ones(2, bool)
+        rest = (state.learners, state.average, batch, None, jax.random.key(1), enabled)
+        return train._update(trainer.agent, optimizers, which, *rest, trainer.shards, None)[0]
+
+    together = updated(0, 1)
+    for k in (0, 1):
+        alone, other = updated(k), 1 - k
+        assert furthest(alone[k].params, together[k].params) < 1e-6
+        assert differing(alone[k].params, state.learners[k].params) != []
+        assert differing(alone[other], state.learners[other]) == []
 
 
 def test_average_of_the_parameters(states):

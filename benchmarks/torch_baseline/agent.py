@@ -1,6 +1,7 @@
 """DREAM in PyTorch: the losses of a batch of trials, all in one pass over it."""
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from benchmarks.torch_baseline.envs import GridWorld
 from benchmarks.torch_baseline.nets import Decoder, Encoder, ExploitationPolicy, ExplorationPolicy
 from benchmarks.torch_baseline.types import Episode, Trials
 from dream_jax.config import Config
+
+LEARNERS = ("exploitation", "exploration")
 
 
 class Agent(nn.Module):
@@ -47,48 +50,52 @@ class Agent(nn.Module):
         with torch.no_grad():
             torch._foreach_copy_(list(target.parameters()), list(policy.parameters()))
 
-    def batch_losses(self, trials: Trials, noise: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total loss and its parts by name. noise: [B, Z], standard normal."""
+    def batch_losses(
+        self, trials: Trials, noise: Tensor, learners: Sequence[str] = LEARNERS
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total loss of these learners and its parts by name.
+
+        noise: [B, Z], standard normal. What only other learners need is not computed.
+        """
         c = self.config.losses
-        f = self.encoder(trials.problem)
-        # The first trials of a batch train the decoder and the exploration policy too.
-        count = self.config.exploration_batch_trials
-        explored = Episode(*(x[:, :count] for x in trials.exploration))
-        problem, batch = trials.problem[:count], torch.arange(count)
-        heads = self.decoder(explored.observation, explored.action)
+        with torch.set_grad_enabled("exploitation" in learners):
+            f = self.encoder(trials.problem)
+            # The first trials of a batch train the decoder and the exploration policy too.
+            count = self.config.exploration_batch_trials
+            explored = Episode(*(x[:, :count] for x in trials.exploration))
+            problem, batch = trials.problem[:count], torch.arange(count)
+            heads = self.decoder(explored.observation, explored.action)
+            distance = losses.distances(heads, f[:count])  # [F, T + 1, B]
 
-        z = f + c.rho * noise
-        if c.td_reaches_decoder:  # trials that were acted on with z = g(tau) train through it
-            read = heads.mean(0)[explored.mask.sum(0), batch]
-            z = torch.where(trials.z_from_decoder[:, None], read, z)
-        if c.bottleneck == "kl":
-            bottleneck = losses.bottleneck_kl(f, c.rho)
-        else:
-            bottleneck = losses.bottleneck_clipped(f, c.bottleneck_clip)
-
-        distance = losses.distances(heads, f[:count])  # [F, T + 1, B]
-        own = distance[self.own_head[problem], :, batch].T  # [T + 1, B]
-        scale = losses.spread(f, c.rho) if c.normalise_information_gain else 1.0
-        gain = losses.information_gain(own, c.exploration_step_penalty, scale)
-        decoder = (self.other_heads[problem].T[:, None] * distance).sum(0)
-        prefixes = torch.cat([torch.ones_like(explored.mask[:1]), explored.mask])
-
-        exploitation_td = self._exploitation_td(trials.exploitation, trials.instruction, z)
-        exploration_td = self._exploration_td(explored, gain)
-        parts = {
-            "exploitation_td": losses.masked_mean(
-                exploitation_td.square(), trials.exploitation.mask
-            ),
-            "bottleneck": bottleneck.mean(),
-            "decoder": losses.masked_mean(decoder, prefixes),
-            "exploration_td": losses.masked_mean(exploration_td.square(), explored.mask),
-        }
-        total = (
-            parts["exploitation_td"]
-            + c.bottleneck_weight * parts["bottleneck"]
-            + parts["decoder"]
-            + parts["exploration_td"]
-        )
+        parts = {}
+        total = torch.zeros(())
+        if "exploitation" in learners:
+            z = f + c.rho * noise
+            if c.td_reaches_decoder:  # trials acted on with z = g(tau) train through it
+                read = heads.mean(0)[explored.mask.sum(0), batch]
+                z = torch.where(trials.z_from_decoder[:, None], read, z)
+            if c.bottleneck == "kl":
+                bottleneck = losses.bottleneck_kl(f, c.rho)
+            else:
+                bottleneck = losses.bottleneck_clipped(f, c.bottleneck_clip)
+            decoder = (self.other_heads[problem].T[:, None] * distance).sum(0)
+            prefixes = torch.cat([torch.ones_like(explored.mask[:1]), explored.mask])
+            td = self._exploitation_td(trials.exploitation, trials.instruction, z)
+            parts["exploitation_td"] = losses.masked_mean(td.square(), trials.exploitation.mask)
+            parts["bottleneck"] = bottleneck.mean()
+            parts["decoder"] = losses.masked_mean(decoder, prefixes)
+            total = (
+                parts["exploitation_td"]
+                + c.bottleneck_weight * parts["bottleneck"]
+                + parts["decoder"]
+            )
+        if "exploration" in learners:
+            own = distance[self.own_head[problem], :, batch].T  # [T + 1, B]
+            scale = losses.spread(f, c.rho) if c.normalise_information_gain else 1.0
+            gain = losses.information_gain(own, c.exploration_step_penalty, scale)
+            td = self._exploration_td(explored, gain)
+            parts["exploration_td"] = losses.masked_mean(td.square(), explored.mask)
+            total = total + parts["exploration_td"]
         return total, parts
 
     def _exploitation_td(self, episode: Episode, instruction: Tensor, z: Tensor) -> Tensor:

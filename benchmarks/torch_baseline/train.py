@@ -1,17 +1,17 @@
 """Training in PyTorch: collect -> add -> sample -> update, as often as dream_jax/train.py does."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.torch_baseline import envs
-from benchmarks.torch_baseline.agent import Agent
+from benchmarks.torch_baseline.agent import LEARNERS, Agent
 from benchmarks.torch_baseline.replay import Replay
 from benchmarks.torch_baseline.rollout import Collector
 from benchmarks.torch_baseline.types import Trials
 from dream_jax.config import ActingConfig, Config, OptimizerConfig
-
-LEARNERS = ("exploitation", "exploration")
 
 
 class Learner:
@@ -105,28 +105,30 @@ class Trainer:
                 self.credit[name] += steps[name] * warm[name] / training.env_steps_per_update
                 due[name] = int(self.credit[name])
                 self.credit[name] -= due[name]
+        due = {name: due[name] * warm[name] for name in LEARNERS}
         count = max(due.values())
         for i in range(count):
-            self.update([name for name in LEARNERS if warm[name] and i < due[name]])
+            self.update([name for name in LEARNERS if i < due[name]])
         return count
 
-    def update(self, learners: list[str] | tuple[str, ...] = LEARNERS) -> dict[str, Tensor]:
+    def update(self, learners: Sequence[str] = LEARNERS) -> dict[str, Tensor]:
         """One update of these learners from one batch; the parts of the loss."""
         batch = self.replay.sample(self.config.replay.batch_trials)
         noise = torch.randn(len(batch.problem), self.config.networks.z_size)
         return self.update_from(batch, noise, learners)
 
     def update_from(
-        self, batch: Trials, noise: Tensor, learners: list[str] | tuple[str, ...] = LEARNERS
+        self, batch: Trials, noise: Tensor, learners: Sequence[str] = LEARNERS
     ) -> dict[str, Tensor]:
+        """The same from this batch and this noise."""
         for p in self.parameters:
             p.grad = None
-        total, parts = self.agent.batch_losses(batch, noise)
+        total, parts = self.agent.batch_losses(batch, noise, learners)
         total.backward()
         self.step(learners)
         return parts
 
-    def step(self, learners: list[str] | tuple[str, ...] = LEARNERS) -> None:
+    def step(self, learners: Sequence[str] = LEARNERS) -> None:
         """One optimiser step of these learners, target copies where due, and the average."""
         for name in learners:
             learner = self.learners[name]

@@ -66,11 +66,13 @@ class Dream(DreamActor):
             bottleneck = losses.bottleneck_kl(f, c.rho)
         else:
             bottleneck = losses.bottleneck_clipped(f, c.bottleneck_clip)
-        td = jax.vmap(
+        td = rollout.over_episodes(
             lambda episode, instruction: self._exploitation_td(
                 params, target, rollout.seen(self.env, episode), instruction, z
-            )
-        )(trial.exploitation, trial.instruction)
+            ),
+            trial.exploitation,
+            trial.instruction,
+        )
         return ExploitationTerms(jnp.square(td), trial.exploitation.mask, bottleneck)
 
     def exploration_terms(

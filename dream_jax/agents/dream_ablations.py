@@ -49,7 +49,12 @@ class DreamDynamics(Dream):
         return DynamicsParams(
             exploitation,
             exploration,
-            Learner(exploitation.warmup_trials, ("exploitation",), settings.weight_decay),
+            Learner(
+                exploitation.warmup_trials,
+                ("exploitation",),
+                settings.weight_decay,
+                losses=("identification",),
+            ),
         )
 
     def init(self, key: Key) -> Any:
@@ -139,6 +144,6 @@ class DreamEndToEnd(Dream):
             )
             return slow[jnp.argmax(online)]
 
-        worth = jnp.mean(jax.vmap(value)(trial.exploitation, trial.instruction))
+        worth = jnp.mean(rollout.over_episodes(value, trial.exploitation, trial.instruction))
         last = jnp.arange(seen.mask.shape[0]) == steps - 1
         return jax.lax.stop_gradient(jnp.where(last, self.config.td.discount * worth, 0.0))

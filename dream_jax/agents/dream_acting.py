@@ -57,12 +57,17 @@ class DreamActor:
         replay, settings = self.config.replay, self.config.optimizer
         decayed = ExploitationParams(policy=True, encoder=settings.decay_encoder, decoder=True)
         exploitation = Learner(
-            replay.warmup_trials_exploitation, ("exploitation",), settings.weight_decay, decayed
+            replay.warmup_trials_exploitation,
+            ("exploitation",),
+            settings.weight_decay,
+            decayed,
+            losses=("exploitation_td", "bottleneck", "decoder"),
         )
         exploration = Learner(
             replay.warmup_trials_exploration,
             ("exploration",),
             learns=self.config.agent != "random_exploration",
+            losses=("exploration_td",),
         )
         return DreamParams(exploitation, exploration)  # type: ignore[arg-type]
 
@@ -174,8 +179,8 @@ class DreamActor:
 
         plan = recurrent_q.plan(keys[4:8], config.acting, exploitation_epsilon, env.horizon)
         episode_keys = jax.random.split(keys[8], config.trial.exploitation_episodes)
-        exploitation = jax.vmap(lambda k, i: self.exploit(params, k, problem, i, z, plan))(
-            episode_keys, instructions
+        exploitation = rollout.over_episodes(
+            lambda k, i: self.exploit(params, k, problem, i, z, plan), episode_keys, instructions
         )
         return Trial(problem, exploration, instructions, exploitation, from_decoder)
 
@@ -223,7 +228,7 @@ class DreamActor:
             actor = self.exploitation_actor(params, instruction, z)
             return rollout.exploit(self.env, *actor, key, problem, instruction)[:2]
 
-        return jax.vmap(one)(keys, instructions)
+        return rollout.over_episodes(one, keys, instructions)
 
     # Reading a trajectory
 

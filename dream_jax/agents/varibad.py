@@ -56,8 +56,11 @@ class VariBad(WholeTrial):
     def learners(self) -> Any:
         settings = self.config.optimizer
         warmup = self.config.replay.warmup_trials_exploitation
-        learner = Learner(warmup, weight_decay=settings.weight_decay)
-        return VariBadParams(learner, learner)  # type: ignore[arg-type]
+        policy, belief = (
+            Learner(warmup, weight_decay=settings.weight_decay, losses=names)
+            for names in (self.loss_names[:1], self.loss_names[1:])
+        )
+        return VariBadParams(policy, belief)  # type: ignore[arg-type]
 
     @property
     def loss_weights(self) -> dict[str, float]:
