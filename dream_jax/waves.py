@@ -5,6 +5,7 @@ seed for each device, since a seed axis inside its matmuls makes batches of smal
 the program of a wave is the same however many seeds there are, and every state is updated in place.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -30,12 +31,17 @@ class WaveProgram(NamedTuple):
     def __call__(self, waves: Waves, *shared: Any) -> Waves:
         return tuple(call(wave, *shared) for call, wave in zip(self.calls, waves, strict=True))
 
-    def compile(self, waves: Waves, *shared: Any) -> "WaveProgram":
-        """The same, compiled for arguments like these; shapes and dtypes are enough."""
+    def compile(
+        self, waves: Waves, *shared: Any, options: dict[str, Any] | None = None
+    ) -> "WaveProgram":
+        """The same, compiled for arguments like these; shapes and dtypes are enough.
+
+        `options`: of the compiler.
+        """
         different = dict(zip(self.calls, waves, strict=True))
 
         def compiled(call: Any) -> Any:
-            return call.lower(different[call], *shared).compile()
+            return call.lower(different[call], *shared).compile(compiler_options=options)
 
         with ThreadPoolExecutor(len(different)) as pool:
             done = dict(zip(different, pool.map(compiled, different), strict=True))
@@ -98,10 +104,8 @@ def make_runner(
     spec = PartitionSpec("seed")  # parameters, and replay, are whole on every device of a group
     shardings = {n: NamedSharding(mesh, spec) for n, mesh in meshes.items()}
 
-    def spread(function: Callable, donate: tuple[int, ...] = (), once: bool = False) -> WaveProgram:
-        """`function` of what is one seed's, and of more that is not; `once`: it runs only once."""
-        # Half the time to compile; not for what runs often (pictures: seven times as slow).
-        options = {"xla_backend_optimization_level": 1} if once and not vectorised else None
+    def spread(function: Callable, donate: tuple[int, ...] = ()) -> WaveProgram:
+        """`function` of what is one seed's, and of more that is not."""
 
         def of_device(first, *shared):
             if vectorised:
@@ -116,7 +120,7 @@ def make_runner(
                     of_device, mesh=mesh, in_specs=in_specs, out_specs=spec, check_vma=False
                 )(first, *shared)
 
-            return jax.jit(call, donate_argnums=donate, compiler_options=options)
+            return jax.jit(call, donate_argnums=donate)
 
         programs = {n: program(mesh) for n, mesh in meshes.items()}
         return WaveProgram(tuple(programs[n] for n in sizes))
@@ -144,9 +148,16 @@ def make_runner(
             waves = jax.device_put(waves, devices[0])
         return _concatenate(*waves)
 
-    init = spread(trainer.init, once=True)
+    numbers = np.asarray(seeds, np.int32)
+
+    @functools.cache
+    def init() -> WaveProgram:
+        # Half the time to compile; not for what runs often (pictures: seven times as slow).
+        options = None if vectorised else {"xla_backend_optimization_level": 1}
+        return spread(trainer.init).compile(place(numbers), options=options)
+
     return SeedRunner(
-        lambda: init(place(np.asarray(seeds, np.int32))),
+        lambda: init()(place(numbers)),
         spread(chunk, donate=(0,)),
         spread,
         place,

@@ -91,7 +91,7 @@ def test_seeds_spread_out_are_those_of_one_device(together, processes, devices):
 
     # What they saved, restored here, by one process on one device.
     run = train_together.runner(seeds, 1, jax.devices()[:1])
-    shape = jax.eval_shape(lambda: run.join(run.init()))
+    shape = jax.eval_shape(run.join, run.shapes)
     restored, about = checkpoint.restore(folder / "checkpoints", shape)
     assert about == {"processes": processes}
     placed = run.join(run.place(restored))
