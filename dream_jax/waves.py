@@ -51,7 +51,7 @@ class WaveProgram(NamedTuple):
 class SeedRunner(NamedTuple):
     """A trainer over many seeds."""
 
-    init: Callable[[], Waves]
+    init: Callable[[], Waves]  # compiled when first called; not to be traced
     chunk: WaveProgram  # wave of TrainState -> (the next, Metrics); donates its argument
     over_seeds: Callable[[Callable], WaveProgram]  # f(params, ...), mapped over the first argument
     place: Callable[[Any], Waves]  # host arrays [seeds, ...] -> devices, for restoring
