@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax.config import ConfigError, NetworkConfig
+from dream_jax.nets.rows import dense, matmul
 from dream_jax.types import Array, Env, is_pixel_env
 
 
@@ -32,7 +33,7 @@ class SumEmbedding(nn.Module):
             return jnp.zeros((*x.shape[:-1], self.features))
         scale = 1.0 / np.sqrt(len(self.sizes))
         table = self.param("table", nn.initializers.normal(scale), (sum(self.sizes), self.features))
-        return _multi_hot(x, self.sizes) @ table
+        return matmul(_multi_hot(x, self.sizes), table)
 
 
 class MlpEmbedding(nn.Module):
@@ -54,8 +55,8 @@ class MlpEmbedding(nn.Module):
             IndexEmbedding(size, self.component_features)(jnp.arange(size)) @ part
             for size, part in zip(self.sizes, jnp.split(kernel, len(self.sizes)), strict=True)
         ]
-        h = nn.relu(_multi_hot(x, self.sizes) @ jnp.concatenate(rows) + bias)
-        return nn.Dense(self.features, name="Dense_1")(h)
+        h = nn.relu(matmul(_multi_hot(x, self.sizes), jnp.concatenate(rows)) + bias)
+        return dense(self.features, name="Dense_1")(h)
 
 
 class _Linear(nn.Module):
@@ -80,7 +81,7 @@ class IndexEmbedding(nn.Module):
     @nn.compact
     def __call__(self, index: Array) -> Array:
         table = self.param("table", nn.initializers.normal(1.0), (self.size, self.features))
-        return jax.nn.one_hot(index, self.size) @ table
+        return matmul(jax.nn.one_hot(index, self.size), table)
 
 
 class PatchEmbedding(nn.Module):
@@ -94,9 +95,9 @@ class PatchEmbedding(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         h = x.astype(jnp.float32) / 255.0 - 0.5
-        h = nn.relu(nn.Dense(16)(_patches(h, 5)))
-        h = nn.relu(nn.Dense(64)(_patches(h, 2)))
-        return nn.Dense(self.features)(h.reshape(*x.shape[:-3], -1))
+        h = nn.relu(dense(16)(_patches(h, 5)))
+        h = nn.relu(dense(64)(_patches(h, 2)))
+        return dense(self.features)(h.reshape(*x.shape[:-3], -1))
 
 
 class ConvEmbedding(nn.Module):
@@ -112,7 +113,7 @@ class ConvEmbedding(nn.Module):
         h = x.astype(jnp.float32) / 255.0
         for size in (5, 5, 4):
             h = nn.relu(nn.Conv(32, (size, size), (2, 2), padding="VALID")(h))
-        return nn.Dense(self.features)(h.reshape(*x.shape[:-3], -1))
+        return dense(self.features)(h.reshape(*x.shape[:-3], -1))
 
 
 def _patches(x: Array, size: int) -> Array:

@@ -14,6 +14,7 @@ from dream_jax.nets.embed import (
     normalise,
 )
 from dream_jax.nets.memory import make_memory
+from dream_jax.nets.rows import dense
 from dream_jax.types import Array
 
 
@@ -24,8 +25,8 @@ class Dueling(nn.Module):
 
     @nn.compact
     def __call__(self, h: Array) -> Array:
-        value = nn.Dense(1)(h)
-        advantage = nn.Dense(self.num_actions)(h)
+        value = dense(1)(h)
+        advantage = dense(self.num_actions)(h)
         return value + advantage - jnp.mean(advantage, axis=-1, keepdims=True)
 
 
@@ -57,9 +58,9 @@ class ExplorationPolicy(nn.Module):
         self.observation = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
         self.previous_action = IndexEmbedding(self.num_actions + 1, 16)
         self.time = TimeFeature(c.hidden_size)
-        self.mix = nn.Dense(c.hidden_size)
+        self.mix = dense(c.hidden_size)
         self.memory = make_memory(c.exploration_memory, c.hidden_size)
-        self.hidden = nn.Dense(c.hidden_size)
+        self.hidden = dense(c.hidden_size)
         self.dueling = Dueling(self.num_actions)
 
     def __call__(self, observation: Array, action: Array, reward: Array, time: Array) -> Array:
@@ -113,12 +114,12 @@ class ExploitationPolicy(nn.Module):
             c.embedding, self.instruction_sizes, c.hidden_size
         )
         self.time = TimeFeature(c.hidden_size)
-        self.mix = nn.Dense(c.hidden_size)
+        self.mix = dense(c.hidden_size)
         self.memory = make_memory(c.exploitation_memory, c.hidden_size)
-        self.gain = nn.Dense(c.hidden_size)
-        self.from_memory = nn.Dense(c.head_size)
-        self.from_z = nn.Dense(c.head_size, use_bias=False)
-        self.output = nn.Dense(c.hidden_size)
+        self.gain = dense(c.hidden_size)
+        self.from_memory = dense(c.head_size)
+        self.from_z = dense(c.head_size, use_bias=False)
+        self.output = dense(c.hidden_size)
         self.dueling = Dueling(self.num_actions)
 
     def __call__(self, observation: Array, instruction: Array, z: Array, time: Array) -> Array:
@@ -179,7 +180,7 @@ class Decoder(nn.Module):
         x = x if c.embedding in AUTHORS else nn.relu(x)
         if self.sees_rewards:
             x = jnp.concatenate([x, reward[..., None]], axis=-1)
-        x = nn.Dense(c.hidden_size)(nn.relu(nn.Dense(c.decoder_hidden_size)(x)))
+        x = dense(c.hidden_size)(nn.relu(dense(c.decoder_hidden_size)(x)))
         memory = make_memory(c.decoder_memory, c.decoder_memory_size)
         h = memory(x)
         h = jnp.concatenate([jnp.zeros_like(h[:1]), h], axis=0)
@@ -195,7 +196,7 @@ class _DecoderHead(nn.Module):
     @nn.compact
     def __call__(self, h: Array) -> Array:
         c = self.config
-        h = nn.relu(nn.Dense(c.decoder_hidden_size)(h))
+        h = nn.relu(dense(c.decoder_hidden_size)(h))
         return small_dense(c.z_size, c.encoder_init_scale)(h)
 
 
@@ -215,13 +216,13 @@ class Encoder(nn.Module):
         if jnp.issubdtype(problem.dtype, jnp.integer):
             h = IndexEmbedding(self.num_problems, 32)(problem)
         else:
-            h = nn.relu(nn.Dense(32)(problem))
+            h = nn.relu(dense(32)(problem))
         return small_dense(c.z_size, c.encoder_init_scale)(h)
 
 
 def small_dense(features: int, scale: float) -> nn.Dense:
     """An output layer that starts at `scale` times the usual size."""
-    return nn.Dense(features, kernel_init=_scaled_uniform(scale))
+    return dense(features, kernel_init=_scaled_uniform(scale))
 
 
 def _scaled_uniform(scale: float) -> nn.initializers.Initializer:

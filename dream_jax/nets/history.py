@@ -16,6 +16,7 @@ from dream_jax.nets.embed import (
 )
 from dream_jax.nets.heads import TimeFeature, small_dense
 from dream_jax.nets.memory import make_memory
+from dream_jax.nets.rows import dense
 from dream_jax.types import Array
 
 
@@ -56,9 +57,9 @@ class History(nn.Module):
         )
         self.previous_action = IndexEmbedding(self.num_actions + 1, 16)
         self.time = TimeFeature(c.hidden_size)
-        self.mix = nn.Dense(c.hidden_size)
+        self.mix = dense(c.hidden_size)
         self.memory = make_memory(c.exploration_memory, c.decoder_memory_size)
-        self.hidden = nn.Dense(c.decoder_hidden_size)
+        self.hidden = dense(c.decoder_hidden_size)
         self.output = small_dense(self.outputs, c.encoder_init_scale)
 
     def __call__(self, slots: Slots, mask: Array) -> Array:
@@ -139,6 +140,6 @@ class _Conditioned(nn.Module):
     def __call__(self, x: Array, m: Array) -> Array:
         size = self.config.hidden_size
         # Dense([x, m]), with the parts of x and of m computed once.
-        h = nn.Dense(size)(nn.relu(x))[None] + nn.Dense(size, use_bias=False)(m)[:, None]
-        h = nn.relu(nn.Dense(size)(nn.relu(normalise(h, self.config.layer_norm))))
-        return nn.Dense(self.outputs)(h)
+        h = dense(size)(nn.relu(x))[None] + dense(size, use_bias=False)(m)[:, None]
+        h = nn.relu(dense(size)(nn.relu(normalise(h, self.config.layer_norm))))
+        return dense(self.outputs)(h)

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dream_jax.nets.rows import dense
 from dream_jax.types import Array
 
 
@@ -18,7 +19,7 @@ class Lstm(nn.Module):
     size: int
 
     def setup(self) -> None:
-        self.inputs = nn.Dense(4 * self.size)
+        self.inputs = dense(4 * self.size)
         self.recurrent = self.param(
             "recurrent", nn.initializers.orthogonal(), (self.size, 4 * self.size)
         )
@@ -64,7 +65,7 @@ class MinGru(nn.Module):
     size: int
 
     def setup(self) -> None:
-        self.inputs = nn.Dense(2 * self.size)
+        self.inputs = dense(2 * self.size)
 
     def initial(self) -> Array:
         return jnp.zeros(self.size)
@@ -100,7 +101,7 @@ class Feedforward(nn.Module):
     size: int
 
     def setup(self) -> None:
-        self.layer = nn.Dense(self.size)
+        self.layer = dense(self.size)
 
     def initial(self) -> tuple[()]:
         return ()

@@ -1,0 +1,65 @@
+"""Products of rows with a kernel, flattened after `vmap`.
+
+Under `vmap` over trials, the gradient of the kernel in `x @ kernel` contracts two axes of
+[B, T, D], and XLA on a CPU first transposes one side in memory. Of [B * T, D] it need not. What is
+to be flattened is known only where `vmap` maps the product, so that is a primitive of its own.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from dream_jax.types import Array
+
+_matmul_p = Primitive("matmul_of_rows")
+
+
+def matmul(x: Array, kernel: Array) -> Array:
+    """x [..., D] @ kernel [D, E] -> [..., E]."""
+    return _matmul_p.bind(x, kernel)
+
+
+def dense(features: int, **options: Any) -> nn.Dense:
+    """`nn.Dense` with that product."""
+    return nn.Dense(features, dot_general=_dot_general, **options)
+
+
+def _dot_general(x: Array, kernel: Array, dimensions: Any, **_: Any) -> Array:
+    del dimensions  # a Dense contracts the last of x with the first of its kernel
+    return matmul(x, kernel)
+
+
+def _rows(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1])
+
+
+def _flattened(x: Array, kernel: Array) -> Array:
+    return (_rows(x) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def _batched(operands: Any, axes: Any) -> tuple[Array, int]:
+    (x, kernel), (x_axis, kernel_axis) = operands, axes
+    if kernel_axis is None:
+        return matmul(jnp.moveaxis(x, x_axis, 0), kernel), 0
+    return jax.vmap(_flattened, axes)(x, kernel), 0
+
+
+def _gradient_of_x(gradient: Array, _: Any, kernel: Array) -> Array:
+    return matmul(gradient, kernel.T)
+
+
+def _gradient_of_kernel(gradient: Array, x: Array, _: Any) -> Array:
+    return _rows(x).T @ _rows(gradient)
+
+
+_matmul_p.def_impl(jax.jit(_flattened))
+_matmul_p.def_abstract_eval(
+    lambda x, kernel: jax.core.ShapedArray((*x.shape[:-1], kernel.shape[-1]), x.dtype)
+)
+mlir.register_lowering(_matmul_p, mlir.lower_fun(_flattened, multiple_results=False))
+ad.defbilinear(_matmul_p, _gradient_of_x, _gradient_of_kernel)
+batching.primitive_batchers[_matmul_p] = _batched
