@@ -12,7 +12,9 @@ from dream_jax.types import Array, Key, Trial
 
 
 class ReplayState(NamedTuple):
-    storage: Trial  # leaves [capacity, ...]
+    # Leaves [capacity, all of a trial's entries]: with an axis of size 1 in it, the compiler would
+    # lay an array out in two ways, and copy it.
+    storage: Trial
     inserted: Array  # [] int32, trials ever added
 
 
@@ -42,7 +44,7 @@ def check_fits(bytes_each: int, copies: int, capacity_trials: int) -> None:
 
 def init(example: Trial, capacity: int) -> ReplayState:
     """An empty replay for trials shaped like `example` (arrays or shapes)."""
-    storage = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), example)
+    storage = jax.tree.map(lambda x: jnp.zeros((capacity, *_entries(x.shape)), x.dtype), example)
     return ReplayState(storage, jnp.zeros((), jnp.int32))
 
 
@@ -54,7 +56,9 @@ def add(state: ReplayState, trials: Trial) -> ReplayState:
     chex.assert_trees_all_equal_dtypes(state.storage, trials)
     start = state.inserted % capacity
     storage = jax.tree.map(
-        lambda ring, new: jax.lax.dynamic_update_slice_in_dim(ring, new, start, axis=0),
+        lambda ring, new: jax.lax.dynamic_update_slice_in_dim(
+            ring, new.reshape(count, *_entries(new.shape[1:])), start, axis=0
+        ),
         state.storage,
         trials,
     )
@@ -67,9 +71,16 @@ def draw(state: ReplayState, key: Key, count: int) -> Array:
     return jax.random.randint(key, (count,), 0, jnp.minimum(state.inserted, capacity))
 
 
-def take(state: ReplayState, index: Array) -> Trial:
-    """The trials at `index` [B]: leaves [B, ...]."""
-    return jax.tree.map(lambda x: x[index], state.storage)
+def take(state: ReplayState, index: Array, example: Trial) -> Trial:
+    """The trials at `index` [B]: leaves [B, ...], shaped like `example` as in `init`."""
+    return jax.tree.map(
+        lambda ring, x: ring[index].reshape(*index.shape, *x.shape), state.storage, example
+    )
+
+
+def _entries(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """`shape` as one axis; none for a scalar."""
+    return (int(np.prod(shape)),) if shape else ()
 
 
 def _available_bytes() -> int | None:

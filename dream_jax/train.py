@@ -80,6 +80,9 @@ def make_trainer(config: Config, env: Env) -> Trainer:
             dual.init(config),
         )
 
+    def take(state: TrainState, index: Array) -> Trial:
+        return replay.take(state.replay, index, trial_shape)
+
     def learn(
         state: TrainState, key: Key, due: Array, warm: Array, bottleneck_weight: Array | None
     ) -> tuple[Any, Params, Metrics]:
@@ -95,10 +98,10 @@ def make_trainer(config: Config, env: Env) -> Trainer:
                 key, sample_key, augment_key, loss_key = jax.random.split(key, 4)
                 index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
                 keys = jax.random.split(augment_key, len(index))
-                batch = augmented(shards.mine(keys), replay.take(state.replay, shards.mine(index)))
+                batch = augmented(shards.mine(keys), take(state, shards.mine(index)))
                 exploring = None
                 if exploration_batch < config.replay.batch_trials:
-                    exploring = replay.take(state.replay, shards.mine(index[:exploration_batch]))
+                    exploring = take(state, shards.mine(index[:exploration_batch]))
                     exploring = augmented(shards.mine(keys[:exploration_batch]), exploring)
                 states, average, parts = _update(
                     agent,
@@ -171,7 +174,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
     def newest_losses(state: TrainState) -> Metrics:
         sample_key, loss_key = jax.random.split(jax.random.fold_in(state.key, 1))
         index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
-        batch = replay.take(state.replay, shards.mine(index))
+        batch = take(state, shards.mine(index))
         target = _targets(state.learners)
         parts = agent.batch_loss(newest_params(state), target, batch, loss_key, shards=shards)[1]
         return shards.total(parts)

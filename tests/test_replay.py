@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax import replay
+from dream_jax import config, envs, replay, train, waves
 from dream_jax.config import ConfigError
 from dream_jax.types import Episode, Trial
 
@@ -64,9 +64,14 @@ def add():
 @pytest.fixture(scope="module")
 def sample():
     def draw_and_take(state, key, count):
-        return replay.take(state, replay.draw(state, key, count))
+        return replay.take(state, replay.draw(state, key, count), trial_shapes())
 
     return jax.jit(draw_and_take, static_argnums=2)
+
+
+def stored(state, count=CAPACITY):
+    """The trials in the first slots, leaves [count, ...]."""
+    return jax.device_get(replay.take(state, jnp.arange(count), trial_shapes()))
 
 
 def filled(add, adds):
@@ -83,11 +88,13 @@ def filled(add, adds):
 def test_a_new_replay_is_empty_and_shaped_like_its_example():
     state = replay.init(trial_shapes(), CAPACITY)
     assert state.inserted == 0
-    pairs = zip(jax.tree.leaves(state.storage), jax.tree.leaves(trial_shapes()), strict=True)
-    for leaf, shape in pairs:
-        assert leaf.shape == (CAPACITY, *shape.shape)
+    shapes = jax.tree.leaves(trial_shapes())
+    for leaf, shape in zip(jax.tree.leaves(state.storage), shapes, strict=True):
+        assert leaf.size == CAPACITY * np.prod(shape.shape, dtype=int)
         assert leaf.dtype == shape.dtype
         assert not np.any(leaf)
+    for leaf, shape in zip(jax.tree.leaves(stored(state)), shapes, strict=True):
+        assert leaf.shape == (CAPACITY, *shape.shape)
 
 
 @pytest.mark.parametrize(
@@ -103,15 +110,14 @@ def test_a_new_replay_is_empty_and_shaped_like_its_example():
 def test_new_trials_overwrite_the_oldest(add, adds, slots):
     state = filled(add, adds)
     assert state.inserted == COUNT * adds
-    storage = jax.tree.map(np.asarray, state.storage)
-    assert_are(jax.tree.map(lambda x: x[: len(slots)], storage), slots)
-    assert not any(leaf[len(slots) :].any() for leaf in jax.tree.leaves(storage))
+    assert_are(stored(state, len(slots)), slots)
+    assert not any(leaf[len(slots) :].any() for leaf in jax.tree.leaves(stored(state)))
 
 
 def test_the_ring_may_be_filled_at_once(add):
     state = replay.init(trial_shapes(), 3)
     state = add(add(state, trials(1, 2, 3)), trials(4, 5, 6))
-    assert_are(state.storage, [4, 5, 6])
+    assert_are(stored(state, 3), [4, 5, 6])
 
 
 @pytest.mark.parametrize("count", [4, 5, 12])
@@ -176,7 +182,7 @@ def test_size_in_bytes_is_that_of_the_arrays(capacity, instruction_components):
     assert replay.size_bytes(example, capacity) == sum(
         leaf.nbytes for leaf in jax.tree.leaves(state.storage)
     )
-    one = jax.tree.map(lambda x: np.asarray(x)[0], state.storage)  # arrays do as well as shapes
+    one = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), example)  # as well as shapes
     assert replay.size_bytes(one, capacity) == replay.size_bytes(example, capacity)
 
 
@@ -184,6 +190,26 @@ def test_size_in_bytes_golden():
     # Episodes of 5 steps: 6 * 3 + 5 + 5 * 4 + 3 * 5 = 58 bytes; of 4 steps, twice:
     # 2 * (5 * 3 + 4 + 4 * 4 + 3 * 4) = 94; instruction 2 * 2, id 4, flag 1.
     assert replay.size_bytes(trial_shapes(), 10) == 10 * (58 + 94 + 4 + 4 + 1)
+
+
+def test_training_needs_no_memory_but_the_printed_for_a_larger_replay():
+    env = envs.make("bus")
+
+    def needed(capacity):
+        """What is printed for a replay, and what the compiled training program takes in all."""
+        sizes = {"hidden_size": "8", "head_size": "8", "decoder_memory_size": "8", "z_size": "4"}
+        settings = {f"networks.{name}": size for name, size in sizes.items()}
+        settings |= {"replay.capacity_trials": f"{capacity}"}
+        trainer = train.make_trainer(config.override(config.Config(), settings), env)
+        runner = waves.make_runner(trainer, [0], 2, jax.devices()[:1])
+        quick = {"xla_backend_optimization_level": 0}  # of the machine code; not of its buffers
+        memory = runner.chunk.compile(runner.shapes, options=quick).calls[0].memory_analysis()
+        held_twice = memory.output_size_in_bytes - memory.alias_size_in_bytes
+        total = memory.argument_size_in_bytes + memory.temp_size_in_bytes + held_twice
+        return replay.size_bytes(trainer.trial_shape, capacity), total
+
+    (printed, total), (more_printed, more_total) = needed(8_192), needed(65_536)
+    assert more_total - total == pytest.approx(more_printed - printed, rel=0.01)
 
 
 def test_a_replay_that_does_not_fit_is_refused_with_one_that_does(monkeypatch, capsys):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax import checkpoint, envs, evaluate, train, validation, waves
+from dream_jax import checkpoint, envs, evaluate, replay, train, validation, waves
 from dream_jax import config as configs
 from dream_jax.agents import dream
 from dream_jax.config import Config, ConfigError
@@ -264,13 +264,14 @@ def states(trainer):
     return listed, losses
 
 
-def newest_block(state):
+def newest_block(trainer, state):
     """The trials that the last iteration added, leaves [PARALLEL, ...]."""
     start = (int(state.trials) - PARALLEL) % CAPACITY
-    return jax.tree.map(lambda x: x[start : start + PARALLEL], state.replay.storage)
+    block = np.arange(start, start + PARALLEL)
+    return jax.device_get(replay.take(state.replay, block, trainer.trial_shape))
 
 
-def test_replay_holds_the_newest_trials(states):
+def test_replay_holds_the_newest_trials(states, trainer):
     states, _ = states
     for k, (before, after) in enumerate(itertools.pairwise(states), start=1):
         assert after.trials == after.replay.inserted == PARALLEL * k
@@ -281,7 +282,7 @@ def test_replay_holds_the_newest_trials(states):
             for state in (before, after)
         )
         assert differing(old, now) == []
-        new = newest_block(after)
+        new = newest_block(trainer, after)
         assert set(new.problem) <= {0, 1, 2}  # never a held-out problem
         for episodes, name in (
             (new.exploration, "exploration"),
@@ -294,18 +295,18 @@ def test_replay_holds_the_newest_trials(states):
             assert getattr(after, steps) - getattr(before, steps) == lengths.sum()
         # "Choose z ~ q every other trial": half of them, alternately.
         assert np.all(new.z_from_decoder == (np.arange(PARALLEL) % 2 == 0))
-    drawn = np.concatenate([newest_block(state).problem for state in states[1:]])
+    drawn = np.concatenate([newest_block(trainer, state).problem for state in states[1:]])
     assert set(drawn) == {0, 1, 2}
 
 
-def test_exploration_is_random_until_warm_then_greedy(states):
+def test_exploration_is_random_until_warm_then_greedy(states, trainer):
     states, _ = states
     for state in states[1:]:
-        actions = newest_block(state).exploration.action[:, 0]
+        actions = newest_block(trainer, state).exploration.action[:, 0]
         if state.trials <= WARM_EXPLORATION:
             assert len(set(actions)) > 1
         else:  # epsilon is 0, the first observation shows only the colour: problem // 2
-            colours = newest_block(state).problem // 2
+            colours = newest_block(trainer, state).problem // 2
             assert len(set(zip(colours, actions, strict=True))) == len(set(colours))
 
 
@@ -351,7 +352,7 @@ def test_losses_are_of_the_updates_of_their_learner(states, trainer):
 def test_a_learner_updated_alone_moves_as_together(states, trainer):
     state = jax.tree.map(jnp.asarray, states[0][-1])
     optimizers = train._make_optimizers(CONFIG, trainer.agent.learners)
-    batch = jax.tree.map(lambda x: x[:4], state.replay.storage)
+    batch = replay.take(state.replay, jnp.arange(4), trainer.trial_shape)
 
     def updated(*which):
         enabled = jnp.ones(2, bool)
