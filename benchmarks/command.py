@@ -23,6 +23,21 @@ def parser(module: str, purpose: str) -> argparse.ArgumentParser:
     return made
 
 
+def count(text: str) -> int:
+    """A flag's type: a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """A flag's type: such numbers, each once."""
+    numbers = tuple(count(word) for word in text.split(","))
+    if len(set(numbers)) < len(numbers):
+        raise argparse.ArgumentTypeError(f"{text!r}: give each once")
+    return numbers
+
+
 def run(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     """Exit status: 0, or 2 after one line on stderr."""
     try:

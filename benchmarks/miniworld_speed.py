@@ -17,11 +17,11 @@ from dream_jax.envs.miniworld_adapter import MiniworldSign, MiniworldUnavailable
 
 def main(argv: Sequence[str]) -> None:
     parser = command.parser("miniworld_speed", "Time real Miniworld.")
-    parser.add_argument("--steps", type=int, default=600, help="per repeat (default: 600)")
-    parser.add_argument("--repeats", type=int, default=5, help="(default: 5)")
+    parser.add_argument(
+        "--steps", type=command.count, default=600, help="per repeat (default: 600)"
+    )
+    parser.add_argument("--repeats", type=command.count, default=5, help="(default: 5)")
     arguments = parser.parse_args(argv)
-    if min(arguments.steps, arguments.repeats) < 1:
-        raise BadInput("--steps and --repeats must be at least 1")
     try:
         env = MiniworldSign()
     except MiniworldUnavailable as error:

@@ -17,6 +17,7 @@ from benchmarks.command import BadInput
 from dream_jax.envs.miniworld_adapter import MiniworldSign, MiniworldUnavailable
 
 HORIZON = 20
+FILES = ("frames.npz", "dynamics.npz")
 # Mostly forward, so that walks get far; seldom "end episode".
 ACTION_SHARES = (0.17, 0.17, 0.64, 0.02)
 
@@ -24,13 +25,14 @@ ACTION_SHARES = (0.17, 0.17, 0.64, 0.02)
 def main(argv: Sequence[str]) -> None:
     parser = command.parser("record_miniworld", "Record real Miniworld.")
     parser.add_argument("--out", required=True, metavar="DIR", help="written: two .npz files")
-    parser.add_argument("--frames", type=int, default=200, help="pictures (default: 200)")
-    parser.add_argument("--episodes", type=int, default=200, help="(default: 200)")
+    parser.add_argument("--frames", type=command.count, default=200, help="pictures (default: 200)")
+    parser.add_argument("--episodes", type=command.count, default=200, help="(default: 200)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    if min(arguments.frames, arguments.episodes) < 1:
-        raise BadInput("--frames and --episodes must be at least 1")
     out = Path(arguments.out)
+    for name in FILES:
+        if (out / name).exists():
+            raise BadInput(f"--out={out}: {name} is there already; give another folder")
     try:
         env = MiniworldSign(arguments.seed, "farama", HORIZON)
     except MiniworldUnavailable as error:
@@ -39,8 +41,8 @@ def main(argv: Sequence[str]) -> None:
     random = np.random.default_rng(arguments.seed)
     pictures: Any = frames(env, random, arguments.frames)
     walks: Any = episodes(env, random, arguments.episodes)
-    np.savez_compressed(out / "frames.npz", **pictures)
-    np.savez_compressed(out / "dynamics.npz", **walks)
+    for name, arrays in zip(FILES, (pictures, walks), strict=True):
+        np.savez_compressed(out / name, **arrays)
     command.show({"frames": arguments.frames, "episodes": arguments.episodes}, arguments.json)
 
 

@@ -27,19 +27,15 @@ WALK = 8  # random steps from the start, so that the views differ
 def main(argv: Sequence[str]) -> None:
     parser = command.parser("render", "Time the renderers of the sign world.")
     parser.add_argument("--qualities", default=",".join(SLICE), help="(default: all)")
-    parser.add_argument("--batches", default="1,64,1024", help="(default: 1,64,1024)")
-    parser.add_argument("--repeats", type=int, default=5, help="(default: 5)")
+    parser.add_argument(
+        "--batches", type=command.counts, default="1,64,1024", help="(default: 1,64,1024)"
+    )
+    parser.add_argument("--repeats", type=command.count, default=5, help="(default: 5)")
     arguments = parser.parse_args(argv)
     qualities = arguments.qualities.split(",")
     unknown = [quality for quality in qualities if quality not in SLICE]
     if unknown:
         raise BadInput(f"unknown quality {unknown[0]!r}; valid: {', '.join(SLICE)}")
-    try:
-        batches = [int(batch) for batch in arguments.batches.split(",")]
-    except ValueError:
-        batches = [0]
-    if min(*batches, arguments.repeats) < 1:
-        raise BadInput("--batches and --repeats must be whole numbers of at least 1")
 
     import jax
 
@@ -50,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
         "miniworld": miniworld(arguments.repeats),
     }
     for quality in qualities:
-        result[quality] = time_quality(quality, batches, arguments.repeats)
+        result[quality] = time_quality(quality, arguments.batches, arguments.repeats)
     command.show(result, arguments.json)
 
 

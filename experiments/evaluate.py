@@ -63,6 +63,8 @@ def parse(argv: list[str]) -> Request:
     out = Path(values.out) if values.out else None
     if out is not None:
         cli.refuse_files(out)
+        if any(out.glob("*.gif")):
+            raise ConfigError(f"--out={out} holds GIFs already; give another folder")
     return Request(
         Path(values.checkpoint), values.env or None, values.trials, out, values.json, overrides
     )

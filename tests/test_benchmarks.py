@@ -172,6 +172,12 @@ def test_fresh_recordings_of_miniworld_come_out_the_same(parity, tmp_path):
     assert found["textured"]["mean_error"] < 0.8
 
 
-def test_recording_refuses_in_one_line(capsys):
-    assert command.run(record_miniworld.main, ["--out=x", "--frames=0"]) == 2
-    assert "at least 1" in capsys.readouterr().err
+def test_recording_refuses_in_one_line(capsys, tmp_path):
+    def error(*argv):
+        assert command.run(record_miniworld.main, [f"--out={tmp_path}", *argv]) == 2
+        return capsys.readouterr().err
+
+    assert "--frames: '0' must be a whole number of at least 1" in error("--frames=0")
+    (tmp_path / "dynamics.npz").write_text("of an earlier recording")
+    assert "dynamics.npz is there already; give another folder" in error()
+    assert (tmp_path / "dynamics.npz").read_text() == "of an earlier recording"

@@ -75,6 +75,14 @@ def test_bad_input_is_one_clear_line(run_folder, flags, message, capsys, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_gifs_of_an_earlier_evaluation_are_kept(run_folder, capsys, tmp_path):
+    (tmp_path / "miniworld_problem0_seed0.gif").write_text("earlier")
+    flags = [f"--checkpoint={run_folder}", "--env=miniworld_sign", f"--out={tmp_path}"]
+    assert command_module.main(flags) == 2
+    assert "holds GIFs already; give another folder" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
 def test_rides_of_coloured_and_grey_buses_are_counted_apart():
     """By hand: a ride where no bus stands; up onto a coloured stop, there and back; right to a
     grey one, away, back and away; then padding."""
