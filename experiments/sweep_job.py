@@ -15,15 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax import config as configs
-from dream_jax import envs, evaluate, oracles, replay, train, waves
+from dream_jax import envs, oracles, replay, train, waves
 from dream_jax.config import Config
 from dream_jax.envs import bus
 from dream_jax.logging import write_json
 from dream_jax.types import Array, Env, TrainState
-from experiments import common, riding, sweep_space
-from experiments.summary import SPLITS, normalised
-
-EVALUATION_KEY = 20_210_718  # as a run's: trials to evaluate on are the same everywhere
+from experiments import common, fixed_trials, riding, sweep_space
+from experiments.summary import normalised
 
 
 class Lane(NamedTuple):
@@ -72,26 +70,21 @@ def train_points(
     replay.check_fits(each, lanes * training.trial_shards, config.replay.capacity_trials)
     iterations = training.evaluation_period_trials // training.trials_per_iteration
     runner = waves.make_runner(trainer, range(lanes), iterations, jax.devices())
-    key = jax.random.key(EVALUATION_KEY)
 
     @runner.over_seeds
-    def measure(params: Any, sets: dict[str, evaluate.TrialSet]) -> dict[str, Array]:
-        found = {s: evaluate.evaluate(trainer.agent, params, key, t) for s, t in sets.items()}
+    def measure(params: Any, sets: fixed_trials.TrialSets) -> dict[str, Array]:
+        found = fixed_trials.evaluate_on(trainer.agent, params, sets)
         return {f"{s}_return": jnp.mean(result.trial_return) for s, result in found.items()}
-
-    def sets(count: int, cover: bool) -> dict[str, evaluate.TrialSet]:
-        trial = config.trial
-        episodes, redraw = trial.exploitation_episodes, trial.redraw_instruction
-        return {s: evaluate.trial_set(env, s, count, episodes, cover, redraw) for s in SPLITS}
 
     def params() -> waves.Waves:
         return tuple(train.evaluation_params(config, wave.state) for wave in state)
 
-    def returns(trials: dict[str, evaluate.TrialSet]) -> dict[str, np.ndarray]:
+    def returns(trials: fixed_trials.TrialSets) -> dict[str, np.ndarray]:
         return jax.device_get(runner.join(measure(params(), trials)))
 
     state: waves.Waves = runner.init()  # of Lane
-    often, curve, finite = sets(training.evaluation_trials, False), [], np.ones(lanes, bool)
+    often = fixed_trials.of_splits(config, env, training.evaluation_trials, cover=False)
+    curve, finite = [], np.ones(lanes, bool)
     for done in range(0, training.trials, training.evaluation_period_trials):
         state, metrics = zip(*runner.chunk(state), strict=True)
         for loss in jax.device_get(runner.join(metrics)).values():
@@ -101,7 +94,9 @@ def train_points(
         trials = done + training.evaluation_period_trials
         best = curve[-1]["test_return"].max()
         print(f"{trials:,} of {training.trials:,} trials, best test return {best:.3f}", flush=True)
-    final = returns(sets(training.final_evaluation_trials, True))
+    final = returns(
+        fixed_trials.of_splits(config, env, training.final_evaluation_trials, cover=True)
+    )
     if isinstance(env, bus.Bus):
         count = training.final_evaluation_trials
         ridden = riding.rides(trainer.agent, runner.join(params()), "test", count)

@@ -5,26 +5,23 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from dream_jax import checkpoint, envs, evaluate, oracles, replay, report, train, waves
+from dream_jax import checkpoint, envs, oracles, replay, report, train, waves
 from dream_jax import logging as logs
 from dream_jax.config import Config, ConfigError
 from dream_jax.types import TrainState
+from experiments import fixed_trials, video
 from experiments import summary as summaries
-from experiments import video
 from experiments.cli import Arguments, prepare_folder
 from experiments.stop_signal import StopSignal
 
-EVALUATION_KEY = 20_210_718  # trials to evaluate on are the same for every run
 SPLITS = summaries.SPLITS
-
-TrialSets = dict[str, evaluate.TrialSet]  # by split
-Results = dict[str, evaluate.Evaluation]  # by split, leaves [seeds, trials]
 
 
 class Programs(NamedTuple):
@@ -78,7 +75,7 @@ def _train(
     earlier_s = about["wall_s"]  # spent before this process, when resumed
     trials, evaluations = about["trials"], about["evaluations"]
     total_updates = train.total_updates(config)
-    curve_sets = _trial_sets(config, env, config.training.evaluation_trials, cover=False)
+    curve_sets = fixed_trials.of_splits(config, env, config.training.evaluation_trials, cover=False)
     began_s, began_trials = time.time(), trials
     began_steps = sum(row["env_steps"] for row in rows[len(rows) - len(seeds) :])
 
@@ -140,7 +137,9 @@ def _train(
         save()
 
     _curves(out, config, rows, bounds)
-    final_sets = _trial_sets(config, env, config.training.final_evaluation_trials, cover=True)
+    final_sets = fixed_trials.of_splits(
+        config, env, config.training.final_evaluation_trials, cover=True
+    )
     results = jax.device_get(runner.join(programs.evaluate_any(_params(config, state), final_sets)))
     summary = _summary(arguments, bounds, results, _counts(runner, state), about, compile_s)
     summary |= {"wall_s": clock()}
@@ -162,17 +161,9 @@ def _compile(
     In between a first result is printed: that of agents that have not trained.
     """
     config, env = arguments.config, trainer.agent.env
-    key = jax.random.key(EVALUATION_KEY)
-
-    def evaluate_sets(params: Any, sets: TrialSets) -> Results:
-        return {
-            split: evaluate.evaluate(trainer.agent, params, key, trials)
-            for split, trials in sets.items()
-        }
-
     shapes = runner.shapes
-    sets = _trial_sets(config, env, config.training.evaluation_trials, cover=False)
-    evaluate_any = runner.over_seeds(evaluate_sets)
+    sets = fixed_trials.of_splits(config, env, config.training.evaluation_trials, cover=False)
+    evaluate_any = runner.over_seeds(partial(fixed_trials.evaluate_on, trainer.agent))
     began = time.time()
     with ThreadPoolExecutor(4) as pool:
         evaluation = pool.submit(lambda: evaluate_any.compile(_params(config, shapes), sets))
@@ -228,13 +219,6 @@ def _read_run(arguments: Arguments, trainer: train.Trainer) -> Resumed:
     return Resumed(state, about, rows)
 
 
-def _trial_sets(config: Config, env: Any, count: int, cover: bool) -> TrialSets:
-    episodes, redraw = config.trial.exploitation_episodes, config.trial.redraw_instruction
-    return {
-        split: evaluate.trial_set(env, split, count, episodes, cover, redraw) for split in SPLITS
-    }
-
-
 def _counts(runner: waves.SeedRunner, state: waves.Waves) -> dict[str, np.ndarray]:
     """By name of a row's column, [seeds]."""
     counted = [
@@ -252,7 +236,7 @@ def _rows(
     seeds: Sequence[int],
     counts: dict[str, np.ndarray],
     metrics: dict[str, jax.Array],
-    results: Results,
+    results: fixed_trials.Results,
     wall_s: float,
     compile_s: float,
 ) -> list[dict[str, Any]]:
@@ -271,7 +255,7 @@ def _rows(
     return rows
 
 
-def _returns(results: Results, i: int) -> dict[str, float]:
+def _returns(results: fixed_trials.Results, i: int) -> dict[str, float]:
     """The part of a row that an evaluation gives: of the i-th seed."""
     row = {
         "train_return": float(results["train"].trial_return[i].mean()),
@@ -287,7 +271,7 @@ def _returns(results: Results, i: int) -> dict[str, float]:
 def _summary(
     arguments: Arguments,
     bounds: dict[str, oracles.Bounds],
-    results: Results,
+    results: fixed_trials.Results,
     counts: dict[str, np.ndarray],
     about: dict[str, Any],
     compile_s: float,
