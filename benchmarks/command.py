@@ -32,7 +32,7 @@ def count(text: str) -> int:
 
 def counts(text: str) -> tuple[int, ...]:
     """A flag's type: such numbers, each once."""
-    numbers = tuple(count(word) for word in text.split(","))
+    numbers = tuple(count(word.strip()) for word in text.split(","))
     if len(set(numbers)) < len(numbers):
         raise argparse.ArgumentTypeError(f"{text!r}: give each once")
     return numbers

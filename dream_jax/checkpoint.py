@@ -19,7 +19,6 @@ import orbax.checkpoint as ocp
 from dream_jax.types import is_key
 
 _ARRAYS, _METADATA = "arrays", "metadata"
-_LEARNERS = ".learners"
 
 
 def save(
@@ -83,9 +82,6 @@ def restore(
     step = _existing_step(directory, step)
     saved = _read_json(directory, step)
     leaves = _named_leaves(template)
-    if not any(name.startswith(_LEARNERS) for name in saved["tree"]):
-        # Before there were agents other than DREAM, its two learners were fields of the state.
-        leaves = {name.removeprefix(_LEARNERS): leaf for name, leaf in leaves.items()}
     tree = {name: _describe(name, leaf) for name, leaf in leaves.items()}
     _check_same_tree(f"checkpoint {step} in {directory}", saved["tree"], tree)
     shapes = {

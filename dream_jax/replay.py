@@ -49,7 +49,10 @@ def init(example: Trial, capacity: int) -> ReplayState:
 
 
 def add(state: ReplayState, trials: Trial) -> ReplayState:
-    """Add trials (leaves [B, ...]) over the oldest ones. B must divide the capacity."""
+    """Add trials (leaves [B, ...]), shaped like the example, over the oldest ones.
+
+    B must divide the capacity.
+    """
     capacity, count = state.storage.problem.shape[0], trials.problem.shape[0]
     if capacity % count:
         raise ValueError(f"adding {count} trials: must divide the capacity, {capacity}")
@@ -79,8 +82,9 @@ def take(state: ReplayState, index: Array, example: Trial) -> Trial:
 
 
 def _entries(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """`shape` as one axis; none for a scalar."""
-    return (int(np.prod(shape)),) if shape else ()
+    """`shape` as one axis; none for a single entry."""
+    size = int(np.prod(shape))
+    return () if size == 1 else (size,)
 
 
 def _available_bytes() -> int | None:

@@ -13,7 +13,7 @@ from dream_jax import config as configs
 from dream_jax.agents.dream_acting import DreamActor
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs import bus
-from experiments import cli, common, reading, riding
+from experiments import cli, common, fixed_trials, reading, riding
 from experiments import summary as summaries
 
 MINIWORLD = "miniworld_sign"
@@ -90,10 +90,8 @@ def load(folder: Path, overrides: dict[str, str]) -> Loaded:
 def in_benchmark(loaded: Loaded, trials: int) -> dict[str, Any]:
     """Both splits of the benchmark it was trained on, every problem covered."""
     config, env, agent = loaded.config, loaded.env, loaded.trainer.agent
-    episodes, redraw = config.trial.exploitation_episodes, config.trial.redraw_instruction
     result: dict[str, Any] = {}
-    for split in summaries.SPLITS:
-        trial_set = evaluate.trial_set(env, split, trials, episodes, cover=True, redraw=redraw)
+    for split, trial_set in fixed_trials.of_splits(config, env, trials, cover=True).items():
 
         def roll(params: Any, trial_set: evaluate.TrialSet = trial_set) -> evaluate.Evaluation:
             return evaluate.evaluate(agent, params, jax.random.key(KEY), trial_set)

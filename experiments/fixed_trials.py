@@ -12,7 +12,7 @@ from experiments.summary import SPLITS
 KEY = 20_210_718
 
 TrialSets = dict[str, evaluate.TrialSet]  # by split
-Results = dict[str, evaluate.Evaluation]  # by split, leaves [trials]
+Results = dict[str, evaluate.Evaluation]  # by split, leaves [trials]; joined: [seeds, trials]
 
 
 def of_splits(config: Config, env: Env, count: int, cover: bool) -> TrialSets:

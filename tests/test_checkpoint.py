@@ -1,6 +1,6 @@
 import subprocess
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import absl.logging
 import jax
@@ -83,25 +83,6 @@ def test_a_restored_key_draws_the_same_numbers(saved):
 def test_shapes_are_enough_for_a_template(saved):
     state, _ = checkpoint.restore(saved, jax.eval_shape(lambda: make_state(0)))
     assert_bit_equal(state, make_state(30))
-
-
-def test_a_checkpoint_from_before_there_were_other_agents(tmp_path):
-    """The two learners of DREAM were fields of the state itself."""
-
-    class Older(NamedTuple):
-        exploitation: LearnerState
-        exploration: LearnerState
-        average: Any
-        replay: Any
-        key: Any
-        trials: Any
-        exploration_steps: Any
-        exploitation_steps: Any
-        update_credit: Any
-
-    state = make_state(4)
-    checkpoint.save(tmp_path, 1, Older(*state.learners, *state[1:-1]), {})
-    assert_bit_equal(checkpoint.restore(tmp_path, make_state(0))[0], state)
 
 
 def test_keys_of_another_generator(tmp_path):

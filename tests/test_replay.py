@@ -134,6 +134,18 @@ def test_trials_of_another_type_are_refused():
         replay.add(state, new._replace(instruction=new.instruction.astype(np.int32)))
 
 
+def test_entries_of_a_trial_keep_their_places():
+    """Trials in which no two entries are equal, bits apart."""
+
+    def numbered(leaf):
+        shape = (COUNT, *leaf.shape)
+        return np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(leaf.dtype)
+
+    given = jax.tree.map(numbered, trial_shapes())
+    state = replay.add(replay.init(trial_shapes(), CAPACITY), given)
+    jax.tree.map(np.testing.assert_array_equal, stored(state, COUNT), given)
+
+
 # Sampling.
 
 DRAWS = 6_000

@@ -1,4 +1,4 @@
-"""Products of rows: equal to `@` under every transformation, and flat where trials are mapped."""
+"""Products of rows: equal to `@` however transformed, and flat where trials are mapped."""
 
 import flax.linen as nn
 import jax
@@ -8,9 +8,10 @@ import pytest
 
 from dream_jax.nets.rows import dense, matmul
 
-X = jax.random.normal(jax.random.key(0), (4, 3, 5))  # trials, steps, features
-KERNEL = jax.random.normal(jax.random.key(1), (5, 2))
-KERNELS = jax.random.normal(jax.random.key(2), (6, 5, 2))
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(4, 3, 5)).astype(np.float32)  # trials, steps, features
+KERNEL = RANDOM.normal(size=(5, 2)).astype(np.float32)
+KERNELS = RANDOM.normal(size=(6, 5, 2)).astype(np.float32)
 
 
 def of_vector(product, x, kernel):
@@ -70,6 +71,35 @@ def test_seeds_may_be_mapped_over_gradients(loss):
     )
 
 
+@pytest.mark.parametrize("axes", [(0, None), (2, None), (None, 0), (None, 2), (0, 0), (2, 1)])
+def test_either_side_may_be_mapped_over_any_axis(axes):
+    def mapped(product):
+        return jax.vmap(product, axes)
+
+    x = X[0] if axes[0] is None else np.moveaxis(X, 0, axes[0])
+    kernel = KERNEL if axes[1] is None else np.moveaxis(KERNELS[: len(X)], 0, axes[1])
+    np.testing.assert_allclose(*both(mapped, x, kernel), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("types", [(np.int32, np.float32), (jnp.bfloat16, np.float32)])
+def test_types_are_promoted_alike_with_and_without_jit(types):
+    x, kernel = X.astype(types[0]), KERNEL.astype(types[1])
+    eager, compiled = matmul(x, kernel), jax.jit(matmul)(x, kernel)
+    assert eager.dtype == compiled.dtype == jnp.float32
+    np.testing.assert_allclose(eager, x.astype(np.float32) @ kernel, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 5), (4, 0, 5), (4, 3, 0)])
+def test_there_may_be_nothing_to_multiply(shape):
+    product = matmul(np.ones(shape), np.ones((shape[-1], 2)))
+    np.testing.assert_array_equal(product, np.zeros((*shape[:-1], 2)))
+
+
+def test_shapes_that_do_not_fit_are_refused_when_traced():
+    with pytest.raises(TypeError):
+        jax.eval_shape(matmul, X, KERNEL.T)
+
+
 def test_the_derivative_may_be_taken_twice():
     def hessian(product):
         return jax.hessian(lambda k: of_trials(product, X, k))
@@ -78,7 +108,7 @@ def test_the_derivative_may_be_taken_twice():
 
 
 def contracted_axes(product):
-    """How many axes each product of the compiled gradient of a batch of trials contracts."""
+    """How many axes each product of the traced gradient of a batch of trials contracts."""
     jaxpr = jax.make_jaxpr(jax.grad(lambda k: of_trials(product, X, k)))(KERNEL)
     products = [e for e in jaxpr.eqns if e.primitive.name == "dot_general"]
     return [len(e.params["dimension_numbers"][0][0]) for e in products]

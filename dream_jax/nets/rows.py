@@ -3,8 +3,11 @@
 Under `vmap` over trials, the gradient of the kernel in `x @ kernel` contracts two axes of
 [B, T, D], and XLA on a CPU first transposes one side in memory. Of [B * T, D] it need not. What is
 to be flattened is known only where `vmap` maps the product, so that is a primitive of its own.
+Not for `jax.shard_map` with `check_vma`: it is not told how the primitive varies over devices.
 """
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -19,22 +22,29 @@ _matmul_p = Primitive("matmul_of_rows")
 
 
 def matmul(x: Array, kernel: Array) -> Array:
-    """x [..., D] @ kernel [D, E] -> [..., E]."""
-    return _matmul_p.bind(x, kernel)
+    """x [..., D] @ kernel [D, E] -> [..., E], of the type that both promote to."""
+    return _matmul_p.bind(*nn.dtypes.promote_dtype(x, kernel))
 
 
-def dense(features: int, **options: Any) -> nn.Dense:
+def dense(
+    features: int,
+    use_bias: bool = True,
+    kernel_init: Callable[..., Array] = nn.Dense.kernel_init,
+    name: str | None = None,
+) -> nn.Dense:
     """`nn.Dense` with that product."""
-    return nn.Dense(features, dot_general=_dot_general, **options)
+    return nn.Dense(
+        features, use_bias=use_bias, kernel_init=kernel_init, name=name, dot_general=_dot_general
+    )
 
 
-def _dot_general(x: Array, kernel: Array, dimensions: Any, **_: Any) -> Array:
-    del dimensions  # a Dense contracts the last of x with the first of its kernel
+def _dot_general(x: Array, kernel: Array, dimensions: Any, precision: Any) -> Array:
+    del dimensions, precision  # a Dense contracts the last of x with the first of its kernel
     return matmul(x, kernel)
 
 
 def _rows(x: Array) -> Array:
-    return x.reshape(-1, x.shape[-1])
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _flattened(x: Array, kernel: Array) -> Array:
@@ -56,10 +66,13 @@ def _gradient_of_kernel(gradient: Array, x: Array, _: Any) -> Array:
     return _rows(x).T @ _rows(gradient)
 
 
+def _shape(x: Any, kernel: Any) -> Any:
+    out = jax.eval_shape(_flattened, x, kernel)
+    return jax.core.ShapedArray(out.shape, out.dtype)
+
+
 _matmul_p.def_impl(jax.jit(_flattened))
-_matmul_p.def_abstract_eval(
-    lambda x, kernel: jax.core.ShapedArray((*x.shape[:-1], kernel.shape[-1]), x.dtype)
-)
+_matmul_p.def_abstract_eval(_shape)
 mlir.register_lowering(_matmul_p, mlir.lower_fun(_flattened, multiple_results=False))
 ad.defbilinear(_matmul_p, _gradient_of_x, _gradient_of_kernel)
 batching.primitive_batchers[_matmul_p] = _batched
