@@ -14,6 +14,10 @@ import jax
 import pytest
 
 DEVICES = max(2, os.cpu_count() or 1)
+LONG = {
+    f"test_{name}"
+    for name in ("baselines", "cli", "learning", "processes", "sweep", "throughput", "training")
+}
 
 
 def pytest_configure(config):
@@ -26,6 +30,11 @@ def pytest_configure(config):
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     jax.config.update("jax_num_cpu_devices", DEVICES)
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take minutes go first, so that no worker ends alone with one."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(scope="module")
