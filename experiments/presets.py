@@ -49,6 +49,7 @@ _BY_BENCHMARK: dict[str, dict] = {
         **_BUS,
         "losses": {"bottleneck_weight": 2e-6},
         "td": {"trace_lambda": 0.9},
+        "replay": {**_BUS["replay"], "exploration_batch_fraction": 0.5},
         "training": {"trials": 51_200},
     },
     "distracting_bus": {
