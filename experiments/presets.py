@@ -7,7 +7,7 @@ from dream_jax.config import Config, ConfigError, from_dict, nearest, to_dict
 _BUS_INERT = [4, 6, 7, 8]
 _COOKING_INERT = [4, 5, 6]
 
-_BUS = {
+_BUS: dict[str, dict] = {
     "acting": {"excluded_random_actions": _BUS_INERT},
     "replay": {"warmup_trials_exploration": 6_400},
 }
