@@ -1,15 +1,15 @@
 """`python -m experiments.reproduce --figure=3 --out=DIR`: a figure of the paper and its claims.
 
-Runs every preset the figure needs as `python -m experiments.<benchmark>`, each in a folder of its
-own under DIR/<budget> (a run that is finished is kept, one that was stopped goes on), then writes
-`figure<N>.png` and `.svg`, `figure<N>.csv` (statistics over seeds) and `table<N>.csv` (claim,
-measured, verdict). `--figure=all`: each of them.
+Runs every preset the figure needs as `python -m experiments.<benchmark>`, `--workers` at once, each
+in a folder of its own under DIR/<budget>, with what it prints in NAME.log beside it (a run that is
+finished is kept, one that was stopped goes on). Then writes `figure<N>.png` and `.svg`,
+`figure<N>.csv` (statistics over seeds) and `table<N>.csv` (claim, measured, verdict).
+`--figure=all`: each of them.
 """
 
 import functools
-import subprocess
+import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from absl import flags
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
-from experiments import bandit, cli, common, presets
+from experiments import bandit, cli, common, presets, side_by_side
 
 BUDGETS = ("quick", "full")
 ANALYTIC = ("optimal", "no_exploration", "pearl_ub")
@@ -34,6 +34,10 @@ _QUICK_BANDIT = ("--config.action_counts=4,8,16", "--config.max_trials=65536")
 # Of these, a full run is three times as long as the preset says: more than four times what DREAM
 # needs to 0.95, which is half to two thirds of its own (results.md).
 _LONGER = ("e_rl2", "import", "varibad")
+# What takes longest is begun first, so that no core is left idle at the end.
+_SLOWEST = ("sign", "cooking", "varibad", "import", "e_rl2")
+
+Job = tuple[str, str]  # benchmark, preset
 
 
 class Options(NamedTuple):
@@ -41,12 +45,20 @@ class Options(NamedTuple):
     out: Path
     budget: str
     smoke: bool
+    workers: int
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
     given = sys.argv[1:] if argv is None else argv
-    return common.exit_status(lambda: run(parse(given)), "interrupted; the same command goes on")
+    # SIGTERM, from a scheduler, ends the runs as Ctrl-C does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return common.exit_status(
+            lambda: run(parse(given)), "interrupted; the same command goes on"
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parse(argv: list[str]) -> Options:
@@ -56,6 +68,9 @@ def parse(argv: list[str]) -> Options:
     flags.DEFINE_string("figure", None, f"of the paper: {figures} or all", flag_values=values)
     flags.DEFINE_string("out", None, "output folder", flag_values=values)
     flags.DEFINE_string("budget", "quick", "quick or full", flag_values=values)
+    flags.DEFINE_integer(
+        "workers", None, "runs at once; quick: one per core, full: 1", flag_values=values
+    )
     flags.DEFINE_bool("smoke", False, "tiny sizes; proves nothing", flag_values=values)
     cli.parse_flags("reproduce", values, argv)
     wanted = PANELS if values.figure == "all" else [n for n in PANELS if values.figure == str(n)]
@@ -64,31 +79,69 @@ def parse(argv: list[str]) -> Options:
     if values.budget not in BUDGETS:
         near = configs.nearest(values.budget, list(BUDGETS))
         raise ConfigError(f"--budget={values.budget}: {near}")
+    workers = values.workers
+    if workers is None:  # a seed of quick leaves other cores idle; full is for one accelerator
+        workers = len(side_by_side.cores()) if values.budget == "quick" else 1
+    if workers < 1:
+        raise ConfigError(f"--workers={workers} must be at least 1")
     out = Path(values.out or f"runs/figure{values.figure}")
     cli.refuse_files(out)
-    return Options(tuple(wanted), out, values.budget, values.smoke)
+    return Options(tuple(wanted), out, values.budget, values.smoke, workers)
 
 
 def run(options: Options) -> int:
     """0, or 1 if a run failed: then its figure is drawn without it."""
-    return max([run_figure(figure, options) for figure in options.figures])
-
-
-def run_figure(figure: int, options: Options) -> int:
-    """The runs that are missing, then picture and tables of all that there are."""
-    wanted = jobs(figure, options.budget)
-    failed = [job for job in wanted if not ensure(*job, options)]
-    for benchmark, name in failed:
-        print(f"error: experiments.{benchmark} --config={name} failed", file=sys.stderr)
+    wanted = [job for figure in options.figures for job in jobs(figure, options.budget)]
+    done = train_missing(wanted, options)
     from experiments import reproduce_report
 
-    done = {job: folder(*job, options) for job in wanted if job not in failed}
-    if done:
-        reproduce_report.write(options.out, figure, PANELS[figure], done)
-    return 1 if failed else 0
+    for figure in options.figures:
+        mine = [job for job in jobs(figure, options.budget) if job in done]
+        if mine:
+            folders = {job: folder(*job, options) for job in mine}
+            reproduce_report.write(options.out, figure, PANELS[figure], folders)
+    return 0 if done == set(wanted) else 1
 
 
-def jobs(figure: int, budget: str) -> list[tuple[str, str]]:
+def train_missing(wanted: list[Job], options: Options) -> set[Job]:
+    """Runs what has not been run; whatever has then been. Raises ConfigError before anything is run
+    if a run that is there is another one, of older settings for example."""
+    done = {job for job in wanted if finished(job, options)}
+    left = sorted((job for job in wanted if job not in done), key=_speed)
+    workers = min(options.workers, max(len(left), 1))
+    print(f"{len(wanted)} runs, {len(done)} of them done, {workers} at once", flush=True)
+    lines = {log(job, options): command(*job, options) for job in left}
+    for path, line in lines.items():
+        print(f"{path}: {' '.join(line[1:])}", flush=True)
+    job_of = {log(job, options): job for job in left}
+    commands = [side_by_side.Command(line, path) for path, line in lines.items()]
+    for ended in side_by_side.run(commands, workers):
+        benchmark, name = job = job_of[ended.command.log]
+        if ended.status == 0 and finished(job, options):
+            done.add(job)
+            print(f"{benchmark} {name}: done in {ended.wall_s:.0f} s", flush=True)
+        else:
+            why = f"exit status {ended.status}: {ended.last_line()}; see {ended.command.log}"
+            print(f"error: experiments.{benchmark} --config={name}: {why}", file=sys.stderr)
+    return done
+
+
+def finished(job: Job, options: Options) -> bool:
+    """Whether a run is there. Raises ConfigError if it is another one."""
+    benchmark, _ = job
+    if not (folder(*job, options) / "summary.json").exists():
+        return False
+    parse = bandit.parse if benchmark == "bandit" else functools.partial(cli.parse, benchmark)
+    parse(command(*job, options)[3:])
+    return True
+
+
+def _speed(job: Job) -> list[bool]:
+    """Sorts the slowest first; the others stay in the order of the figures."""
+    return [name not in job for name in _SLOWEST]
+
+
+def jobs(figure: int, budget: str) -> list[Job]:
     """(benchmark, preset) of every run a figure needs. From pixels, quick trains DREAM alone."""
     if figure == 3:
         return [("bandit", "paper")]
@@ -102,6 +155,12 @@ def folder(benchmark: str, name: str, options: Options) -> Path:
     """A budget's runs stay apart from another's."""
     budget = f"{options.budget}-smoke" if options.smoke else options.budget
     return options.out / budget / f"{benchmark}-{name}"
+
+
+def log(job: Job, options: Options) -> Path:
+    """What a run printed."""
+    out = folder(*job, options)
+    return out.with_name(f"{out.name}.log")
 
 
 def command(benchmark: str, name: str, options: Options) -> list[str]:
@@ -118,35 +177,6 @@ def command(benchmark: str, name: str, options: Options) -> list[str]:
             trials = 3 * presets.preset(benchmark, name).training.trials
             line.append(f"--config.training.trials={trials}")
     return [*line, f"--seeds={seeds}", *(["--smoke"] if options.smoke else [])]
-
-
-def ensure(
-    benchmark: str, name: str, options: Options, call: Callable[[list[str]], int] | None = None
-) -> bool:
-    """Runs a preset unless it has been run; whether there is a finished run now.
-
-    Raises ConfigError if the run that is there is another one, of older settings for example.
-    """
-    line = command(benchmark, name, options)
-    summary = folder(benchmark, name, options) / "summary.json"
-    if summary.exists():
-        parse = bandit.parse if benchmark == "bandit" else functools.partial(cli.parse, benchmark)
-        parse(line[3:])
-    else:
-        print(" ".join(line[1:]), flush=True)
-        if (call or _call)(line) != 0:
-            return False
-    return summary.exists()
-
-
-def _call(line: list[str]) -> int:
-    """Exit status of a process. Ctrl-C reaches it too: it is waited for, and saves."""
-    child = subprocess.Popen(line)
-    try:
-        return child.wait()
-    except KeyboardInterrupt:
-        child.wait()
-        raise
 
 
 if __name__ == "__main__":

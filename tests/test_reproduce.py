@@ -5,13 +5,23 @@ import json
 
 import pytest
 
-from experiments import cli, reproduce, reproduce_report
+from experiments import cli, reproduce, reproduce_report, side_by_side
 from experiments import summary as summary_module
 from experiments.reproduce import Options
 
 
-def options(tmp_path, figure=6, budget="full", smoke=False):
-    return Options((figure,), tmp_path, budget, smoke)
+def options(tmp_path, figure=6, budget="full", smoke=False, workers=2):
+    return Options((figure,), tmp_path, budget, smoke, workers)
+
+
+def no_run_succeeds(monkeypatch):
+    def run(commands, workers):
+        for one in commands:
+            one.log.parent.mkdir(parents=True, exist_ok=True)
+            one.log.write_text("starting\nerror: no such luck\n")
+            yield side_by_side.Ended(one, 1, 0.5)
+
+    monkeypatch.setattr(side_by_side, "run", run)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +31,7 @@ def options(tmp_path, figure=6, budget="full", smoke=False):
         ("--budget=fast", "--budget=fast", "quick"),
         ("--figures=3", "'--figures=3'", "--figure"),
         ("--out=a_file", "--out=a_file", "give a folder"),
+        ("--workers=0", "--workers=0", "at least 1"),
     ],
 )
 def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, flag, offending, remedy):
@@ -56,25 +67,45 @@ def test_commands(tmp_path):
     assert "--smoke" in reproduce.command("bandit", "paper", options(tmp_path, 3, smoke=True))
 
 
-def test_runs_are_made_once(tmp_path):
+def test_runs_are_made_once(tmp_path, monkeypatch):
     calls = []
 
-    def call(line):
-        calls.append(line)
-        fake_run("map", "dream", options(tmp_path), [1.0])
-        return 0
+    def run(commands, workers):
+        for one in commands:
+            calls.append(one)
+            assert one.line == reproduce.command("map", "dream", options(tmp_path))
+            assert one.log == tmp_path / "full" / "map-dream.log"
+            fake_run("map", "dream", options(tmp_path), [1.0])
+            yield side_by_side.Ended(one, 0, 0.5)
 
+    monkeypatch.setattr(side_by_side, "run", run)
     for _ in range(2):
-        assert reproduce.ensure("map", "dream", options(tmp_path), call)
+        assert reproduce.train_missing([("map", "dream")], options(tmp_path)) == {("map", "dream")}
     assert len(calls) == 1
-    assert not reproduce.ensure("map", "optimal", options(tmp_path), lambda line: 1)
+    no_run_succeeds(monkeypatch)
+    assert reproduce.train_missing([("map", "optimal")], options(tmp_path)) == set()
+
+
+def test_what_takes_longest_is_begun_first(tmp_path, monkeypatch):
+    order = []
+
+    def run(commands, workers):
+        order.extend(one.log.stem for one in commands)
+        return iter(())
+
+    monkeypatch.setattr(side_by_side, "run", run)
+    assert reproduce.main(["--figure=all", f"--out={tmp_path}"]) == 1
+    assert all(name.startswith("sign-") for name in order[:4])
+    assert order.index("cooking-varibad") < order.index("cooking-dream")
+    assert order.index("cooking-dream") < order.index("map-varibad") < order.index("map-dream")
+    assert len(order) == len(set(order)) == 29
 
 
 def test_a_run_of_other_settings_is_not_taken_for_one_of_these(tmp_path, monkeypatch, capsys):
     fake_run("map", "dream", options(tmp_path), [1.0])
     path = reproduce.folder("map", "dream", options(tmp_path)) / "config.json"
     path.write_text(path.read_text().replace(": 51200", ": 12800"))
-    monkeypatch.setattr(reproduce, "_call", lambda line: 1)
+    no_run_succeeds(monkeypatch)
     assert reproduce.main(["--figure=6", "--budget=full", f"--out={tmp_path}"]) == 2
     shown = capsys.readouterr().err
     assert "was trained with training.trials=12800, not 51200" in shown.splitlines()[-1]
@@ -109,7 +140,7 @@ def read(path):
 
 
 def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(reproduce, "_call", lambda line: 1)  # all other runs fail
+    no_run_succeeds(monkeypatch)  # all that is missing
     measured = {
         ("distracting_bus", "dream"): [1.0, 0.98, 0.99],
         ("distracting_bus", "dream_no_bottleneck"): [0.5, 0.6, 0.4],
@@ -126,7 +157,11 @@ def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
     assert reproduce.main(["--figure=6", "--budget=full", f"--out={tmp_path}"]) == 1
     said = capsys.readouterr().err
     for missing in ("varibad", "pearl_ub", "no_exploration"):
-        assert f"error: experiments.map --config={missing} failed\n" in said
+        log = tmp_path / "full" / f"map-{missing}.log"
+        assert (
+            f"error: experiments.map --config={missing}: exit status 1: no such luck; see {log}\n"
+            in said
+        )
     rows = {(r["benchmark"], r["preset"]): r for r in read(tmp_path / "figure6.csv")}
     assert set(rows) == set(measured)
     row = rows["distracting_bus", "dream_no_bottleneck"]  # 0.55, 0.6, 0.5

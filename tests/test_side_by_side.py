@@ -1,0 +1,82 @@
+"""Commands side by side: how many at once, on which cores, and what an interruption leaves."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from experiments import side_by_side
+from experiments.side_by_side import Command
+
+
+def script(tmp_path, name, text):
+    return Command([sys.executable, "-c", text], tmp_path / "logs" / f"{name}.log")
+
+
+def test_each_ends_with_its_status_and_its_log(tmp_path):
+    good = script(tmp_path, "good", "print('fine')")
+    bad = script(tmp_path, "bad", "import sys; print('a\\nerror: b', flush=True); sys.exit(3)")
+    quiet = script(tmp_path, "quiet", "")
+    ended = {one.command.log.stem: one for one in side_by_side.run([good, bad, quiet], 2)}
+    assert {name: one.status for name, one in ended.items()} == {"good": 0, "bad": 3, "quiet": 0}
+    assert good.log.read_text() == "fine\n"
+    assert ended["bad"].last_line() == "b"
+    assert ended["quiet"].last_line() == "it wrote nothing"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_so_many_at_once(tmp_path, workers):
+    text = "import time; print(time.time(), flush=True); time.sleep(0.6); print(time.time())"
+    list(side_by_side.run([script(tmp_path, k, text) for k in range(3)], workers))
+    spans = sorted(
+        tuple(map(float, log.read_text().split())) for log in (tmp_path / "logs").iterdir()
+    )
+    overlap = spans[1][0] < spans[0][1]
+    assert overlap == (workers == 2)
+    assert spans[2][0] > spans[0][1]  # the third waits for a place
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_cores_are_dealt_out(tmp_path):
+    every = side_by_side.cores()
+    assert side_by_side.shares(1) == [every]
+    many = len(every) + 1
+    assert side_by_side.shares(many) == [every] * many
+    dealt = side_by_side.shares(len(every))
+    assert sorted(core for share in dealt for core in share) == every
+    text = "import os; print(*sorted(os.sched_getaffinity(0)))"
+    commands = [script(tmp_path, k, text) for k in range(len(every))]
+    list(side_by_side.run(commands, len(every)))
+    seen = [[int(core) for core in one.log.read_text().split()] for one in commands]
+    assert seen == dealt
+    assert side_by_side.cores() == every  # our own are as they were
+
+
+def test_an_interruption_lets_them_save(tmp_path):
+    text = (
+        "import signal, sys, time\n"
+        "def save(*_):\n"
+        "    time.sleep(0.5); print('saved'); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, save)\n"
+        "print('ready', flush=True); time.sleep(60)\n"
+    )
+    commands = [script(tmp_path, k, text) for k in range(3)]
+    program = (
+        "from experiments import side_by_side as s\n"
+        f"commands = [s.Command(line, __import__('pathlib').Path(log)) for line, log in "
+        f"{[(one.line, str(one.log)) for one in commands]!r}]\n"
+        "list(s.run(commands, 2))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    first = commands[:2]
+    while not all(one.log.exists() and one.log.read_text() for one in first):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in parent.communicate(timeout=30)[1]
+    assert [one.log.read_text() for one in first] == ["ready\nsaved\n"] * 2
+    assert not commands[2].log.exists()  # was never begun
