@@ -14,7 +14,7 @@ POLL_S = 0.2
 
 class Command(NamedTuple):
     line: list[str]
-    log: Path  # gets what it prints
+    log: Path  # what it prints is added to it
 
 
 class Ended(NamedTuple):
@@ -81,7 +81,7 @@ def run(commands: Sequence[Command], workers: int) -> Iterator[Ended]:
 def _start(command: Command, share: list[int]) -> subprocess.Popen:
     command.log.parent.mkdir(parents=True, exist_ok=True)
     # A session of its own: Ctrl-C in the terminal would reach it beside the SIGTERM above.
-    with command.log.open("w") as file, _on(share):
+    with command.log.open("a") as file, _on(share):
         return subprocess.Popen(
             command.line, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,32 @@ def test_cores_are_dealt_out(tmp_path):
     assert side_by_side.cores() == every  # our own are as they were
 
 
+def size(path):
+    return path.stat().st_size if path.exists() else 0
+
+
+def interrupted(commands, workers, times):
+    """Run them in a process that gets SIGINT so many times once `workers` of them are ready."""
+    listed = [(one.line, str(one.log)) for one in commands]
+    program = (
+        "import pathlib\n"
+        "from experiments import side_by_side as s\n"
+        f"commands = [s.Command(line, pathlib.Path(log)) for line, log in {listed!r}]\n"
+        f"list(s.run(commands, {workers}))\n"
+    )
+    logs = [one.log for one in commands[:workers]]
+    before = [size(log) for log in logs]
+    parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while not all(size(log) > old for log, old in zip(logs, before, strict=True)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for _ in range(times):
+        parent.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    assert b"KeyboardInterrupt" in parent.communicate(timeout=30)[1]
+
+
 def test_an_interruption_lets_them_save(tmp_path):
     text = (
         "import signal, sys, time\n"
@@ -64,19 +91,29 @@ def test_an_interruption_lets_them_save(tmp_path):
         "print('ready', flush=True); time.sleep(60)\n"
     )
     commands = [script(tmp_path, k, text) for k in range(3)]
-    program = (
-        "from experiments import side_by_side as s\n"
-        f"commands = [s.Command(line, __import__('pathlib').Path(log)) for line, log in "
-        f"{[(one.line, str(one.log)) for one in commands]!r}]\n"
-        "list(s.run(commands, 2))\n"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 30
-    first = commands[:2]
-    while not all(one.log.exists() and one.log.read_text() for one in first):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    parent.send_signal(signal.SIGINT)
-    assert b"KeyboardInterrupt" in parent.communicate(timeout=30)[1]
-    assert [one.log.read_text() for one in first] == ["ready\nsaved\n"] * 2
+    interrupted(commands, workers=2, times=1)
+    assert [one.log.read_text() for one in commands[:2]] == ["ready\nsaved\n"] * 2
     assert not commands[2].log.exists()  # was never begun
+    interrupted(commands[:1], workers=1, times=1)
+    assert commands[0].log.read_text() == "ready\nsaved\n" * 2  # nothing of the first time is lost
+
+
+def test_a_second_interruption_kills(tmp_path):
+    text = (
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print(os.getpid(), flush=True); time.sleep(60)\n"
+    )
+    command = script(tmp_path, "deaf", text)
+    interrupted([command], workers=1, times=2)
+    pid = int(command.log.read_text())
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:  # whoever adopts it may take a moment to bury it
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return
+        if state == "Z":
+            return
+        time.sleep(0.1)
+    raise AssertionError("it still runs")
