@@ -43,7 +43,7 @@ class NetworkConfig:
     time_input: bool = True  # both policies see how much of the episode is over
     layer_norm: bool = True
     film: bool = True  # z also enters the exploitation policy multiplicatively
-    encoder_init_scale: float = 0.1  # of the encoder's output layer
+    encoder_init_scale: float = 0.1  # of the output layers of encoder and decoder
 
 
 NEARLY_GREEDY = 0.1  # epsilon of the actors whose returns adapt lambda

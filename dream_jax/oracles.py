@@ -30,7 +30,7 @@ BATCH = 1 << 13  # states stepped at once
 
 
 class Bounds(NamedTuple):
-    """Means over the problems of a split."""
+    """Means over the problems of a split; nan where the environment says it is not known."""
 
     optimal: float
     no_exploration: float

@@ -172,7 +172,8 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         return state, metrics
 
     def newest_losses(state: TrainState) -> Metrics:
-        sample_key, loss_key = jax.random.split(jax.random.fold_in(state.key, 1))
+        # `split(key, n)[i]` is `fold_in(key, i)`: no number that the next iteration splits into.
+        sample_key, loss_key = jax.random.split(jax.random.fold_in(state.key, 2**31 - 1))
         index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
         batch = take(state, shards.mine(index))
         target = _targets(state.learners)
@@ -260,7 +261,8 @@ def _update(
 
 
 def total_updates(config: Config) -> int:
-    """Updates of a whole run; an upper bound where they are paid for by environment steps."""
+    """Updates of a learner in a whole run; an upper bound, since it warms up first, and since
+    updates may be paid for by environment steps."""
     training = config.training
     iterations = training.trials // training.trials_per_iteration
     # A policy of the whole trial counts the steps of both phases as its own, DREAM's those of one.

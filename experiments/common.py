@@ -21,15 +21,22 @@ def process_start_s() -> float:
         return _IMPORTED_AT
 
 
+def cores() -> list[int]:
+    """Those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def set_up_jax() -> None:
-    """One CPU device per core, and a compilation cache that outlives the process.
+    """One CPU device per core of `cores()`, and a compilation cache that outlives the process.
 
     Must run before JAX touches its devices. On accelerators the CPU devices lie idle.
     """
     import jax
 
     with contextlib.suppress(RuntimeError):  # JAX is in use already: with the devices it has
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+        jax.config.update("jax_num_cpu_devices", len(cores()))
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
         jax.config.update("jax_compilation_cache_dir", os.path.join(base, "dream_jax"))

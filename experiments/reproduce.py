@@ -9,6 +9,7 @@ finished is kept, one that was stopped goes on). Then writes `figure<N>.png` and
 
 import functools
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +32,8 @@ PANELS: dict[int, tuple[tuple[str, str], ...]] = {
 _SEEDS = {"quick": 1, "full": 3}
 _BANDIT_SEEDS = {"quick": 10, "full": 100}
 _QUICK_BANDIT = ("--config.action_counts=4,8,16", "--config.max_trials=65536")
-# Of these, a full run is three times as long as the preset says: more than four times what DREAM
-# needs to 0.95, which is half to two thirds of its own (results.md).
+# Of these, a full run has four times the preset's trials: more than five times those that DREAM
+# needs to 0.95, which are half to three quarters of its own (results.md).
 _LONGER = ("e_rl2", "import", "varibad")
 # What takes longest is begun first, so that no core is left idle at the end.
 _SLOWEST = ("sign", "cooking", "varibad", "import", "e_rl2")
@@ -45,7 +46,7 @@ class Options(NamedTuple):
     out: Path
     budget: str
     smoke: bool
-    workers: int
+    workers: int | None  # as `default_workers` says
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -79,14 +80,11 @@ def parse(argv: list[str]) -> Options:
     if values.budget not in BUDGETS:
         near = configs.nearest(values.budget, list(BUDGETS))
         raise ConfigError(f"--budget={values.budget}: {near}")
-    workers = values.workers
-    if workers is None:  # a seed of quick leaves other cores idle; full is for one accelerator
-        workers = len(side_by_side.cores()) if values.budget == "quick" else 1
-    if workers < 1:
-        raise ConfigError(f"--workers={workers} must be at least 1")
+    if values.workers is not None and values.workers < 1:
+        raise ConfigError(f"--workers={values.workers} must be at least 1")
     out = Path(values.out or f"runs/figure{values.figure}")
     cli.refuse_files(out)
-    return Options(tuple(wanted), out, values.budget, values.smoke, workers)
+    return Options(tuple(wanted), out, values.budget, values.smoke, values.workers)
 
 
 def run(options: Options) -> int:
@@ -108,7 +106,7 @@ def train_missing(wanted: list[Job], options: Options) -> set[Job]:
     if a run that is there is another one, of older settings for example."""
     done = {job for job in wanted if finished(job, options)}
     left = sorted((job for job in wanted if job not in done), key=_speed)
-    workers = min(options.workers, max(len(left), 1))
+    workers = min(options.workers or default_workers(options.budget), max(len(left), 1))
     print(f"{len(wanted)} runs, {len(done)} of them done, {workers} at once", flush=True)
     lines = {log(job, options): command(*job, options) for job in left}
     for path, line in lines.items():
@@ -121,19 +119,28 @@ def train_missing(wanted: list[Job], options: Options) -> set[Job]:
             done.add(job)
             print(f"{benchmark} {name}: done in {ended.wall_s:.0f} s", flush=True)
         else:
-            why = f"exit status {ended.status}: {ended.last_line()}; see {ended.command.log}"
+            why = f"exit status {ended.status}: {ended.last_line}; see {ended.command.log}"
             print(f"error: experiments.{benchmark} --config={name}: {why}", file=sys.stderr)
     return done
 
 
+def default_workers(budget: str) -> int:
+    """One per core for quick, since a seed leaves other cores idle; 1 for full, and wherever there
+    is an accelerator, since a run takes most of its memory."""
+    if budget == "full":
+        return 1
+    # In a process of its own: this one must leave the accelerator to the runs.
+    code = "import jax; print(jax.default_backend())"
+    backend = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return len(common.cores()) if backend.stdout.strip() == "cpu" else 1
+
+
 def finished(job: Job, options: Options) -> bool:
-    """Whether a run is there. Raises ConfigError if it is another one."""
+    """Whether a run is there to its end. Raises ConfigError if what there is is of another one."""
     benchmark, _ = job
-    if not (folder(*job, options) / "summary.json").exists():
-        return False
     parse = bandit.parse if benchmark == "bandit" else functools.partial(cli.parse, benchmark)
     parse(command(*job, options)[3:])
-    return True
+    return (folder(*job, options) / "summary.json").exists()
 
 
 def _speed(job: Job) -> list[bool]:
@@ -174,7 +181,7 @@ def command(benchmark: str, name: str, options: Options) -> list[str]:
     else:
         seeds = 1 if name in ANALYTIC else _SEEDS[options.budget]
         if options.budget == "full" and name in _LONGER and not options.smoke:
-            trials = 3 * presets.preset(benchmark, name).training.trials
+            trials = 4 * presets.preset(benchmark, name).training.trials
             line.append(f"--config.training.trials={trials}")
     return [*line, f"--seeds={seeds}", *(["--smoke"] if options.smoke else [])]
 

@@ -163,7 +163,7 @@ def _draw(
                 axes.axhline(value, color="#666666", lw=1, ls=_ANALYTIC[name], label=name)
                 continue
             steps, returns = _curve(folder / "metrics.jsonl", f"{split}_return")
-            mean, sd = returns.mean(axis=0), returns.std(axis=0)
+            mean, sd = returns.mean(axis=0), returns.std(axis=0, ddof=min(1, len(returns) - 1))
             colour = _COLOURS[name]
             axes.plot(steps, mean, color=colour, label=name)
             axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15, lw=0)
@@ -176,7 +176,8 @@ def _draw(
 
 
 def _curve(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Environment steps [n] and returns [seeds, n]; as far as every seed has been evaluated."""
+    """Environment steps, a mean over seeds, [n], and returns [seeds, n]; as far as every seed has
+    been evaluated."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     seeds = sorted({row["seed"] for row in rows})
     of_seed = [[row for row in rows if row["seed"] == seed] for seed in seeds]
@@ -184,7 +185,8 @@ def _curve(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     values = [
         [np.nan if r.get(name) is None else r[name] for r in mine[:common]] for mine in of_seed
     ]
-    return np.array([r["env_steps"] for r in of_seed[0][:common]]), np.array(values, float)
+    steps = np.mean([[r["env_steps"] for r in mine[:common]] for mine in of_seed], axis=0)
+    return steps, np.array(values, float)
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -14,7 +14,7 @@ SPLITS = ("train", "test")
 
 
 def normalised(value: float, bounds: Bounds) -> float | None:
-    """0: no exploration, 1: optimal; None where exploring is worth nothing."""
+    """0: no exploration, 1: optimal; None where exploring is worth nothing or nobody knows what."""
     worth = bounds.optimal - bounds.no_exploration
     return (value - bounds.no_exploration) / worth if worth > 1e-6 else None
 

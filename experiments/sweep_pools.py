@@ -3,55 +3,41 @@
 import functools
 import importlib
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 from dream_jax.config import ConfigError
+from experiments import side_by_side
 
 Outcomes = Iterator[tuple[Path, str | None]]  # a job that ended, and what went wrong
 
 
-_RUNNING: set[subprocess.Popen] = set()  # of this process
+def _command(path: Path) -> side_by_side.Command:
+    """A job's, its output in JOB.log."""
+    root = str(Path(__file__).parents[1])
+    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    line = [sys.executable, "-m", "experiments.sweep_job", str(path.resolve())]
+    return side_by_side.Command(line, path.with_suffix(".log"), os.environ | {"PYTHONPATH": search})
+
+
+def _failure(ended: side_by_side.Ended) -> str | None:
+    return f"exit status {ended.status}: {ended.last_line}" if ended.status else None
 
 
 def run_job(path: Path) -> str | None:
-    """Run a job in a process of its own, its output in JOB.log; one line if it failed."""
-    root = str(Path(__file__).parents[1])
-    log = path.with_suffix(".log")
-    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    with log.open("w") as file:
-        job = subprocess.Popen(
-            [sys.executable, "-m", "experiments.sweep_job", str(path.resolve())],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONPATH": search},
-        )
-        _RUNNING.add(job)
-        status = job.wait()
-        _RUNNING.discard(job)
-    if status == 0:
-        return None
-    lines = [x.strip() for x in log.read_text(errors="replace").splitlines() if x.strip()]
-    last = lines[-1].removeprefix("error: ") if lines else "it wrote nothing"
-    return f"exit status {status}: {last}"
+    """Run a job in a process of its own; one line if it failed."""
+    (ended,) = side_by_side.run([_command(path)], 1)
+    return _failure(ended)
 
 
 def local(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
-    """At most `workers` processes at once. None outlives an interruption."""
-    with ThreadPoolExecutor(workers) as pool:
-        futures = {pool.submit(run_job, job): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], _outcome(future.result)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for job in list(_RUNNING):
-                job.terminate()
-            raise
+    """At most `workers` processes at once, each on its share of the cores. None outlives an
+    interruption."""
+    job_of = {_command(job).log: job for job in jobs}
+    for ended in side_by_side.run([_command(job) for job in jobs], workers):
+        yield job_of[ended.command.log], _failure(ended)
 
 
 def ray(jobs: list[Path], workers: int, folder: Path) -> Outcomes:

@@ -294,7 +294,10 @@ def _summary(
 def _curves(
     out: Path, config: Config, rows: list[dict[str, Any]], bounds: dict[str, oracles.Bounds]
 ) -> None:
-    lines = {split: bounds[split]._asdict() for split in SPLITS}
+    lines = {
+        split: {name: x for name, x in bounds[split]._asdict().items() if np.isfinite(x)}
+        for split in SPLITS
+    }
     report.curves(out / "curves.png", rows, lines, f"{config.preset} on {config.benchmark}")
 
 

@@ -64,7 +64,7 @@ def command():
             with (
                 contextlib.redirect_stdout(stdout),
                 contextlib.redirect_stderr(stderr),
-                mock.patch("os.cpu_count", return_value=DEVICES),
+                mock.patch("experiments.common.cores", return_value=list(range(DEVICES))),
             ):
                 status = common.main(benchmark, [str(flag) for flag in flags])
         finally:
@@ -80,8 +80,8 @@ def command():
 def spawn():
     """`spawn("bus", *flags)`: the same in a process of its own, a `subprocess.Popen`."""
     code = (
-        f"import os, sys; os.cpu_count = lambda: {DEVICES}; "
-        "from experiments.common import main; sys.exit(main(sys.argv[1], sys.argv[2:]))"
+        f"import sys; from experiments import common; common.cores = lambda: [0] * {DEVICES}; "
+        "sys.exit(common.main(sys.argv[1], sys.argv[2:]))"
     )
     environment = os.environ | {
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # as `quick_compilation`

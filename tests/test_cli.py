@@ -297,13 +297,23 @@ def test_a_horizon_too_short_to_explore_has_no_normalised_return(command, tmp_pa
     """With one step, knowing the problem is worth nothing: optimal equals no exploration."""
     out = tmp_path / "run"
     outcome = command("bus", "--config=optimal", "--config.env.horizon=1", f"--out={out}")
-    if outcome.status == 2:
-        assert "env.horizon=1" in one_line(outcome.stderr)
-        assert not out.exists()
-    else:
-        assert outcome.status == 0
-        summary = json.loads((out / "summary.json").read_text())
-        assert summary["splits"]["test"]["normalised_per_seed"] == [None]
+    assert outcome.status == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["splits"]["test"]["normalised_per_seed"] == [None]
+
+
+@pytest.mark.parametrize(("horizon", "known"), [(13, True), (12, False)])
+def test_sign_says_what_is_optimal_only_where_every_object_is_in_reach(
+    command, tmp_path, horizon, known
+):
+    for preset, value in (("optimal", 1.0), ("pearl_ub", 1 / 3)):
+        flags = (f"--config.env.horizon={horizon}", f"--out={tmp_path / preset}")
+        assert command("sign", f"--config={preset}", *flags).status == 0
+        summary = json.loads((tmp_path / preset / "summary.json").read_text())
+        part = summary["splits"]["test"]
+        assert part["return_mean"] == (pytest.approx(value) if known else None)
+        assert part["normalised_per_seed"] == [pytest.approx(value) if known else None]
+        assert part["no_exploration"] == 0.0
 
 
 def test_main_works_where_jax_is_already_in_use(spawn, tmp_path):

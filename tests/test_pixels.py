@@ -10,7 +10,7 @@ from dream_jax import config as configs
 from dream_jax import envs, replay, rollout, train
 from dream_jax.agents.dream import Dream
 from dream_jax.config import ConfigError, TrialConfig
-from dream_jax.nets.embed import PatchEmbedding, make_embedding
+from dream_jax.nets.embed import PatchEmbedding, check_observations, make_embedding
 from experiments import presets
 
 SMALL = {"env.horizon": "4", "networks.hidden_size": "8", "networks.head_size": "8"}
@@ -141,3 +141,13 @@ def test_an_embedding_for_other_observations_is_refused(benchmark, embedding, va
         str(error.value)
         == f"networks.embedding={embedding!r} is not for {benchmark}; valid: {valid}"
     )
+
+
+def test_pictures_need_no_instruction():
+    """With neither components nor an instruction, the number of actions is the only size."""
+    env = envs.make("sign")
+    env.instruction_sizes = ()
+    check_observations(CONFIG.networks, env)
+    env.num_actions = 257
+    with pytest.raises(ConfigError, match="257"):
+        check_observations(CONFIG.networks, env)

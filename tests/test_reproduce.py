@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from experiments import cli, reproduce, reproduce_report, side_by_side
+from experiments import cli, common, reproduce, reproduce_report, side_by_side
 from experiments import summary as summary_module
 from experiments.reproduce import Options
 
@@ -17,9 +17,7 @@ def options(tmp_path, figure=6, budget="full", smoke=False, workers=2):
 def no_run_succeeds(monkeypatch):
     def run(commands, workers):
         for one in commands:
-            one.log.parent.mkdir(parents=True, exist_ok=True)
-            one.log.write_text("starting\nerror: no such luck\n")
-            yield side_by_side.Ended(one, 1, 0.5)
+            yield side_by_side.Ended(one, 1, 0.5, "no such luck")
 
     monkeypatch.setattr(side_by_side, "run", run)
 
@@ -59,8 +57,8 @@ def test_commands(tmp_path):
     assert not any(part.startswith("--config.training") for part in line)
     quick = reproduce.command("map", "dream", options(tmp_path, budget="quick"))
     assert "--seeds=1" in quick
-    # Three times 51,200 trials: over four times what DREAM needs.
-    assert "--config.training.trials=153600" in reproduce.command("map", "e_rl2", options(tmp_path))
+    # Four times 51,200 trials: over five times those that DREAM needs.
+    assert "--config.training.trials=204800" in reproduce.command("map", "e_rl2", options(tmp_path))
     assert set(line) & set(quick) >= {"-m", "--resume"}
     assert len({part for part in [*line, *quick] if part.startswith("--out=")}) == 2
     assert "--seeds=1" in reproduce.command("map", "optimal", options(tmp_path))
@@ -76,7 +74,7 @@ def test_runs_are_made_once(tmp_path, monkeypatch):
             assert one.line == reproduce.command("map", "dream", options(tmp_path))
             assert one.log == tmp_path / "full" / "map-dream.log"
             fake_run("map", "dream", options(tmp_path), [1.0])
-            yield side_by_side.Ended(one, 0, 0.5)
+            yield side_by_side.Ended(one, 0, 0.5, "written")
 
     monkeypatch.setattr(side_by_side, "run", run)
     for _ in range(2):
@@ -87,25 +85,35 @@ def test_runs_are_made_once(tmp_path, monkeypatch):
 
 
 def test_what_takes_longest_is_begun_first(tmp_path, monkeypatch):
-    order = []
+    order, at_once = [], []
 
     def run(commands, workers):
         order.extend(one.log.stem for one in commands)
+        at_once.append(workers)
         return iter(())
 
     monkeypatch.setattr(side_by_side, "run", run)
     assert reproduce.main(["--figure=all", f"--out={tmp_path}"]) == 1
+    assert at_once == [len(common.cores())]  # there is no accelerator here
+    assert reproduce.default_workers("full") == 1
     assert all(name.startswith("sign-") for name in order[:4])
     assert order.index("cooking-varibad") < order.index("cooking-dream")
     assert order.index("cooking-dream") < order.index("map-varibad") < order.index("map-dream")
     assert len(order) == len(set(order)) == 29
 
 
-def test_a_run_of_other_settings_is_not_taken_for_one_of_these(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_run_of_other_settings_is_not_taken_for_one_of_these(
+    tmp_path, monkeypatch, capsys, ended
+):
+    """Nor trained further, and before anything else is trained."""
     fake_run("map", "dream", options(tmp_path), [1.0])
-    path = reproduce.folder("map", "dream", options(tmp_path)) / "config.json"
+    folder = reproduce.folder("map", "dream", options(tmp_path))
+    path = folder / "config.json"
     path.write_text(path.read_text().replace(": 51200", ": 12800"))
-    no_run_succeeds(monkeypatch)
+    if not ended:
+        (folder / "summary.json").unlink()
+    monkeypatch.setattr(side_by_side, "run", None)
     assert reproduce.main(["--figure=6", "--budget=full", f"--out={tmp_path}"]) == 2
     shown = capsys.readouterr().err
     assert "was trained with training.trials=12800, not 51200" in shown.splitlines()[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import side_by_side
+from experiments import common, side_by_side
 from experiments.side_by_side import Command
 
 
@@ -24,8 +24,12 @@ def test_each_ends_with_its_status_and_its_log(tmp_path):
     ended = {one.command.log.stem: one for one in side_by_side.run([good, bad, quiet], 2)}
     assert {name: one.status for name, one in ended.items()} == {"good": 0, "bad": 3, "quiet": 0}
     assert good.log.read_text() == "fine\n"
-    assert ended["bad"].last_line() == "b"
-    assert ended["quiet"].last_line() == "it wrote nothing"
+    assert ended["bad"].last_line == "b"
+    assert ended["quiet"].last_line == "it wrote nothing"
+    quiet_again = quiet._replace(log=bad.log)  # its log has an earlier run's words
+    ((_, status, _, last),) = side_by_side.run([quiet_again], 1)
+    assert (status, last) == (0, "it wrote nothing")
+    assert bad.log.read_text() == "a\nerror: b\n"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -42,7 +46,7 @@ def test_so_many_at_once(tmp_path, workers):
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
 def test_cores_are_dealt_out(tmp_path):
-    every = side_by_side.cores()
+    every = common.cores()
     assert side_by_side.shares(1) == [every]
     many = len(every) + 1
     assert side_by_side.shares(many) == [every] * many
@@ -53,7 +57,7 @@ def test_cores_are_dealt_out(tmp_path):
     list(side_by_side.run(commands, len(every)))
     seen = [[int(core) for core in one.log.read_text().split()] for one in commands]
     assert seen == dealt
-    assert side_by_side.cores() == every  # our own are as they were
+    assert common.cores() == every  # our own are as they were
 
 
 def size(path):

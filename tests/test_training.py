@@ -445,8 +445,8 @@ def test_more_devices_to_share_a_batch_than_there_are(env):
         waves.make_runner(train.make_trainer(shared_by(4), env), [0], 1, jax.devices()[:2])
 
 
-def test_share_of_the_batch_that_trains_exploration(env, states, monkeypatch):
-    """A quarter of the batch: exploitation starts out as with all of it, exploration does not."""
+def test_share_of_the_batch_that_trains_exploration(env, monkeypatch):
+    """Of a quarter: every trial of the batch trains exploitation, one in four the rest."""
     quarter = configs.override(CONFIG, {"replay.exploration_batch_fraction": "0.25"})
     size = CONFIG.replay.batch_trials
     assert quarter.exploration_batch_trials == size // 4 >= 1

@@ -21,9 +21,8 @@ from dream_jax.types import Array
 
 PIXEL = 2 * sign_world.TAN_HALF_FOV_Y / sign_world.FRAME_HEIGHT  # slope from pixel to pixel
 
-# Faces of the walls, the axis of the normal (0 x, 1 z) and its coordinate.
+# Faces of the walls, and where each is on the axis of its normal.
 FACE_NAMES = ("x0", "x10", "z0", "z13", "barrier_front", "barrier_back", "barrier_end")
-FACE_AXIS = np.array([0, 0, 1, 1, 1, 1, 0], np.int32)
 FACE_PLACE = np.array([0, 10, 0, 13, 6.5, 6.75, 6], np.float32)
 # The light comes from +x and +z alike, so a wall has one of two shades.
 LIT_AND_UNLIT = (

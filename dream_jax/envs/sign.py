@@ -31,6 +31,9 @@ class Outcome(NamedTuple):
     truncated: Array  # [] bool
 
 
+_STEPS_TO_ANY_OBJECT = 13  # at most, from any start
+
+
 class Sign:
     """Find out which colour the sign names, then fetch the object of that colour.
 
@@ -63,13 +66,6 @@ class Sign:
     observation_dtype = np.uint8
     instruction_sizes: tuple[int, ...] = (len(sign_world.SHAPES),)
     num_problems = len(sign_world.COLOURS)
-    # Optimal: every object is within 13 steps of every start. Without exploration a guess pays
-    # 1/3 - 2/3 < 0, so the best is to end the episode. For `oracles`.
-    reference_returns = (1.0, 0.0)
-    # Whoever samples a colour and acts optimally for it fetches an object and never goes to look at
-    # the sign. One time in three it is the right one; otherwise its reward leaves two colours, and
-    # guessing one of them is worth as much as ending the episode: 0. For `pearl_ub`.
-    reference_pearl_ub = 1 / 3
     descriptors: np.ndarray | None = None
 
     def __init__(self, horizon: int = 20, quality: str = "fast", start_region: str = "authors"):
@@ -79,6 +75,15 @@ class Sign:
             valid = ", ".join(sign_world.START_REGIONS)
             raise ValueError(f"unknown start region {start_region!r}; valid: {valid}")
         self.horizon = int(horizon)
+        reached = self.horizon >= _STEPS_TO_ANY_OBJECT  # else starts differ: nan, not known
+        # Without exploration a guess pays 1/3 - 2/3 < 0, so the best is to end the episode. For
+        # `oracles`.
+        self.reference_returns = (1.0 if reached else np.nan, 0.0)
+        # Whoever samples a colour and acts optimally for it fetches an object and never goes to
+        # look at the sign. One time in three it is the right one; otherwise its reward leaves two
+        # colours, and guessing one of them is worth as much as ending the episode: 0. For
+        # `pearl_ub`.
+        self.reference_pearl_ub = 1 / 3 if reached else np.nan
         self.quality = quality
         self._render: Callable[[Scene, Pose], Array] = raycast.make_renderer(quality)
         self._start = np.array(sign_world.START_REGIONS[start_region], np.float32)  # [2, 2]

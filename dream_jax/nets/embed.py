@@ -151,7 +151,7 @@ def check_observations(config: NetworkConfig, env: Env) -> None:
             f"networks.embedding={config.embedding!r} is not for {env.name}; "
             f"valid: {', '.join(kinds)}"
         )
-    largest = max(*env.observation_sizes, *env.instruction_sizes, env.num_actions)
+    largest = max((*env.observation_sizes, *env.instruction_sizes, env.num_actions))
     if largest > 256:
         raise ConfigError(f"{env.name}: a component of size {largest}; at most 256 can be stored")
 
