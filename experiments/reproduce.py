@@ -3,8 +3,8 @@
 Runs every preset the figure needs as `python -m experiments.<benchmark>`, `--workers` at once, each
 in a folder of its own under DIR/<budget>, with what it prints in NAME.log beside it (a run that is
 finished is kept, one that was stopped goes on). Then writes `figure<N>.png` and `.svg`,
-`figure<N>.csv` (statistics over seeds) and `table<N>.csv` (claim, measured, verdict).
-`--figure=all`: each of them.
+`figure<N>.csv` (statistics over seeds), `curves<N>.csv` (every evaluation) and `table<N>.csv`
+(claim, measured, verdict). `--figure=all`: each of them.
 """
 
 import functools
@@ -106,8 +106,10 @@ def train_missing(wanted: list[Job], options: Options) -> set[Job]:
     if a run that is there is another one, of older settings for example."""
     done = {job for job in wanted if finished(job, options)}
     left = sorted((job for job in wanted if job not in done), key=_speed)
-    workers = min(options.workers or default_workers(options.budget), max(len(left), 1))
-    print(f"{len(wanted)} runs, {len(done)} of them done, {workers} at once", flush=True)
+    print(f"{len(wanted)} runs, {len(done)} of them done", flush=True)
+    if not left:
+        return done
+    workers = min(options.workers or default_workers(options.budget), len(left))
     lines = {log(job, options): command(*job, options) for job in left}
     for path, line in lines.items():
         print(f"{path}: {' '.join(line[1:])}", flush=True)

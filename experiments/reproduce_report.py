@@ -21,6 +21,17 @@ _COLOURS = {
     "varibad": "#CC79A7",
 }
 _ANALYTIC = {"optimal": "-", "no_exploration": ":", "pearl_ub": "--"}
+_COLUMNS = (
+    "seed",
+    "updates",
+    "env_steps",
+    "trials",
+    "wall_s",
+    "train_return",
+    "test_return",
+    "train_return_encoder",
+    "exploration_length",
+)
 REACHED = 0.95  # of the way from no exploration to optimal
 NOWHERE = 0.2  # of that way; as far below 0, exploitation itself has not been learned
 
@@ -32,7 +43,7 @@ class Verdict(NamedTuple):
 
 
 def write(out: Path, figure: int, panels: Sequence[tuple[str, str]], runs: Runs) -> None:
-    """figure<N>.png, .svg, .csv and table<N>.csv."""
+    """figure<N>.png, .svg and .csv, table<N>.csv, and of learning curves curves<N>.csv."""
     if figure == 3:
         folder = runs["bandit", "paper"]
         for suffix in ("png", "svg"):
@@ -52,6 +63,7 @@ def write(out: Path, figure: int, panels: Sequence[tuple[str, str]], runs: Runs)
         ]
         verdicts = grid_verdicts(panels, summaries)
         _write_csv(out / f"figure{figure}.csv", rows)
+        _write_csv(out / f"curves{figure}.csv", evaluations(runs))
         _draw(out / f"figure{figure}", panels, runs, summaries)
     _write_csv(out / f"table{figure}.csv", [verdict._asdict() for verdict in verdicts])
     for verdict in verdicts:
@@ -74,6 +86,16 @@ def statistics(benchmark: str, split: str, name: str, summary: Mapping[str, Any]
         "ci95_high": high,
         "iqm": iqm(returns),
     }
+
+
+def evaluations(runs: Runs) -> list[dict[str, Any]]:
+    """Every evaluation of every seed while it was trained."""
+    return [
+        {"benchmark": benchmark, "preset": name} | {key: row.get(key, "") for key in _COLUMNS}
+        for (benchmark, name), folder in runs.items()
+        if name not in _ANALYTIC
+        for row in _rows(folder / "metrics.jsonl")
+    ]
 
 
 def bandit_verdicts(summary: Mapping[str, Any]) -> list[Verdict]:
@@ -170,7 +192,20 @@ def _draw(
         axes.set_title(f"{benchmark}, {split}", fontsize=10, loc="left")
         axes.set_xlabel("environment steps")
         axes.grid(True, color="#e6e6e6")
-        axes.legend(frameon=False, fontsize=7)
+    # One for all panels: each has the same methods, or some of them.
+    named = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        named.values(),
+        named.keys(),
+        loc="outside lower center",
+        ncols=len(named),
+        frameon=False,
+        fontsize=8,
+    )
     for suffix in (".png", ".svg"):
         figure.savefig(path.with_suffix(suffix))
 
@@ -178,7 +213,7 @@ def _draw(
 def _curve(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Environment steps, a mean over seeds, [n], and returns [seeds, n]; as far as every seed has
     been evaluated."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = _rows(path)
     seeds = sorted({row["seed"] for row in rows})
     of_seed = [[row for row in rows if row["seed"] == seed] for seed in seeds]
     common = min(map(len, of_seed))
@@ -187,6 +222,10 @@ def _curve(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     ]
     steps = np.mean([[r["env_steps"] for r in mine[:common]] for mine in of_seed], axis=0)
     return steps, np.array(values, float)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

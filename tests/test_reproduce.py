@@ -175,6 +175,12 @@ def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
     row = rows["distracting_bus", "dream_no_bottleneck"]  # 0.55, 0.6, 0.5
     assert [float(row[key]) for key in ("mean", "sd", "iqm")] == pytest.approx([0.55, 0.05, 0.55])
     assert float(row["ci95_low"]) == pytest.approx(0.5)
+    curves = read(tmp_path / "curves6.csv")
+    assert {(r["benchmark"], r["preset"]) for r in curves} == set(rows) - {
+        (benchmark, "optimal") for benchmark in ("distracting_bus", "map")
+    }
+    mine = [r for r in curves if (r["benchmark"], r["preset"]) == ("distracting_bus", "e_rl2")]
+    assert len(mine) == 2 * 3 and float(mine[-1]["test_return"]) == pytest.approx(0.325)
     verdicts = {r["claim"]: r["verdict"] for r in read(tmp_path / "table6.csv")}
     assert verdicts["DREAM is optimal on distracting_bus (test)"] == "holds"
     assert verdicts["DREAM is optimal on map (test)"] == "does not hold"
@@ -206,3 +212,16 @@ def test_verdicts_on_the_bandit():
     assert clear[0].measured == "in 1 of 1 settings"  # 8 actions did not settle
     blurred = reproduce_report.bandit_verdicts(bandit_summary((1.5, 0.9, 2.4), (1.0, 0.9, 1.1)))
     assert blurred[1].verdict == "does not hold"
+
+
+def test_curves_are_drawn_over_the_mean_steps_of_the_seeds(tmp_path):
+    rows = [
+        {"seed": seed, "env_steps": steps * scale, "test_return": value}
+        for seed, scale, value in ((0, 1, 0.0), (1, 3, 1.0))
+        for steps in (10, 20, 30)
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))  # one has ended early
+    steps, returns = reproduce_report._curve(path, "test_return")
+    assert steps.tolist() == [20.0, 40.0]
+    assert returns.tolist() == [[0.0, 0.0], [1.0, 1.0]]
