@@ -26,6 +26,7 @@ RUN_NAMES = (
     "checkpoints",
     "videos",
     "tensorboard",
+    "report.html",
     # of experiments.bandit
     "complexity.csv",
     "complexity.png",

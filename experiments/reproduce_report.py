@@ -94,7 +94,7 @@ def evaluations(runs: Runs) -> list[dict[str, Any]]:
         {"benchmark": benchmark, "preset": name} | {key: row.get(key, "") for key in _COLUMNS}
         for (benchmark, name), folder in runs.items()
         if name not in _ANALYTIC
-        for row in _rows(folder / "metrics.jsonl")
+        for row in read_rows(folder / "metrics.jsonl")
     ]
 
 
@@ -184,7 +184,7 @@ def _draw(
                 value = summaries[b, name]["splits"][split]["return_mean"]
                 axes.axhline(value, color="#666666", lw=1, ls=_ANALYTIC[name], label=name)
                 continue
-            steps, returns = _curve(folder / "metrics.jsonl", f"{split}_return")
+            steps, returns = curve(read_rows(folder / "metrics.jsonl"), f"{split}_return")
             mean, sd = returns.mean(axis=0), returns.std(axis=0, ddof=min(1, len(returns) - 1))
             colour = _COLOURS[name]
             axes.plot(steps, mean, color=colour, label=name)
@@ -210,21 +210,23 @@ def _draw(
         figure.savefig(path.with_suffix(suffix))
 
 
-def _curve(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+def curve(
+    rows: Sequence[Mapping[str, Any]], name: str, x_name: str = "env_steps"
+) -> tuple[np.ndarray, np.ndarray]:
     """Environment steps, a mean over seeds, [n], and returns [seeds, n]; as far as every seed has
     been evaluated."""
-    rows = _rows(path)
     seeds = sorted({row["seed"] for row in rows})
     of_seed = [[row for row in rows if row["seed"] == seed] for seed in seeds]
     common = min(map(len, of_seed))
     values = [
         [np.nan if r.get(name) is None else r[name] for r in mine[:common]] for mine in of_seed
     ]
-    steps = np.mean([[r["env_steps"] for r in mine[:common]] for mine in of_seed], axis=0)
-    return steps, np.array(values, float)
+    x = np.mean([[r[x_name] for r in mine[:common]] for mine in of_seed], axis=0)
+    return x, np.array(values, float)
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Of a metrics.jsonl."""
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 

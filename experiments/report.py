@@ -1,0 +1,247 @@
+"""`python -m experiments.report DIR [DIR ...] [--out=FILE]`: runs as one page, report.html.
+
+The page is one file, to be opened in a browser or sent: a table of the runs with their returns
+beside the oracles', learning curves (of several runs of a benchmark, in one picture), what was set
+other than in the preset, software and devices, and the videos. A run that is still going on, or was
+stopped, is shown as far as it got. FILE: DIR/report.html by default; needed for several runs.
+"""
+
+import base64
+import html
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from dream_jax import config as configs
+from dream_jax.config import ConfigError
+from experiments import cli, common, presets, reproduce_report
+
+NAME = "report.html"
+_MARK = '<meta name="generator" content="dream_jax">'  # tells a report of ours from other files
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: .5rem 0 1rem; }
+th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #8884; }
+td { font-variant-numeric: tabular-nums; }
+img { max-width: 100%; background: white; }
+"""
+
+
+class Run(NamedTuple):
+    folder: Path
+    config: configs.Config
+    seeds: list[int]
+    versions: Mapping[str, Any]
+    rows: list[dict[str, Any]]  # of metrics.jsonl
+    summary: Mapping[str, Any] | None  # None: it has not ended
+
+
+class Request(NamedTuple):
+    runs: list[Run]
+    out: Path
+
+
+def parse(argv: list[str]) -> Request:
+    """Raises ConfigError, one clear line."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt(True)
+    flags.DEFINE_string("out", "", "the page; default: DIR/report.html", flag_values=values)
+    rest = cli.known_flags("report DIR [DIR ...]", values, argv, f"\n{__doc__}")
+    unknown = [word for word in rest if word.startswith("-")]
+    if unknown:
+        raise ConfigError(
+            f"unknown argument {unknown[0]!r}; {configs.nearest(unknown[0], ['--out'])}"
+        )
+    if not rest:
+        raise ConfigError("no run is given: name folders, for example runs/cooking")
+    if len(rest) > 1 and not values.out:
+        raise ConfigError(
+            f"{len(rest)} runs are given: say where with --out, for example --out={NAME}"
+        )
+    runs = [read(Path(word)) for word in rest]
+    out = Path(values.out) if values.out else runs[0].folder / NAME
+    if out.is_dir():
+        raise ConfigError(f"--out={out} is a folder; give a file, for example {out / NAME}")
+    cli.refuse_files(out.parent)
+    if out.exists() and _MARK not in out.read_text(errors="replace")[:1000]:
+        raise ConfigError(f"--out={out} is a file and no report of ours; give another name")
+    return Request(runs, out)
+
+
+def read(folder: Path) -> Run:
+    """Raises ConfigError if there is no run in `folder`, or not a single evaluation yet."""
+    try:
+        record = json.loads((folder / cli.RUN_FILE).read_text())
+        config = configs.from_dict(record["config"])
+        rows = reproduce_report.read_rows(folder / "metrics.jsonl")
+        path = folder / "summary.json"
+        summary = json.loads(path.read_text()) if path.exists() else None
+        if not rows:
+            raise ConfigError("it has not been evaluated yet")
+        return Run(folder, config, record["seeds"], record["versions"], rows, summary)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        what = f"{folder} is no run that can be reported ({reason})"
+        raise ConfigError(f"{what}; give the --out of one, for example runs/cooking") from error
+
+
+def page(runs: Sequence[Run]) -> str:
+    """The whole file."""
+    benchmarks = dict.fromkeys(run.config.benchmark for run in runs)
+    parts = [_section(name, [r for r in runs if r.config.benchmark == name]) for name in benchmarks]
+    title = html.escape(", ".join(f"{run.config.preset} on {run.config.benchmark}" for run in runs))
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{_MARK}\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _section(benchmark: str, runs: Sequence[Run]) -> str:
+    lines = [f"<h1>{html.escape(benchmark)}</h1>", _table(_overview(runs))]
+    lines.append(_picture(_curves(benchmark, runs), "image/png", f"learning curves on {benchmark}"))
+    lines += [_details(run) for run in runs]
+    return "\n".join(lines)
+
+
+def _overview(runs: Iterable[Run]) -> list[dict[str, str]]:
+    return [_line(run) for run in runs]
+
+
+def _line(run: Run) -> dict[str, str]:
+    """A run's row of the table."""
+    last = run.rows[-len(run.seeds) :]
+    total = run.config.training.trials
+    row = {
+        "run": str(run.folder),
+        "preset": run.config.preset,
+        "seeds": str(len(run.seeds)),
+        "state": "done" if run.summary else f"at {last[-1]['trials']:,} of {total:,} trials",
+        "environment steps": f"{sum(r['env_steps'] for r in last) / len(last):,.0f}",
+        "seconds": f"{(run.summary or last[-1])['wall_s']:,.0f}",
+    }
+    if run.summary is None:
+        for split in ("train", "test"):
+            row[f"{split} return, per seed"] = _numbers([r.get(f"{split}_return") for r in last])
+        return row
+    for split, part in run.summary["splits"].items():
+        row[f"{split} return, per seed"] = _numbers(part["return_per_seed"])
+        row[f"{split}, normalised"] = _numbers(part["normalised_per_seed"])
+        row[f"{split}: optimal, no exploration"] = _numbers(
+            [part["optimal"], part["no_exploration"]]
+        )
+    row["seconds to 0.95"] = _numbers(run.summary["time_to_95_s"], "{:,.0f}", "never")
+    return row
+
+
+def _details(run: Run) -> str:
+    """What was set, what it ran on, the newest losses, the videos."""
+    try:
+        base = presets.preset(run.config.benchmark, run.config.preset)
+        differing = configs.differences(base, run.config)
+    except ConfigError:  # a preset of another version
+        differing = {}
+    changed = [
+        {"field": path, "here": str(now), "preset": str(was)}
+        for path, (was, now) in differing.items()
+    ]
+    losses = [
+        {"seed": str(row["seed"])} | {k: f"{v:.4g}" for k, v in row.items() if _is_loss(k, v)}
+        for row in run.rows[-len(run.seeds) :]
+    ]
+    software = [{"software": k, "version": str(v)} for k, v in run.versions.items()]
+    lines = [f"<h2>{html.escape(str(run.folder))}</h2>"]
+    if changed:
+        lines += ["<h3>Set other than in the preset</h3>", _table(changed)]
+    else:
+        lines.append("<p>All settings are the preset's.</p>")
+    lines += ["<h3>Losses at the last evaluation</h3>", _table(losses)] if losses else []
+    for path in sorted((run.folder / "videos").glob("*.gif")):
+        what = f"a trial, exploration and then exploitation: {path.name}"
+        lines += [
+            f"<h3>{html.escape(path.stem)}</h3>",
+            _picture(path.read_bytes(), "image/gif", what),
+        ]
+    lines += ["<details><summary>Software and devices</summary>", _table(software), "</details>"]
+    return "\n".join(lines)
+
+
+def _is_loss(name: str, value: Any) -> bool:
+    return name.startswith("loss_") and value is not None
+
+
+def _numbers(values: Iterable[float | None], form: str = "{:.3f}", none: str = "none") -> str:
+    return ", ".join(none if value is None else form.format(value) for value in values)
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
+    """With the columns of all rows, in the order in which they first come."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{html.escape(row.get(c, ''))}</td>" for c in columns) + "</tr>"
+        for row in rows
+    )
+    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}\n</table></div>'
+
+
+def _picture(data: bytes, kind: str, alt: str) -> str:
+    text = base64.b64encode(data).decode()
+    return f'<img alt="{html.escape(alt)}" src="data:{kind};base64,{text}">'
+
+
+def _curves(benchmark: str, runs: Sequence[Run]) -> bytes:
+    """A PNG: test return over environment steps and over seconds, mean and 1 sd over seeds."""
+    from matplotlib.figure import Figure  # heavy, and wanted only here
+
+    figure = Figure(figsize=(10, 4), dpi=130, layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, x_name, label in (
+        (left, "env_steps", "environment steps"),
+        (right, "wall_s", "seconds"),
+    ):
+        for run in runs:
+            x, returns = reproduce_report.curve(run.rows, "test_return", x_name)
+            mean, sd = returns.mean(axis=0), returns.std(axis=0, ddof=min(1, len(returns) - 1))
+            marker = "o" if len(x) == 1 else ""
+            (line,) = axes.plot(x, mean, marker=marker, label=str(run.folder))
+            axes.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, lw=0)
+        for name, style in (("optimal", "-"), ("no_exploration", ":")):
+            known = [run.summary["splits"]["test"][name] for run in runs if run.summary]
+            if known and known[0] is not None:
+                axes.axhline(known[0], color="#666666", lw=1, ls=style, label=name)
+        axes.set_xlabel(label)
+        axes.grid(True, color="#e6e6e6")
+    left.set_ylabel(f"return on {benchmark}, test")
+    handles, labels = left.get_legend_handles_labels()
+    columns = 2 if len(labels) > 3 else len(labels)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def run(request: Request) -> int:
+    request.out.parent.mkdir(parents=True, exist_ok=True)
+    request.out.write_text(page(request.runs))
+    print(f"written to {request.out}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 done, 1 a file cannot be written, 2 bad input."""
+    given = sys.argv[1:] if argv is None else argv
+    return common.exit_status(lambda: run(parse(given)), "interrupted")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
