@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -79,3 +80,12 @@ def exit_status(work: Callable[[], int], interrupted: str) -> int:
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return 130
+
+
+def interruptible(work: Callable[[], int], interrupted: str) -> int:
+    """`exit_status`, where SIGTERM, from a scheduler, ends the work as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return exit_status(work, interrupted)
+    finally:
+        signal.signal(signal.SIGTERM, before)

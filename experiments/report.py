@@ -107,14 +107,10 @@ def page(runs: Sequence[Run]) -> str:
 
 
 def _section(benchmark: str, runs: Sequence[Run]) -> str:
-    lines = [f"<h1>{html.escape(benchmark)}</h1>", _table(_overview(runs))]
+    lines = [f"<h1>{html.escape(benchmark)}</h1>", _table([_line(run) for run in runs])]
     lines.append(_picture(_curves(benchmark, runs), "image/png", f"learning curves on {benchmark}"))
     lines += [_details(run) for run in runs]
     return "\n".join(lines)
-
-
-def _overview(runs: Iterable[Run]) -> list[dict[str, str]]:
-    return [_line(run) for run in runs]
 
 
 def _line(run: Run) -> dict[str, str]:
@@ -211,10 +207,7 @@ def _curves(benchmark: str, runs: Sequence[Run]) -> bytes:
     ):
         for run in runs:
             x, returns = reproduce_report.curve(run.rows, "test_return", x_name)
-            mean, sd = returns.mean(axis=0), returns.std(axis=0, ddof=min(1, len(returns) - 1))
-            marker = "o" if len(x) == 1 else ""
-            (line,) = axes.plot(x, mean, marker=marker, label=str(run.folder))
-            axes.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, lw=0)
+            reproduce_report.plot_mean(axes, x, returns, str(run.folder))
         for name, style in (("optimal", "-"), ("no_exploration", ":")):
             known = [run.summary["splits"]["test"][name] for run in runs if run.summary]
             if known and known[0] is not None:

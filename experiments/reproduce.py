@@ -8,7 +8,6 @@ finished is kept, one that was stopped goes on). Then writes `figure<N>.png` and
 """
 
 import functools
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,14 +51,7 @@ class Options(NamedTuple):
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
     given = sys.argv[1:] if argv is None else argv
-    # SIGTERM, from a scheduler, ends the runs as Ctrl-C does.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return common.exit_status(
-            lambda: run(parse(given)), "interrupted; the same command goes on"
-        )
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return common.interruptible(lambda: run(parse(given)), "interrupted; the same command goes on")
 
 
 def parse(argv: list[str]) -> Options:
@@ -110,11 +102,10 @@ def train_missing(wanted: list[Job], options: Options) -> set[Job]:
     if not left:
         return done
     workers = min(options.workers or default_workers(options.budget), len(left))
-    lines = {log(job, options): command(*job, options) for job in left}
-    for path, line in lines.items():
-        print(f"{path}: {' '.join(line[1:])}", flush=True)
-    job_of = {log(job, options): job for job in left}
-    commands = [side_by_side.Command(line, path) for path, line in lines.items()]
+    commands = [side_by_side.Command(command(*job, options), log(job, options)) for job in left]
+    job_of = {one.log: job for one, job in zip(commands, left, strict=True)}
+    for one in commands:
+        print(f"{one.log}: {' '.join(one.line[1:])}", flush=True)
     for ended in side_by_side.run(commands, workers):
         benchmark, name = job = job_of[ended.command.log]
         if ended.status == 0 and finished(job, options):

@@ -185,10 +185,7 @@ def _draw(
                 axes.axhline(value, color="#666666", lw=1, ls=_ANALYTIC[name], label=name)
                 continue
             steps, returns = curve(read_rows(folder / "metrics.jsonl"), f"{split}_return")
-            mean, sd = returns.mean(axis=0), returns.std(axis=0, ddof=min(1, len(returns) - 1))
-            colour = _COLOURS[name]
-            axes.plot(steps, mean, color=colour, label=name)
-            axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15, lw=0)
+            plot_mean(axes, steps, returns, name, _COLOURS[name])
         axes.set_title(f"{benchmark}, {split}", fontsize=10, loc="left")
         axes.set_xlabel("environment steps")
         axes.grid(True, color="#e6e6e6")
@@ -223,6 +220,16 @@ def curve(
     ]
     x = np.mean([[r[x_name] for r in mine[:common]] for mine in of_seed], axis=0)
     return x, np.array(values, float)
+
+
+def plot_mean(
+    axes: Any, x: np.ndarray, returns: np.ndarray, label: str, colour: str | None = None
+) -> None:
+    """Mean of `returns` [seeds, n] over x [n], and a band of 1 sd; the next colour by default."""
+    mean, sd = returns.mean(axis=0), returns.std(axis=0, ddof=min(1, len(returns) - 1))
+    marker = "o" if len(x) == 1 else ""
+    (line,) = axes.plot(x, mean, color=colour, marker=marker, label=label)
+    axes.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, lw=0)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

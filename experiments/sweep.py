@@ -12,7 +12,6 @@ others go on; `--resume` runs those that have no result yet. At the end: sweep.c
 
 import contextlib
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -159,14 +158,9 @@ def run(request: Request) -> int:
 def main(argv: list[str] | None = None) -> int:
     """0 done, 1 a job failed, 2 bad input, 130 interrupted (`--resume` goes on)."""
     given = sys.argv[1:] if argv is None else argv
-    # SIGTERM, from a scheduler, ends the jobs as Ctrl-C does.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return common.exit_status(
-            lambda: run(parse(given)), "interrupted; --resume goes on with the jobs that are left"
-        )
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return common.interruptible(
+        lambda: run(parse(given)), "interrupted; --resume goes on with the jobs that are left"
+    )
 
 
 def _axes(argv: list[str]) -> tuple[list[sweep_space.Axis], list[str]]:
