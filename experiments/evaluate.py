@@ -12,8 +12,8 @@ from dream_jax import checkpoint, evaluate, oracles, train, waves
 from dream_jax import config as configs
 from dream_jax.agents.dream_acting import DreamActor
 from dream_jax.config import Config, ConfigError
-from dream_jax.envs import bus
-from experiments import cli, common, fixed_trials, reading, riding
+from dream_jax.envs import bus, cooking
+from experiments import cli, common, fixed_trials, opening, reading, riding
 from experiments import summary as summaries
 
 MINIWORLD = "miniworld_sign"
@@ -124,6 +124,11 @@ def run(request: Request) -> dict[str, Any]:
             result["exploration"] = riding.rides(
                 loaded.trainer.agent, loaded.params, "test", request.trials
             )
+        if isinstance(loaded.env, cooking.Cooking):
+            result["fridges"] = {
+                split: opening.fridges(loaded.trainer.agent, loaded.params, split, request.trials)
+                for split in result["splits"]
+            }
         return result
     from experiments import zero_shot
 
@@ -149,6 +154,14 @@ def describe(result: dict[str, Any]) -> str:
             for what in ("buses_ridden", "rides")
         )
         lines.append(f"{kind} buses ridden while exploring, per seed: {buses} (rides: {rides})")
+    for name, seeds in result.get("fridges", {}).items():
+        for seed, part in zip(result["seeds"], seeds, strict=True):
+            shares = ", ".join(
+                f"{k} in {share:.2f} (return {value:.2f})"
+                for k, (share, value) in enumerate(zip(part["share"], part["return"], strict=True))
+                if share
+            )
+            lines.append(f"{name:5}  seed {seed}, fridges opened while exploring: {shares}")
     return "\n".join(lines)
 
 

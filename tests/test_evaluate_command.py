@@ -14,7 +14,7 @@ from dream_jax.config import TrialConfig
 from dream_jax.envs import miniworld_adapter
 from dream_jax.types import MetaTest
 from experiments import evaluate as command_module
-from experiments import presets, reading, riding
+from experiments import opening, presets, reading, riding
 from tests.test_miniworld_adapter import StandIn
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -103,6 +103,31 @@ def test_rides_of_coloured_and_grey_buses_are_counted_apart():
     result = riding.rides(agent, jnp.zeros(2), "test", 1)  # of two seeds
     assert result["coloured"] == {"rides_per_seed": [2.0] * 2, "buses_ridden_per_seed": [1.0] * 2}
     assert result["grey"] == {"rides_per_seed": [3.0] * 2, "buses_ridden_per_seed": [1.0] * 2}
+
+
+def test_returns_are_told_apart_by_how_many_fridges_were_opened():
+    """By hand: nothing is opened by a pick up at the pot; the middle fridge counts once; going on
+    to the upper one is the second, which only the second seed does before it ends."""
+    up, right, end, pick = 1, 2, 6, 7
+    actions = [pick, right, pick, pick, up, pick, end]
+    env = envs.make("cooking")
+
+    def actor(carry, *_):
+        step, steps = carry
+        return (step + 1, steps), jnp.where(step < steps, jnp.asarray(actions)[step], end)
+
+    def meta_test(params, key, problem, instructions):
+        carry = jnp.zeros((), jnp.int32), params
+        trial = TrialConfig(hidden_goal_ends_exploration=False)
+        exploration, _, _ = rollout.explore(env, actor, carry, key, problem, trial)
+        rewards = types.SimpleNamespace(reward=jnp.array([[0.5, -0.1 * params]]))
+        return MetaTest(exploration, rewards, None, None)
+
+    agent = types.SimpleNamespace(env=env, meta_test=meta_test)
+    first, second = opening.fridges(agent, jnp.array([4, 6]), "test", 9)
+    assert first["share"] == [0, 1, 0, 0] and second["share"] == [0, 0, 1, 0]
+    assert first["return"] == [None, pytest.approx(0.1), None, None]
+    assert second["return"] == [None, None, pytest.approx(-0.1), None]
 
 
 @pytest.fixture(scope="module")
