@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dream_jax import envs, oracles, pearl_ub
-from dream_jax.config import Config
+from dream_jax.config import Config, ConfigError
 from dream_jax.logging import MetricsWriter, write_json
 from dream_jax.types import Env
 from experiments import summary as summaries
@@ -24,8 +24,11 @@ def run(arguments: Arguments, started_s: float) -> int:
     config = arguments.config
     env = envs.from_config(config.benchmark, config.env)
     oracle = AGENTS[config.agent]
-    returns = {split: float(oracle(env, split, config).mean()) for split in summaries.SPLITS}
-    bounds = {split: oracles.bounds(env, split) for split in summaries.SPLITS}
+    try:
+        returns = {split: float(oracle(env, split, config).mean()) for split in summaries.SPLITS}
+    except ValueError as error:  # of a problem of the user's
+        raise ConfigError(f"agent={config.agent!r}: {error}") from error
+    bounds = summaries.bounds_of(env)
     prepare_folder(arguments, summaries.run_record(config, arguments.seeds))
     counts = {"env_steps": 0, "trials": 0, "updates": 0}
     wall_s = time.time() - started_s

@@ -74,10 +74,10 @@ def read_flags(
         "seeds", default_seeds, "how many seeds, trained side by side", flag_values=values
     )
     flags.DEFINE_bool("smoke", False, "tiny sizes, ends within seconds", flag_values=values)
-    define_folder_flags(values, f"runs/{benchmark}", "run")
+    define_folder_flags(values, f"runs/{benchmark.replace(':', '.')}", "run")
 
     plain, overrides = split_overrides(argv)
-    parse_flags(benchmark, values, plain)
+    parse_flags(module_of(benchmark), values, plain)
     if values.seeds < 1:
         raise ConfigError(f"--seeds={values.seeds} must be at least 1")
     return Flags(
@@ -104,15 +104,25 @@ def read_config(benchmark: str, given: Flags) -> Config:
         config = presets.smoke(config)
     config = configs.override(config, given.overrides)
     if config.benchmark != benchmark:
-        if config.benchmark not in envs.ENVIRONMENTS:
-            near = configs.nearest(config.benchmark, sorted(envs.ENVIRONMENTS))
-            raise ConfigError(f"unknown benchmark {config.benchmark!r}; {near}")
+        check_benchmark(config.benchmark)
         raise ConfigError(
             f"config benchmark {config.benchmark!r}: run it with `python -m experiments."
-            f"{config.benchmark}`, or set --config.benchmark={benchmark}"
+            f"{module_of(config.benchmark)}`, or set --config.benchmark={benchmark}"
         )
     checked_env(config)
     return config
+
+
+def check_benchmark(name: str) -> None:
+    """Raises ConfigError for one that there is not."""
+    if name not in envs.ENVIRONMENTS and not envs.is_own(name):
+        near = configs.nearest(name, sorted(envs.ENVIRONMENTS))
+        raise ConfigError(f"unknown benchmark {name!r}; {near}")
+
+
+def module_of(benchmark: str) -> str:
+    """What `python -m experiments.` runs for it."""
+    return f"own_problem {benchmark}" if envs.is_own(benchmark) else benchmark
 
 
 def checked_arguments(config: Any, given: Flags) -> Arguments:
@@ -182,7 +192,8 @@ def checked_env(config: Config) -> Any:
     try:
         env = envs.from_config(config.benchmark, config.env)
     except (ValueError, ImportError) as error:  # the latter: textures of a package that is missing
-        raise ConfigError(f"env.{error}") from error
+        own = envs.is_own(config.benchmark)  # else the message begins with the option's name
+        raise ConfigError(f"{error}" if own else f"env.{error}") from error
     validation.validate(config, env.num_actions)
     return env
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
-from dream_jax import checkpoint, evaluate, oracles, train, waves
+from dream_jax import checkpoint, evaluate, train, waves
 from dream_jax import config as configs
 from dream_jax.agents.dream_acting import DreamActor
 from dream_jax.config import Config, ConfigError
@@ -91,6 +91,7 @@ def in_benchmark(loaded: Loaded, trials: int) -> dict[str, Any]:
     """Both splits of the benchmark it was trained on, every problem covered."""
     config, env, agent = loaded.config, loaded.env, loaded.trainer.agent
     result: dict[str, Any] = {}
+    bounds = summaries.bounds_of(env)
     for split, trial_set in fixed_trials.of_splits(config, env, trials, cover=True).items():
 
         def roll(params: Any, trial_set: evaluate.TrialSet = trial_set) -> evaluate.Evaluation:
@@ -98,7 +99,7 @@ def in_benchmark(loaded: Loaded, trials: int) -> dict[str, Any]:
 
         got = jax.device_get(jax.jit(lambda p, f=roll: jax.lax.map(f, p))(loaded.params))
         returns = got.trial_return.mean(axis=1)
-        result[split] = summaries.split_summary(returns.tolist(), oracles.bounds(env, split))
+        result[split] = summaries.split_summary(returns.tolist(), bounds[split])
         result[split] |= {
             "trials": len(trial_set.problem),
             "exploration_length_per_seed": got.exploration_length.mean(axis=1).tolist(),

@@ -1,5 +1,6 @@
 """Presets: what each benchmark and each method sets differently from the defaults."""
 
+from dream_jax import envs
 from dream_jax.config import Config, ConfigError, from_dict, nearest, to_dict
 
 # Actions that do nothing, or end the episode, are left out of random draws (not out of the action
@@ -179,15 +180,30 @@ _SMOKE = {
 
 
 def preset(benchmark: str, name: str) -> Config:
-    """The config of a preset. Raises ConfigError for an unknown one."""
+    """The config of a preset. Raises ConfigError for an unknown one.
+
+    Of MODULE:CLASS, what `CLASS.settings` sets is on top, if there is such an attribute.
+    """
     if name not in _METHODS:
         raise ConfigError(f"unknown preset {name!r}; {nearest(name, list(PRESETS))}")
     if name == "dream_paper":
         base = _merge(_PAPER, _PAPER_BY_BENCHMARK.get(benchmark, {}))
     else:
-        base = _merge(_TUNED, _BY_BENCHMARK[benchmark])
+        base = _merge(_TUNED, _BY_BENCHMARK.get(benchmark, {}))
+    if envs.is_own(benchmark):
+        base = _merge(base, _own_settings(benchmark))
     named = {"benchmark": benchmark, "preset": name}
     return from_dict(_merge(to_dict(Config()), named, base, _METHODS[name]))
+
+
+def _own_settings(benchmark: str) -> dict:
+    try:
+        settings = getattr(envs.find(benchmark), "settings", {})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{benchmark}: settings={settings!r} must be a dict of groups of fields")
+    return settings
 
 
 def smoke(config: Config) -> Config:

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from dream_jax import config as configs
-from dream_jax import envs
 from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
 from dream_jax.logging import write_json
@@ -58,9 +57,7 @@ def parse(argv: list[str]) -> Request:
     named = [word for word in argv[:1] if not word.startswith("-")]
     benchmark = named[0] if named else ""
     values, rest = _flags(benchmark or "BENCHMARK", argv[len(named) :])
-    if benchmark not in envs.ENVIRONMENTS:
-        near = configs.nearest(benchmark, sorted(envs.ENVIRONMENTS))
-        raise ConfigError(f"unknown benchmark {benchmark!r}; {near}")
+    cli.check_benchmark(benchmark)
     axes, others = _axes(rest)
     given = cli.read_flags(benchmark, others)
     config = cli.read_config(benchmark, given)
@@ -182,7 +179,7 @@ def _flags(benchmark: str, argv: list[str]) -> tuple[flags.FlagValues, list[str]
     """A sweep's own flags, and what is left: axes, and the flags of a run."""
     values = flags.FlagValues()
     values.set_gnu_getopt(True)  # they may stand anywhere
-    cli.define_folder_flags(values, f"runs/sweep_{benchmark}", "sweep")
+    cli.define_folder_flags(values, f"runs/sweep_{benchmark.replace(':', '.')}", "sweep")
     flags.DEFINE_string("pool", "local", "where jobs run", flag_values=values)
     flags.DEFINE_integer("workers", 1, "jobs at once", flag_values=values)
     flags.DEFINE_integer("samples", 16, "points of a random search", flag_values=values)

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax import config as configs
-from dream_jax import envs, oracles, replay, train, waves
+from dream_jax import envs, replay, train, waves
 from dream_jax.config import Config
 from dream_jax.envs import bus
 from dream_jax.logging import write_json
 from dream_jax.types import Array, Env, TrainState
 from experiments import common, fixed_trials, riding, sweep_space
-from experiments.summary import normalised
+from experiments.summary import bounds_of, normalised
 
 
 class Lane(NamedTuple):
@@ -101,7 +101,7 @@ def train_points(
         count = training.final_evaluation_trials
         ridden = riding.rides(trainer.agent, runner.join(params()), "test", count)
         final |= {f"{k}_buses": np.array(v["buses_ridden_per_seed"]) for k, v in ridden.items()}
-    bounds = oracles.bounds(env, "test")
+    bounds = bounds_of(env)["test"]
 
     def record(lane: slice) -> dict[str, Any]:
         return {

@@ -174,7 +174,7 @@ def _compile(
             total = train.total_updates(config)
             print(logs.progress_line([{"updates": 0} | row for row in rows], total), flush=True)
         chunk = pool.submit(lambda: runner.chunk.compile(shapes))
-        bounds = pool.submit(lambda: {split: oracles.bounds(env, split) for split in SPLITS})
+        bounds = pool.submit(lambda: summaries.bounds_of(env))
         compiled = chunk.result(), evaluation.result(), evaluate_any, bounds.result()
     compile_s = time.time() - began
     print(f"compiled in {compile_s:.1f}s", flush=True)
