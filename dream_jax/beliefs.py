@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+MAX_BELIEFS = 300_000  # of a search, a minute's; the benchmarks need at most 20,000
 TOLERANCE = 1e-5  # returns this close are tied; rounding of float32 rewards adds up to less
 
 
@@ -88,6 +89,8 @@ class Search:
     def belief(self, step: int, states: np.ndarray) -> Belief:
         key = (step, states.tobytes())
         if key not in self.beliefs:
+            if len(self.beliefs) == MAX_BELIEFS:
+                raise ValueError(f"the exact oracles need less than {MAX_BELIEFS:,} belief states")
             node = self.beliefs[key] = Belief()
             node.step, node.states, node.pairs = step, states, self.table.pair[states]
             weight, knowing = self.table.weight[node.pairs], self.values[step][states]

@@ -167,7 +167,7 @@ def is_key(leaf: Any) -> bool:
 
 def is_pixel_env(env: Env) -> TypeGuard[PixelEnv]:
     """Whether observations are pictures drawn from states: a `PixelEnv`."""
-    return hasattr(env, "observe")
+    return hasattr(env, "observation_shape")
 
 
 class Agent(Protocol):

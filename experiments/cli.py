@@ -13,6 +13,7 @@ from absl import flags
 from dream_jax import config as configs
 from dream_jax import envs, validation
 from dream_jax.config import Config, ConfigError
+from dream_jax.envs import own
 from dream_jax.logging import write_json
 from experiments import presets
 
@@ -115,14 +116,14 @@ def read_config(benchmark: str, given: Flags) -> Config:
 
 def check_benchmark(name: str) -> None:
     """Raises ConfigError for one that there is not."""
-    if name not in envs.ENVIRONMENTS and not envs.is_own(name):
+    if name not in envs.ENVIRONMENTS and not own.is_own(name):
         near = configs.nearest(name, sorted(envs.ENVIRONMENTS))
-        raise ConfigError(f"unknown benchmark {name!r}; {near}")
+        raise ConfigError(f"unknown benchmark {name!r}; {near}, or MODULE:CLASS of your own")
 
 
 def module_of(benchmark: str) -> str:
     """What `python -m experiments.` runs for it."""
-    return f"own_problem {benchmark}" if envs.is_own(benchmark) else benchmark
+    return f"own_problem {benchmark}" if own.is_own(benchmark) else benchmark
 
 
 def checked_arguments(config: Any, given: Flags) -> Arguments:
@@ -192,8 +193,8 @@ def checked_env(config: Config) -> Any:
     try:
         env = envs.from_config(config.benchmark, config.env)
     except (ValueError, ImportError) as error:  # the latter: textures of a package that is missing
-        own = envs.is_own(config.benchmark)  # else the message begins with the option's name
-        raise ConfigError(f"{error}" if own else f"env.{error}") from error
+        whole = own.is_own(config.benchmark)  # else the message begins with the option's name
+        raise ConfigError(f"{error}" if whole else f"env.{error}") from error
     validation.validate(config, env.num_actions)
     return env
 

@@ -53,8 +53,8 @@ def main(benchmark: str, argv: list[str] | None = None) -> int:
     from experiments import cli
 
     def work() -> int:
+        set_up_jax()  # before a module of the user's may touch devices
         arguments = cli.parse(benchmark, sys.argv[1:] if argv is None else argv)
-        set_up_jax()
         from experiments import analytic, training
 
         if arguments.config.agent in analytic.AGENTS:

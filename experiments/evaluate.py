@@ -13,6 +13,7 @@ from dream_jax import config as configs
 from dream_jax.agents.dream_acting import DreamActor
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs import bus, cooking
+from dream_jax.logging import to_json
 from experiments import cli, common, fixed_trials, opening, reading, riding
 from experiments import summary as summaries
 
@@ -172,7 +173,7 @@ def main(argv: list[str]) -> int:
     def work() -> int:
         request = parse(argv)
         result = run(request)
-        print(json.dumps(result) if request.as_json else describe(result))
+        print(json.dumps(to_json(result)) if request.as_json else describe(result))
         return 0
 
     return common.exit_status(work, "interrupted; nothing is kept but GIFs written so far")

@@ -2,8 +2,8 @@
 
 import sys
 
-from dream_jax import envs
 from dream_jax.config import ConfigError
+from dream_jax.envs import own
 from experiments import common
 
 
@@ -14,7 +14,7 @@ def main(argv: list[str]) -> int:
     def work() -> int:
         if name in ("-h", "--help"):
             return common.main("MODULE:CLASS", ["--help"])
-        if name.startswith("-") or not envs.is_own(name):
+        if name.startswith("-") or not own.is_own(name):
             raise ConfigError(
                 f"{name!r} is no MODULE:CLASS; give one first, like lamps:Lamps of lamps.py here"
             )

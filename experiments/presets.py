@@ -2,6 +2,7 @@
 
 from dream_jax import envs
 from dream_jax.config import Config, ConfigError, from_dict, nearest, to_dict
+from dream_jax.envs import own
 
 # Actions that do nothing, or end the episode, are left out of random draws (not out of the action
 # set): random exploration would otherwise end after 7 of 20 steps on average.
@@ -190,7 +191,7 @@ def preset(benchmark: str, name: str) -> Config:
         base = _merge(_PAPER, _PAPER_BY_BENCHMARK.get(benchmark, {}))
     else:
         base = _merge(_TUNED, _BY_BENCHMARK.get(benchmark, {}))
-    if envs.is_own(benchmark):
+    if own.is_own(benchmark):
         base = _merge(base, _own_settings(benchmark))
     named = {"benchmark": benchmark, "preset": name}
     return from_dict(_merge(to_dict(Config()), named, base, _METHODS[name]))
@@ -201,8 +202,13 @@ def _own_settings(benchmark: str) -> dict:
         settings = getattr(envs.find(benchmark), "settings", {})
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if not isinstance(settings, dict):
-        raise ConfigError(f"{benchmark}: settings={settings!r} must be a dict of groups of fields")
+    groups = isinstance(settings, dict) and all(isinstance(x, dict) for x in settings.values())
+    if not groups:
+        raise ConfigError(f"{benchmark}: settings={settings!r} must be a dict of dicts of fields")
+    try:
+        from_dict(settings)
+    except (ValueError, TypeError) as error:  # an array, say, where a number is wanted
+        raise ConfigError(f"{benchmark}: settings: {error}") from error
     return settings
 
 

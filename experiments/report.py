@@ -144,11 +144,11 @@ def _details(run: Run) -> str:
     try:
         base = presets.preset(run.config.benchmark, run.config.preset)
         differing = configs.differences(base, run.config)
-    except ConfigError:  # a preset of another version
-        differing = {}
+    except ConfigError:  # a preset of another version, or a problem that is not found from here
+        differing = None
     changed = [
         {"field": path, "here": str(now), "preset": str(was)}
-        for path, (was, now) in differing.items()
+        for path, (was, now) in (differing or {}).items()
     ]
     losses = [
         {"seed": str(row["seed"])} | {k: f"{v:.4g}" for k, v in row.items() if _is_loss(k, v)}
@@ -158,6 +158,8 @@ def _details(run: Run) -> str:
     lines = [f"<h2>{html.escape(str(run.folder))}</h2>"]
     if changed:
         lines += ["<h3>Set other than in the preset</h3>", _table(changed)]
+    elif differing is None:
+        lines.append("<p>The preset is not known here: settings were not compared with it.</p>")
     else:
         lines.append("<p>All settings are the preset's.</p>")
     lines += ["<h3>Losses at the last evaluation</h3>", _table(losses)] if losses else []

@@ -1,5 +1,6 @@
 """summary.json: the returns of a finished run beside the oracles'."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ def bounds_of(env: Env) -> dict[str, Bounds]:
     try:
         return {split: oracles.bounds(env, split) for split in SPLITS}
     except ValueError as error:
-        print(f"returns are not normalised: {error}", flush=True)
+        print(f"returns are not normalised: {error}", file=sys.stderr, flush=True)
         return dict.fromkeys(SPLITS, Bounds(np.nan, np.nan))
 
 

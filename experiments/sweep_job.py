@@ -64,6 +64,7 @@ def train_points(
 ) -> list[dict[str, Any]]:
     """One record per point: final returns by seed, and the curve."""
     env = envs.from_config(config.benchmark, config.env)
+    bounds = bounds_of(env)["test"]  # now: a problem of the user's may have none
     trainer = swept_trainer(config, env, values, seeds)
     training, lanes = config.training, len(values) * len(seeds)
     each = replay.size_bytes(trainer.trial_shape, config.replay.capacity_trials)
@@ -101,7 +102,6 @@ def train_points(
         count = training.final_evaluation_trials
         ridden = riding.rides(trainer.agent, runner.join(params()), "test", count)
         final |= {f"{k}_buses": np.array(v["buses_ridden_per_seed"]) for k, v in ridden.items()}
-    bounds = bounds_of(env)["test"]
 
     def record(lane: slice) -> dict[str, Any]:
         return {

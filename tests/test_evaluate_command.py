@@ -114,7 +114,8 @@ def test_returns_are_told_apart_by_how_many_fridges_were_opened():
 
     def actor(carry, *_):
         step, steps = carry
-        return (step + 1, steps), jnp.where(step < steps, jnp.asarray(actions)[step], end)
+        action = jnp.where(step < steps, jnp.asarray(actions)[step], end)
+        return (step + 1, steps), jnp.where(step > steps, pick, action)  # over: it does not count
 
     def meta_test(params, key, problem, instructions):
         carry = jnp.zeros((), jnp.int32), params

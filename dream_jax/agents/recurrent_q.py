@@ -139,7 +139,9 @@ def example_observation(env: Env, length: int) -> Array:
 
 def problem_input(env: Env, problem: Array) -> Array:
     """What an encoder of ids is given: the id itself (one-hot inside), or its descriptor."""
-    return problem if env.descriptors is None else jnp.asarray(env.descriptors)[problem]
+    if env.descriptors is None:
+        return problem
+    return jnp.asarray(env.descriptors, jnp.float32)[problem]
 
 
 def discounts(config: Config, terminated: Array, truncated: Array) -> Array:
