@@ -1,6 +1,5 @@
 """Presets: what each benchmark and each method sets differently from the defaults."""
 
-from dream_jax import envs
 from dream_jax.config import Config, ConfigError, from_dict, nearest, to_dict
 from dream_jax.envs import own
 
@@ -199,7 +198,7 @@ def preset(benchmark: str, name: str) -> Config:
 
 def _own_settings(benchmark: str) -> dict:
     try:
-        settings = getattr(envs.find(benchmark), "settings", {})
+        settings = getattr(own.load(benchmark), "settings", {})
     except ValueError as error:
         raise ConfigError(str(error)) from error
     groups = isinstance(settings, dict) and all(isinstance(x, dict) for x in settings.values())

@@ -13,18 +13,13 @@ BENCHMARKS: dict[str, type] = {env.name: env for env in (Cooking, Bus, Distracti
 ENVIRONMENTS: dict[str, type] = {**BENCHMARKS, Sign.name: Sign}
 
 
-def find(name: str) -> type:
-    """The class of a benchmark, or of MODULE:CLASS. Raises ValueError for an unknown name."""
-    if own.is_own(name):
-        return own.load(name)
-    if name not in ENVIRONMENTS:
-        raise ValueError(f"unknown environment {name!r}; valid: {', '.join(ENVIRONMENTS)}")
-    return ENVIRONMENTS[name]
-
-
 def make(name: str, **options: Any) -> Env:
     """The environment of a benchmark, or of MODULE:CLASS. Raises ValueError if there is none."""
-    return own.make(name, **options) if own.is_own(name) else find(name)(**options)
+    if own.is_own(name):
+        return own.make(name, **options)
+    if name not in ENVIRONMENTS:
+        raise ValueError(f"unknown environment {name!r}; valid: {', '.join(ENVIRONMENTS)}")
+    return ENVIRONMENTS[name](**options)
 
 
 def from_config(name: str, config: EnvConfig) -> Env:
