@@ -62,16 +62,15 @@ def _run_preset(arguments: Arguments, preset: str, log: Callable[[str], None]) -
             log(f"{preset}: {contender.name}: starting")
             rows[contender.name] = _merged(contender.ask("prepare"))
         log(f"{preset}: asking the compiler")
-        analyses = _analyse(arguments, preset)
-        flops = next(iter(analyses.values()))
+        flops = _asked(arguments, preset, arguments.seeds[0], "flops")
+        memory = {_jax_name(n): _asked(arguments, preset, n, "memory") for n in arguments.seeds}
         rates, peaks = _measure(arguments, contenders, lambda line: log(f"{preset}: {line}"))
         best = max(statistics.median(x) for x in peaks.values())
         for contender in contenders:
             row, measured = rows[contender.name], rates[contender.name]
             row |= _merged(contender.ask("finish"))
-            if contender.name in analyses:
-                memory = {n: x for n, x in analyses[contender.name].items() if n.endswith("_bytes")}
-                row["compiler"] = memory
+            if contender.name in memory:
+                row["compiler"] = memory[contender.name]
             row |= {m: _row_part(m, rounds) for m, rounds in measured.items()}
             if "update" in measured:
                 achieved = row["update"]["updates_per_s"]["median"] * flops["flops"]
@@ -129,17 +128,14 @@ def _jax_worker(arguments: Arguments, preset: str, seeds: int) -> Worker:
     return Worker("benchmarks.jax_worker", options | {"seeds": seeds}, environment)
 
 
-def _analyse(arguments: Arguments, preset: str) -> dict[str, Result]:
-    """By row, in processes of their own: compiling takes memory that training does not."""
-    analyses = {}
-    for n in arguments.seeds:
-        worker = _jax_worker(arguments, preset, n)
-        try:
-            worker.send("analyse")
-            analyses[_jax_name(n)] = worker.receive("analyse")
-        finally:
-            worker.close()
-    return analyses
+def _asked(arguments: Arguments, preset: str, seeds: int, what: str) -> Result:
+    """The compiler, in a process of its own: compiling takes memory that training does not."""
+    worker = _jax_worker(arguments, preset, seeds)
+    try:
+        worker.send(what)
+        return worker.receive(what)
+    finally:
+        worker.close()
 
 
 def _start(arguments: Arguments, preset: str) -> tuple[list[Contender], dict[str, str]]:

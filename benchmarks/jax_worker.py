@@ -51,7 +51,7 @@ class Contender:
         capacity = self.config.replay.capacity_trials
         return {
             "compile_s": compile_s,
-            "devices": self._runners["train"].mesh.devices.size,
+            "devices": self._runners["train"].grid.mesh.devices.size,
             "replay_bytes": self.seeds * replay.size_bytes(self._shape, capacity),
         }
 
@@ -65,16 +65,13 @@ class Contender:
         """float32 operations a second of a large matrix product."""
         return {"flops_per_s": self._matmul()}
 
-    def analyse(self) -> dict[str, float]:
-        """What the compiler says of one update and of the training program. Measures nothing."""
+    def memory(self) -> dict[str, float]:
+        """What the compiler says of the training program. Measures nothing."""
         runner = self._runners["train"]
-        compiled = runner.chunk.compile(runner.shapes).calls
-        memory: Any = [call.memory_analysis() for call in compiled]  # of each wave, on each device
-        held = sum(m.argument_size_in_bytes for m in memory)
-        new = max(
-            m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes for m in memory
-        )
-        return {**self._flops_per_update(), "state_bytes": held, "peak_bytes": held + new}
+        memory: Any = runner.chunk.compile(runner.shape).call.memory_analysis()  # on each device
+        held = memory.argument_size_in_bytes * self.seeds // runner.grid.wave_seeds
+        new = memory.output_size_in_bytes - memory.alias_size_in_bytes + memory.temp_size_in_bytes
+        return {"state_bytes": held, "peak_bytes": held + new}
 
     def finish(self) -> dict[str, float]:
         return {
@@ -82,8 +79,11 @@ class Contender:
             "recompilations": self.compilations - self._warm_compilations,
         }
 
-    def _flops_per_update(self) -> dict[str, float]:
-        """By the compiler's cost analysis. It counts the body of a loop once, hence unrolled."""
+    def flops(self) -> dict[str, float]:
+        """Of one update of one seed, by the compiler's cost analysis. Measures nothing.
+
+        The analysis counts the body of a loop once, hence unrolled.
+        """
         trainer = train.make_trainer(self.config, self.env)
         params = jax.eval_shape(trainer.agent.init, jax.random.key(0))
         optimizer = self.config.optimizer
@@ -125,7 +125,7 @@ class Contender:
         return waves.make_runner(trainer, range(self.seeds), iterations, jax.devices())
 
     def _run(self, what: str) -> None:
-        self._state, metrics = zip(*self._runners[what].chunk(self._state), strict=True)
+        self._state, metrics = self._runners[what].chunk(self._state)
         jax.block_until_ready((self._state, metrics))
 
     def _timed(self, what: str) -> float:
@@ -168,7 +168,7 @@ def _flops(stage: Any) -> float:
 
 def make(arguments: dict[str, Any]) -> Handlers:
     contender = Contender(**arguments)
-    names = ("prepare", "measure", "matmul", "analyse", "finish")
+    names = ("prepare", "measure", "matmul", "memory", "flops", "finish")
     return {name: getattr(contender, name) for name in names}
 
 

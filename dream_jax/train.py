@@ -22,6 +22,7 @@ class Trainer(NamedTuple):
     iterate: Callable[[TrainState], tuple[TrainState, Metrics]]
     losses: Callable[[TrainState], Metrics]  # of the newest parameters, on a batch from replay
     trial_shape: Trial  # of jax.ShapeDtypeStruct
+    metrics: tuple[str, ...]  # names of what `iterate` tells
     shards: parallel.Shards  # devices that share every batch of trials
 
 
@@ -185,7 +186,10 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         return agent.collect(agent.init(key), key, zero, zero, no)
 
     trial_shape = jax.eval_shape(one_trial, jax.random.key(0))
-    return Trainer(agent, init, iterate, newest_losses, trial_shape, shards)
+    metrics = tuple(f"loss_{name}" for name in agent.loss_names)
+    if config.losses.bottleneck_dual:
+        metrics = (*metrics, "bottleneck_weight")
+    return Trainer(agent, init, iterate, newest_losses, trial_shape, metrics, shards)
 
 
 def _make_optimizers(config: Config, learners: Any) -> Any:

@@ -3,11 +3,14 @@
 On an accelerator there is one wave, of the seeds of each device vmapped. On a CPU a wave has one
 seed for each device, since a seed axis inside its matmuls makes batches of small ones of them. So
 the program of a wave is the same however many seeds there are, and every state is updated in place.
+
+Seeds that do not fill the last wave take turns, so that every wave is full and there is one program
+to compile: three seeds on two devices train half a chunk each in the waves (0, 1), (2, 0), (1, 2).
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -18,46 +21,165 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from dream_jax import parallel
 from dream_jax.config import ConfigError
 from dream_jax.train import Metrics, Trainer
-from dream_jax.types import TrainState
+from dream_jax.types import Array, TrainState, is_pixel_env
 
-Waves = tuple[Any, ...]  # a pytree for each wave, leaves [seeds of the wave, ...]
+# A pytree for each unit, leaves [seeds of the unit, ...]. A unit stays together: it is a wave, or,
+# where seeds take turns, one seed.
+Units = tuple[Any, ...]
+
+SEED_AXIS = "seed"
+SPEC = PartitionSpec(SEED_AXIS)  # parameters, and replay, are whole on every device of a group
+
+
+class Grid(NamedTuple):
+    """Which seeds make a unit, which units a wave, and where it runs."""
+
+    mesh: Mesh  # of a wave; axes "seed", over groups of devices, and "trial", within a group
+    seeds: int
+    unit_seeds: int
+
+    @property
+    def groups(self) -> int:
+        return self.mesh.devices.shape[0]
+
+    @property
+    def wave_seeds(self) -> int:
+        return max(self.unit_seeds, self.groups)
+
+    @property
+    def units(self) -> int:
+        return self.seeds // self.unit_seeds
+
+    @property
+    def rounds(self) -> int:
+        """In how many waves each unit is before all have been in as many; above 1: turns."""
+        return self.wave_seeds // math.gcd(self.wave_seeds, self.seeds)
+
+    def waves(self, rounds: int) -> list[tuple[int, ...]]:
+        """Full waves of units, in order, round and round: each is in `rounds`, some in one more."""
+        size = self.wave_seeds // self.unit_seeds
+        count = -(-self.units * rounds // size)
+        return [tuple((size * w + i) % self.units for i in range(size)) for w in range(count)]
+
+    def place(self, tree: Any) -> Units:
+        """Host arrays [seeds, ...], the same in every process, on the devices."""
+
+        def unit(k: int) -> Any:
+            part = slice(k * self.unit_seeds, (k + 1) * self.unit_seeds)
+            mesh = self.mesh if self.rounds == 1 else self._group(k % self.groups)
+            return parallel.place(jax.tree.map(lambda x: x[part], tree), NamedSharding(mesh, SPEC))
+
+        return tuple(unit(k) for k in range(self.units))
+
+    def join(self, units: Sequence[Any], donate: bool = False) -> Any:
+        """The wave of these units. Copies only what was on another group, `donate`: or moves it."""
+        if self.rounds == 1:
+            return units[0]
+        placed = [
+            jax.device_put(unit, NamedSharding(self._group(i), SPEC), donate=donate)
+            for i, unit in enumerate(units)
+        ]
+        return jax.tree.map(
+            lambda *x: _of_shards(self.mesh, [s for leaf in x for s in leaf.addressable_shards]),
+            *placed,
+        )
+
+    def split(self, wave: Any) -> list[Any]:
+        """The units of a wave, nothing copied: inverse of `join`."""
+        if self.rounds == 1:
+            return [wave]
+
+        def part(leaf: jax.Array, mesh: Mesh) -> jax.Array:
+            if not leaf.size:  # what has no elements, compiled programs do not split
+                empty = np.zeros((1, *leaf.shape[1:]), leaf.dtype)
+                return jax.device_put(empty, NamedSharding(mesh, SPEC))
+            there = set(mesh.devices.flat)
+            return _of_shards(mesh, [s for s in leaf.addressable_shards if s.device in there])
+
+        groups = [self._group(i) for i in range(self.groups)]
+        return [jax.tree.map(functools.partial(part, mesh=group), wave) for group in groups]
+
+    def _group(self, number: int) -> Mesh:
+        return Mesh(self.mesh.devices[number : number + 1], self.mesh.axis_names)
+
+
+def _of_shards(mesh: Mesh, shards: Sequence[Any]) -> jax.Array:
+    """One array of what lies on the devices of a mesh, one seed on each group."""
+    shape = (mesh.devices.shape[0], *shards[0].data.shape[1:])
+    parts = [shard.data for shard in shards]
+    return jax.make_array_from_single_device_arrays(shape, NamedSharding(mesh, SPEC), parts)
 
 
 class WaveProgram(NamedTuple):
-    """A function of one wave, and of what all waves share, for every wave."""
+    """A function of one wave, and of what all waves share, for all units."""
 
-    calls: tuple[Any, ...]  # jitted, or compiled; waves of the same size have the same
+    call: Any  # jitted, or compiled
+    grid: Grid
 
-    def __call__(self, waves: Waves, *shared: Any) -> Waves:
-        return tuple(call(wave, *shared) for call, wave in zip(self.calls, waves, strict=True))
+    def __call__(self, units: Units, *shared: Any) -> Units:
+        found: dict[int, Any] = {}
+        for wave in self.grid.waves(rounds=1):
+            result = self.call(self.grid.join([units[k] for k in wave]), *shared)
+            # To fill the last wave some units are in a second one: the same again.
+            found = dict(zip(wave, self.grid.split(result), strict=True)) | found
+        return tuple(found[k] for k in range(self.grid.units))
 
     def compile(
-        self, waves: Waves, *shared: Any, options: dict[str, Any] | None = None
+        self, wave: Any, *shared: Any, options: dict[str, Any] | None = None
     ) -> "WaveProgram":
         """The same, compiled for arguments like these; shapes and dtypes are enough.
 
         `options`: of the compiler.
         """
-        different = dict(zip(self.calls, waves, strict=True))
+        lowered = self.call.lower(wave, *shared)
+        return self._replace(call=lowered.compile(compiler_options=options))
 
-        def compiled(call: Any) -> Any:
-            return call.lower(different[call], *shared).compile(compiler_options=options)
 
-        with ThreadPoolExecutor(len(different)) as pool:
-            done = dict(zip(different, pool.map(compiled, different), strict=True))
-        return WaveProgram(tuple(done[call] for call in self.calls))
+class ChunkProgram(NamedTuple):
+    """A number of iterations of every seed."""
+
+    call: Any  # jitted, or compiled: (state, sums so far), iterations [groups] -> the same, Metrics
+    grid: Grid
+    iterations: int
+    metrics: tuple[str, ...]
+
+    def __call__(self, states: Units) -> tuple[Units, Units]:
+        """The next states, and Metrics: means over the iterations. Donates its argument."""
+        grid, rounds = self.grid, self.grid.rounds
+        sums = grid.place(dict.fromkeys(self.metrics, np.zeros(grid.seeds, np.float32)))
+        carried: list[Any] = list(zip(states, sums, strict=True))
+        metrics: list[Any] = [None] * grid.units
+        ends = [self.iterations * k // rounds for k in range(rounds + 1)]
+        turns = [0] * grid.units
+        for wave in grid.waves(rounds):
+            due = [ends[turns[k] + 1] - ends[turns[k]] for k in wave]
+            joined = grid.join([carried[k] for k in wave], donate=True)
+            result = self.call(joined, np.resize(np.array(due, np.int32), grid.groups))
+            for k, (new, means) in zip(wave, grid.split(result), strict=True):
+                carried[k], metrics[k] = new, means
+                turns[k] += 1
+        return tuple(state for state, _ in carried), tuple(metrics)
+
+    def compile(self, wave: Any, options: dict[str, Any] | None = None) -> "ChunkProgram":
+        """The same, compiled for states of a wave like these; shapes and dtypes are enough.
+
+        `options`: of the compiler.
+        """
+        sums = jax.ShapeDtypeStruct((self.grid.wave_seeds,), np.float32)
+        due = jax.ShapeDtypeStruct((self.grid.groups,), np.int32)
+        lowered = self.call.lower((wave, dict.fromkeys(self.metrics, sums)), due)
+        return self._replace(call=lowered.compile(compiler_options=options))
 
 
 class SeedRunner(NamedTuple):
     """A trainer over many seeds."""
 
-    init: Callable[[], Waves]  # compiled when first called; not to be traced
-    chunk: WaveProgram  # wave of TrainState -> (the next, Metrics); donates its argument
+    init: Callable[[], Units]  # compiled when first called; not to be traced
+    chunk: ChunkProgram
     over_seeds: Callable[[Callable], WaveProgram]  # f(params, ...), mapped over the first argument
-    place: Callable[[Any], Waves]  # host arrays [seeds, ...] -> devices, for restoring
-    join: Callable[[Waves], Any]  # leaves [seeds, ...], in the order of the seeds
-    shapes: Waves  # of the state; jax.ShapeDtypeStruct
-    mesh: Mesh  # of a whole wave; axes "seed" and "trial"
+    join: Callable[[Units], Any]  # leaves [seeds, ...], in the order of the seeds
+    shape: TrainState  # of a whole wave; jax.ShapeDtypeStruct
+    grid: Grid
 
 
 def state_shape(trainer: Trainer, seeds: int) -> TrainState:
@@ -65,9 +187,17 @@ def state_shape(trainer: Trainer, seeds: int) -> TrainState:
     return jax.eval_shape(jax.vmap(trainer.init), jax.ShapeDtypeStruct((seeds,), np.int32))
 
 
+def _fewer_optimisations() -> dict[str, Any] | None:
+    """Options of the compiler on a CPU: two thirds of its time, for programs as fast, but for
+    pictures, which are drawn seven times as slowly (docs/performance.md)."""
+    if jax.config.read("jax_disable_most_optimizations"):  # fewer still
+        return None
+    return {"xla_backend_optimization_level": 1}
+
+
 @jax.jit
-def _concatenate(*waves: Any) -> Any:
-    return jax.tree.map(lambda *x: jnp.concatenate(x), *waves)
+def _concatenate(*units: Any) -> Any:
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *units)
 
 
 def make_runner(
@@ -76,8 +206,8 @@ def make_runner(
     """Seeds spread over `devices`, trials of each batch as `trainer` says.
 
     On accelerators, and where several processes train together, over as many devices as divide the
-    seeds evenly; else the last wave may be shorter. Raises ConfigError if the trials of a batch are
-    to be shared by more devices than there are, or if several processes leave a device idle.
+    seeds evenly; else seeds may take turns. Raises ConfigError if the trials of a batch are to be
+    shared by more devices than there are, or if several processes leave a device idle.
     """
     share = trainer.shards.devices
     if share > len(devices):
@@ -94,18 +224,17 @@ def make_runner(
             f"{count} seeds leave some of {len(devices)} devices idle, and a process may have none "
             f"of the others; give a multiple of {len(devices) // share} seeds"
         )
-    size = count if vectorised else groups
-    ends = [*range(size, count, size), count]
-    parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
-    sizes = [part.stop - part.start for part in parts]
-    grid = np.array(devices[: groups * share]).reshape(groups, share)
-    axes = ("seed", parallel.TRIAL_AXIS)
-    meshes = {n: Mesh(grid[: min(n, groups)], axes) for n in set(sizes)}
-    spec = PartitionSpec("seed")  # parameters, and replay, are whole on every device of a group
-    shardings = {n: NamedSharding(mesh, spec) for n, mesh in meshes.items()}
+    mesh = Mesh(
+        np.array(devices[: groups * share]).reshape(groups, share),
+        (SEED_AXIS, parallel.TRIAL_AXIS),
+    )
+    even = groups if count % groups == 0 else 1
+    grid = Grid(mesh, count, count if vectorised else even)
 
-    def spread(function: Callable, donate: tuple[int, ...] = ()) -> WaveProgram:
-        """`function` of what is one seed's, and of more that is not."""
+    options = None if vectorised or is_pixel_env(trainer.agent.env) else _fewer_optimisations()
+
+    def spread(function: Callable, donate: tuple[int, ...] = ()) -> Callable:
+        """`function` of what is one seed's, and of more that is not, of a wave; jitted."""
 
         def of_device(first, *shared):
             if vectorised:
@@ -113,55 +242,51 @@ def make_runner(
             found = function(jax.tree.map(lambda x: x[0], first), *shared)
             return jax.tree.map(lambda x: x[None], found)
 
-        def program(mesh: Mesh) -> Callable:
-            def call(first, *shared):
-                in_specs = (spec, *(PartitionSpec() for _ in shared))
-                return jax.shard_map(
-                    of_device, mesh=mesh, in_specs=in_specs, out_specs=spec, check_vma=False
-                )(first, *shared)
+        def call(first, *shared):
+            in_specs = (SPEC, *(PartitionSpec() for _ in shared))
+            return jax.shard_map(
+                of_device, mesh=mesh, in_specs=in_specs, out_specs=SPEC, check_vma=False
+            )(first, *shared)
 
-            return jax.jit(call, donate_argnums=donate)
+        return jax.jit(call, donate_argnums=donate, compiler_options=options)
 
-        programs = {n: program(mesh) for n, mesh in meshes.items()}
-        return WaveProgram(tuple(programs[n] for n in sizes))
+    def chunk(carried: tuple[TrainState, Metrics], due: Array) -> tuple[tuple, Metrics]:
+        def body(_, carried):
+            state, sums = carried
+            state, metrics = trainer.iterate(state)
+            return state, {name: sums[name] + metrics[name] for name in sums}
 
-    def chunk(state: TrainState) -> tuple[TrainState, Metrics]:
-        def body(state, _):
-            return trainer.iterate(state)
-
-        state, metrics = jax.lax.scan(body, state, None, length=iterations_per_chunk)
-        means = {name: jnp.mean(values) for name, values in metrics.items()}
+        mine = due[jax.lax.axis_index(SEED_AXIS)]
+        state, sums = jax.lax.fori_loop(0, mine, body, carried)
+        means = {name: total / iterations_per_chunk for name, total in sums.items()}
         # The newest parameters have made no loss yet: one that is not finite shows now.
         newest = means | {f"loss_{name}": loss for name, loss in trainer.losses(state).items()}
-        return state, {k: jnp.where(jnp.isfinite(newest[k]), means[k], newest[k]) for k in means}
+        finite = {k: jnp.where(jnp.isfinite(newest[k]), means[k], newest[k]) for k in means}
+        return (state, sums), finite
 
-    def place(tree: Any) -> Waves:
-        return tuple(
-            parallel.place(jax.tree.map(lambda x, p=part: x[p], tree), shardings[n])
-            for part, n in zip(parts, sizes, strict=True)
-        )
+    def join(units: Units) -> Any:
+        if len(units) == 1:
+            return units[0]
+        if jax.process_count() == 1:  # units may be on different devices
+            units = jax.device_put(units, devices[0])
+        return _concatenate(*units)
 
-    def join(waves: Waves) -> Any:
-        if len(waves) == 1:
-            return waves[0]
-        if jax.process_count() == 1:  # waves may be on different devices
-            waves = jax.device_put(waves, devices[0])
-        return _concatenate(*waves)
+    def over_seeds(function: Callable) -> WaveProgram:
+        return WaveProgram(spread(function), grid)
 
     numbers = np.asarray(seeds, np.int32)
 
     @functools.cache
     def init() -> WaveProgram:
-        # Half the time to compile; not for what runs often (pictures: seven times as slow).
-        options = None if vectorised else {"xla_backend_optimization_level": 1}
-        return spread(trainer.init).compile(place(numbers), options=options)
+        options = None if vectorised else _fewer_optimisations()  # of pictures too: it runs once
+        wave = jax.ShapeDtypeStruct((grid.wave_seeds,), np.int32)
+        return over_seeds(trainer.init).compile(wave, options=options)
 
     return SeedRunner(
-        lambda: init()(place(numbers)),
-        spread(chunk, donate=(0,)),
-        spread,
-        place,
+        lambda: init()(grid.place(numbers)),
+        ChunkProgram(spread(chunk, donate=(0,)), grid, iterations_per_chunk, trainer.metrics),
+        over_seeds,
         join,
-        tuple(state_shape(trainer, n) for n in sizes),
-        meshes[sizes[0]],
+        state_shape(trainer, grid.wave_seeds),
+        grid,
     )

@@ -77,17 +77,17 @@ def train_points(
         found = fixed_trials.evaluate_on(trainer.agent, params, sets)
         return {f"{s}_return": jnp.mean(result.trial_return) for s, result in found.items()}
 
-    def params() -> waves.Waves:
-        return tuple(train.evaluation_params(config, wave.state) for wave in state)
+    def params() -> waves.Units:
+        return tuple(train.evaluation_params(config, unit.state) for unit in state)
 
     def returns(trials: fixed_trials.TrialSets) -> dict[str, np.ndarray]:
         return jax.device_get(runner.join(measure(params(), trials)))
 
-    state: waves.Waves = runner.init()  # of Lane
+    state: waves.Units = runner.init()  # of Lane
     often = fixed_trials.of_splits(config, env, training.evaluation_trials, cover=False)
     curve, finite = [], np.ones(lanes, bool)
     for done in range(0, training.trials, training.evaluation_period_trials):
-        state, metrics = zip(*runner.chunk(state), strict=True)
+        state, metrics = runner.chunk(state)
         for loss in jax.device_get(runner.join(metrics)).values():
             finite &= np.isfinite(loss)
         steps = [x.state.exploration_steps + x.state.exploitation_steps for x in state]

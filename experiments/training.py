@@ -27,7 +27,7 @@ SPLITS = summaries.SPLITS
 class Programs(NamedTuple):
     """Everything compiled for a run."""
 
-    chunk: waves.WaveProgram  # TrainState -> (TrainState, Metrics)
+    chunk: waves.ChunkProgram
     evaluate: waves.WaveProgram  # (params, TrialSets) -> Results, on the trials of the curves
     evaluate_any: waves.WaveProgram  # compiles anew for other trials
     bounds: dict[str, oracles.Bounds]
@@ -62,7 +62,7 @@ def _train(
     trainer: train.Trainer,
     runner: waves.SeedRunner,
     programs: Programs,
-    state: waves.Waves,  # of TrainState
+    state: waves.Units,  # of TrainState
     resumed: "Resumed",
     started_s: float,
     stop: StopSignal,
@@ -95,8 +95,8 @@ def _train(
 
     with logs.MetricsWriter(out, resume_rows=len(rows)) as writer:
         while trials < config.training.trials:
-            state, metrics = zip(*programs.chunk(state), strict=True)
-            metrics = runner.join(metrics)
+            state, losses = programs.chunk(state)
+            metrics = runner.join(losses)
             bad = _not_finite(metrics)
             if bad:
                 _report_failure(bad, checkpoints, out)
@@ -155,25 +155,25 @@ def _compile(
     trainer: train.Trainer,
     runner: waves.SeedRunner,
     state: TrainState | None,  # None: from the start
-) -> tuple[Programs, waves.Waves]:
+) -> tuple[Programs, waves.Units]:
     """Compile evaluation, then training, computing the oracles beside it; place the state.
 
     In between a first result is printed: that of agents that have not trained.
     """
     config, env = arguments.config, trainer.agent.env
-    shapes = runner.shapes
     sets = fixed_trials.of_splits(config, env, config.training.evaluation_trials, cover=False)
+    params = train.evaluation_params(config, runner.shape)
     evaluate_any = runner.over_seeds(partial(fixed_trials.evaluate_on, trainer.agent))
     began = time.time()
     with ThreadPoolExecutor(4) as pool:
-        evaluation = pool.submit(lambda: evaluate_any.compile(_params(config, shapes), sets))
-        placed = pool.submit(lambda: runner.init() if state is None else runner.place(state))
+        evaluation = pool.submit(lambda: evaluate_any.compile(params, sets))
+        placed = pool.submit(lambda: runner.init() if state is None else runner.grid.place(state))
         if state is None:
             untrained = runner.join(evaluation.result()(_params(config, placed.result()), sets))
             rows = [_returns(jax.device_get(untrained), i) for i in range(len(arguments.seeds))]
             total = train.total_updates(config)
             print(logs.progress_line([{"updates": 0} | row for row in rows], total), flush=True)
-        chunk = pool.submit(lambda: runner.chunk.compile(shapes))
+        chunk = pool.submit(lambda: runner.chunk.compile(runner.shape))
         bounds = pool.submit(lambda: summaries.bounds_of(env))
         compiled = chunk.result(), evaluation.result(), evaluate_any, bounds.result()
     compile_s = time.time() - began
@@ -181,9 +181,9 @@ def _compile(
     return Programs(*compiled, compile_s), placed.result()
 
 
-def _params(config: Config, state: waves.Waves) -> waves.Waves:
+def _params(config: Config, state: waves.Units) -> waves.Units:
     """The parameters to evaluate."""
-    return tuple(train.evaluation_params(config, wave) for wave in state)
+    return tuple(train.evaluation_params(config, unit) for unit in state)
 
 
 def _read_run(arguments: Arguments, trainer: train.Trainer) -> Resumed:
@@ -219,15 +219,15 @@ def _read_run(arguments: Arguments, trainer: train.Trainer) -> Resumed:
     return Resumed(state, about, rows)
 
 
-def _counts(runner: waves.SeedRunner, state: waves.Waves) -> dict[str, np.ndarray]:
+def _counts(runner: waves.SeedRunner, state: waves.Units) -> dict[str, np.ndarray]:
     """By name of a row's column, [seeds]."""
     counted = [
         {
-            "env_steps": wave.exploration_steps + wave.exploitation_steps,
-            "trials": wave.trials,
-            "updates": wave.learners[0].updates,
+            "env_steps": unit.exploration_steps + unit.exploitation_steps,
+            "trials": unit.trials,
+            "updates": unit.learners[0].updates,
         }
-        for wave in state
+        for unit in state
     ]
     return jax.device_get(runner.join(tuple(counted)))
 

@@ -3,5 +3,5 @@
 
 def trained(runner):
     """(state, metrics) after one chunk, leaves [seeds, ...]."""
-    state, metrics = zip(*runner.chunk(runner.init()), strict=True)
+    state, metrics = runner.chunk(runner.init())
     return runner.join(state), runner.join(metrics)

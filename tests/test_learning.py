@@ -126,7 +126,7 @@ def learn(config: Config, env: Corridor) -> dict[str, np.ndarray]:
         return result.trial_return.mean(), result.encoder_return.mean(), blind.mean()
 
     low, high = oracles.no_exploration(env, "test").mean(), oracles.optimal(env, "test").mean()
-    params = runner.place(train.newest_params(state))
+    params = runner.grid.place(train.newest_params(state))
     found = runner.join(runner.over_seeds(returns)(params))
     names = ("agent", "encoder", "blind")
     return {

@@ -91,10 +91,10 @@ def test_seeds_spread_out_are_those_of_one_device(together, processes, devices):
 
     # What they saved, restored here, by one process on one device.
     run = train_together.runner(seeds, 1, jax.devices()[:1])
-    shape = jax.eval_shape(run.join, run.shapes)
+    shape = jax.eval_shape(run.join, (run.shape,) * seeds)
     restored, about = checkpoint.restore(folder / "checkpoints", shape)
     assert about == {"processes": processes}
-    placed = run.join(run.place(restored))
+    placed = run.join(run.grid.place(restored))
     assert differing(train_together.leaves(placed), found) == []
 
 

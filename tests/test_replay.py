@@ -215,7 +215,7 @@ def test_training_needs_no_memory_but_the_printed_for_a_larger_replay():
         trainer = train.make_trainer(config.override(config.Config(), settings), env)
         runner = waves.make_runner(trainer, [0], 2, jax.devices()[:1])
         quick = {"xla_backend_optimization_level": 0}  # of the machine code; not of its buffers
-        memory = runner.chunk.compile(runner.shapes, options=quick).calls[0].memory_analysis()
+        memory = runner.chunk.compile(runner.shape, options=quick).call.memory_analysis()
         held_twice = memory.output_size_in_bytes - memory.alias_size_in_bytes
         total = memory.argument_size_in_bytes + memory.temp_size_in_bytes + held_twice
         return replay.size_bytes(trainer.trial_shape, capacity), total

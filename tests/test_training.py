@@ -419,10 +419,11 @@ def shared_by(devices):
     [
         (1, 1, 1, (1, 1), [1]),
         (2, 2, 1, (2, 1), [2]),
-        (3, 2, 1, (2, 1), [2, 1]),
+        (3, 2, 1, (2, 1), [1, 1, 1]),  # they take turns
+        (4, 2, 1, (2, 1), [2, 2]),
         (3, 1, 1, (1, 1), [1, 1, 1]),
         (3, 4, 1, (3, 1), [3]),
-        (6, 4, 1, (4, 1), [4, 2]),
+        (6, 4, 1, (4, 1), [1] * 6),
         (3, 2, 2, (1, 2), [1, 1, 1]),
         (4, 8, 2, (4, 2), [4]),
     ],
@@ -432,11 +433,9 @@ def test_seeds_and_trials_on_devices(env, seeds, devices, share, mesh, sizes):
         pytest.skip(f"needs {devices} devices")
     trainer = train.make_trainer(shared_by(share), env)
     runner = waves.make_runner(trainer, range(seeds), 1, jax.devices()[:devices])
-    assert runner.mesh.devices.shape == mesh
-    found = [shape.trials.shape for shape in runner.shapes]
-    assert found == [(n,) for n in sizes]
+    assert runner.grid.mesh.devices.shape == mesh
     init = runner.init()
-    assert [wave.trials.shape for wave in init] == found
+    assert [unit.trials.shape for unit in init] == [(n,) for n in sizes]
     assert runner.join(init).trials.shape == (seeds,)
 
 

@@ -38,11 +38,11 @@ def main(process, processes, port, devices, seeds, shards, out):
         parallel.connect(f"localhost:{port}", processes, process)
     assert len(jax.devices()) == processes * devices
     run = runner(seeds, shards, jax.devices())
-    assert run.mesh.devices.size == processes * devices
+    assert run.grid.mesh.devices.size == processes * devices
     state, _ = trained(run)
     checkpoint.save(Path(out, "checkpoints"), 1, state, {"processes": processes})
     shape = jax.eval_shape(lambda: state)
-    placed = run.place(checkpoint.restore(Path(out, "checkpoints"), shape)[0])
+    placed = run.grid.place(checkpoint.restore(Path(out, "checkpoints"), shape)[0])
     saved, restored = leaves(state), leaves(run.join(placed))
     assert all(saved[name].tobytes() == restored[name].tobytes() for name in saved)
     if process == 0:
