@@ -2,14 +2,14 @@
 
 On an accelerator there is one wave, of the seeds of each device vmapped. On a CPU a wave has one
 seed for each device, since a seed axis inside its matmuls makes batches of small ones of them. So
-the program of a wave is the same however many seeds there are, and every state is updated in place.
+the program of a wave is the same however many seeds there are, and updates its states in place.
 
 Seeds that do not fill the last wave take turns, so that every wave is full and there is one program
-to compile: three seeds on two devices train half a chunk each in the waves (0, 1), (2, 0), (1, 2).
+to compile: three seeds on two devices train half a chunk each in the waves (0, 1), (0, 2), (1, 2).
 """
 
 import functools
-import math
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -51,63 +51,90 @@ class Grid(NamedTuple):
         return self.seeds // self.unit_seeds
 
     @property
-    def rounds(self) -> int:
-        """In how many waves each unit is before all have been in as many; above 1: turns."""
-        return self.wave_seeds // math.gcd(self.wave_seeds, self.seeds)
+    def takes_turns(self) -> bool:
+        return self.unit_seeds < self.wave_seeds
 
-    def waves(self, rounds: int) -> list[tuple[int, ...]]:
-        """Full waves of units, in order, round and round: each is in `rounds`, some in one more."""
-        size = self.wave_seeds // self.unit_seeds
-        count = -(-self.units * rounds // size)
-        return [tuple((size * w + i) % self.units for i in range(size)) for w in range(count)]
+    def waves(self, iterations: int) -> list[list[tuple[int, int]]]:
+        """Waves in which every unit gets `iterations`: (unit, iterations) of each place in a wave.
+
+        By McNaughton's rule (1959): the iterations of all units make one line, which is cut into
+        equal parts, one for each place. Who is cut is last in one place and first in the next, so
+        never in both at once, and only who is cut moves. 0: nothing is left to do in that place.
+        """
+        size, units = self.wave_seeds // self.unit_seeds, self.units
+        starts = [units * iterations * place // size for place in range(size + 1)]
+        places = list(itertools.pairwise(starts))
+        ends = range(0, (units + 1) * iterations, iterations)
+        cuts = sorted({0} | {min(max(x - s, 0), e - s) for s, e in places for x in ends})
+        return [
+            [(min(s + a, e - 1) // iterations, max(min(b, e - s) - a, 0)) for s, e in places]
+            for a, b in itertools.pairwise(cuts)
+        ]
+
+    def sharding(self, place: int | None = None) -> NamedSharding:
+        """Of a whole wave, or of what is in one place of it."""
+        if place is None or not self.takes_turns:
+            return NamedSharding(self.mesh, SPEC)
+        devices = self.mesh.devices[place : place + 1]
+        return NamedSharding(Mesh(devices, self.mesh.axis_names), SPEC)
 
     def place(self, tree: Any) -> Units:
         """Host arrays [seeds, ...], the same in every process, on the devices."""
+        first = {k: i for wave in reversed(self.waves(1)) for i, (k, _) in enumerate(wave)}
 
         def unit(k: int) -> Any:
             part = slice(k * self.unit_seeds, (k + 1) * self.unit_seeds)
-            mesh = self.mesh if self.rounds == 1 else self._group(k % self.groups)
-            return parallel.place(jax.tree.map(lambda x: x[part], tree), NamedSharding(mesh, SPEC))
+            return parallel.place(jax.tree.map(lambda x: x[part], tree), self.sharding(first[k]))
 
         return tuple(unit(k) for k in range(self.units))
 
-    def join(self, units: Sequence[Any], donate: bool = False) -> Any:
-        """The wave of these units. Copies only what was on another group, `donate`: or moves it."""
-        if self.rounds == 1:
+    def gather(self, units: Sequence[Any], delete: bool = False) -> Any:
+        """The wave with these units in its places. Copies only what was in another place.
+
+        `delete`: what was copied.
+        """
+        if not self.takes_turns:
             return units[0]
-        placed = [
-            jax.device_put(unit, NamedSharding(self._group(i), SPEC), donate=donate)
-            for i, unit in enumerate(units)
-        ]
-        return jax.tree.map(
-            lambda *x: _of_shards(self.mesh, [s for leaf in x for s in leaf.addressable_shards]),
-            *placed,
-        )
+        moved = [self._move(unit, self.sharding(i), delete) for i, unit in enumerate(units)]
+        whole = self.sharding()
+
+        def stitched(*leaves: jax.Array) -> jax.Array:
+            parts = [shard.data for leaf in leaves for shard in leaf.addressable_shards]
+            shape = (self.groups, *leaves[0].shape[1:])
+            return jax.make_array_from_single_device_arrays(shape, whole, parts)
+
+        return jax.tree.map(stitched, *moved)
 
     def split(self, wave: Any) -> list[Any]:
-        """The units of a wave, nothing copied: inverse of `join`."""
-        if self.rounds == 1:
+        """The units of a wave, nothing copied: inverse of `gather`."""
+        if not self.takes_turns:
             return [wave]
+        share = self.mesh.devices.shape[1]
 
-        def part(leaf: jax.Array, mesh: Mesh) -> jax.Array:
-            if not leaf.size:  # what has no elements, compiled programs do not split
-                empty = np.zeros((1, *leaf.shape[1:]), leaf.dtype)
-                return jax.device_put(empty, NamedSharding(mesh, SPEC))
-            there = set(mesh.devices.flat)
-            return _of_shards(mesh, [s for s in leaf.addressable_shards if s.device in there])
+        def unit(place: int) -> Any:
+            sharding = self.sharding(place)
 
-        groups = [self._group(i) for i in range(self.groups)]
-        return [jax.tree.map(functools.partial(part, mesh=group), wave) for group in groups]
+            def part(leaf: jax.Array) -> jax.Array:
+                shards = leaf.addressable_shards[place * share : (place + 1) * share]
+                parts = [shard.data for shard in shards]
+                shape = (1, *leaf.shape[1:])
+                return jax.make_array_from_single_device_arrays(shape, sharding, parts)
 
-    def _group(self, number: int) -> Mesh:
-        return Mesh(self.mesh.devices[number : number + 1], self.mesh.axis_names)
+            return jax.tree.map(part, wave)
 
+        return [unit(place) for place in range(self.groups)]
 
-def _of_shards(mesh: Mesh, shards: Sequence[Any]) -> jax.Array:
-    """One array of what lies on the devices of a mesh, one seed on each group."""
-    shape = (mesh.devices.shape[0], *shards[0].data.shape[1:])
-    parts = [shard.data for shard in shards]
-    return jax.make_array_from_single_device_arrays(shape, NamedSharding(mesh, SPEC), parts)
+    @staticmethod
+    def _move(unit: Any, sharding: NamedSharding, delete: bool) -> Any:
+        leaves = jax.tree.leaves(unit)
+        if leaves[0].sharding.device_set == sharding.device_set:
+            return unit
+        # Not `device_put(donate=True)`: to look at what it leaves ends the process (jax 0.10.2).
+        moved = jax.device_put(unit, sharding)
+        if delete:
+            for leaf in leaves:
+                leaf.delete()
+        return moved
 
 
 class WaveProgram(NamedTuple):
@@ -118,10 +145,10 @@ class WaveProgram(NamedTuple):
 
     def __call__(self, units: Units, *shared: Any) -> Units:
         found: dict[int, Any] = {}
-        for wave in self.grid.waves(rounds=1):
-            result = self.call(self.grid.join([units[k] for k in wave]), *shared)
-            # To fill the last wave some units are in a second one: the same again.
-            found = dict(zip(wave, self.grid.split(result), strict=True)) | found
+        for wave in self.grid.waves(1):
+            numbers = [k for k, _ in wave]  # to fill a wave some are in a second one
+            result = self.call(self.grid.gather([units[k] for k in numbers]), *shared)
+            found |= dict(zip(numbers, self.grid.split(result), strict=True))
         return tuple(found[k] for k in range(self.grid.units))
 
     def compile(
@@ -131,7 +158,7 @@ class WaveProgram(NamedTuple):
 
         `options`: of the compiler.
         """
-        lowered = self.call.lower(wave, *shared)
+        lowered = self.call.lower(_placed(wave, self.grid), *shared)
         return self._replace(call=lowered.compile(compiler_options=options))
 
 
@@ -145,19 +172,18 @@ class ChunkProgram(NamedTuple):
 
     def __call__(self, states: Units) -> tuple[Units, Units]:
         """The next states, and Metrics: means over the iterations. Donates its argument."""
-        grid, rounds = self.grid, self.grid.rounds
-        sums = grid.place(dict.fromkeys(self.metrics, np.zeros(grid.seeds, np.float32)))
-        carried: list[Any] = list(zip(states, sums, strict=True))
+        grid = self.grid
+        zeros = dict.fromkeys(self.metrics, np.zeros(grid.unit_seeds, np.float32))
+        carried: list[Any] = [
+            (state, parallel.place(zeros, jax.tree.leaves(state)[0].sharding)) for state in states
+        ]
         metrics: list[Any] = [None] * grid.units
-        ends = [self.iterations * k // rounds for k in range(rounds + 1)]
-        turns = [0] * grid.units
-        for wave in grid.waves(rounds):
-            due = [ends[turns[k] + 1] - ends[turns[k]] for k in wave]
-            joined = grid.join([carried[k] for k in wave], donate=True)
-            result = self.call(joined, np.resize(np.array(due, np.int32), grid.groups))
-            for k, (new, means) in zip(wave, grid.split(result), strict=True):
+        for wave in grid.waves(self.iterations):
+            numbers, due = zip(*wave, strict=True)
+            together = grid.gather([carried[k] for k in numbers], delete=True)
+            result = self.call(together, np.resize(np.array(due, np.int32), grid.groups))
+            for k, (new, means) in zip(numbers, grid.split(result), strict=True):
                 carried[k], metrics[k] = new, means
-                turns[k] += 1
         return tuple(state for state, _ in carried), tuple(metrics)
 
     def compile(self, wave: Any, options: dict[str, Any] | None = None) -> "ChunkProgram":
@@ -167,8 +193,16 @@ class ChunkProgram(NamedTuple):
         """
         sums = jax.ShapeDtypeStruct((self.grid.wave_seeds,), np.float32)
         due = jax.ShapeDtypeStruct((self.grid.groups,), np.int32)
-        lowered = self.call.lower((wave, dict.fromkeys(self.metrics, sums)), due)
+        carried = (wave, dict.fromkeys(self.metrics, sums))
+        lowered = self.call.lower(_placed(carried, self.grid), due)
         return self._replace(call=lowered.compile(compiler_options=options))
+
+
+def _placed(wave: Any, grid: Grid) -> Any:
+    """Its shapes and dtypes, on the devices: a compiled program would not split what is empty."""
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=grid.sharding()), wave
+    )
 
 
 class SeedRunner(NamedTuple):
@@ -188,8 +222,8 @@ def state_shape(trainer: Trainer, seeds: int) -> TrainState:
 
 
 def _fewer_optimisations() -> dict[str, Any] | None:
-    """Options of the compiler on a CPU: two thirds of its time, for programs as fast, but for
-    pictures, which are drawn seven times as slowly (docs/performance.md)."""
+    """Options of the compiler on a CPU: less of its time, for programs as fast, but for pictures,
+    which are drawn seven times as slowly (docs/performance.md)."""
     if jax.config.read("jax_disable_most_optimizations"):  # fewer still
         return None
     return {"xla_backend_optimization_level": 1}
@@ -248,13 +282,13 @@ def make_runner(
                 of_device, mesh=mesh, in_specs=in_specs, out_specs=SPEC, check_vma=False
             )(first, *shared)
 
-        return jax.jit(call, donate_argnums=donate, compiler_options=options)
+        out = grid.sharding()  # without it empty arrays would not be split
+        return jax.jit(call, donate_argnums=donate, out_shardings=out, compiler_options=options)
 
     def chunk(carried: tuple[TrainState, Metrics], due: Array) -> tuple[tuple, Metrics]:
         def body(_, carried):
-            state, sums = carried
-            state, metrics = trainer.iterate(state)
-            return state, {name: sums[name] + metrics[name] for name in sums}
+            state, metrics = trainer.iterate(carried[0])
+            return state, jax.tree.map(jnp.add, carried[1], metrics)
 
         mine = due[jax.lax.axis_index(SEED_AXIS)]
         state, sums = jax.lax.fori_loop(0, mine, body, carried)

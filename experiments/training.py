@@ -54,6 +54,7 @@ def run(arguments: Arguments, started_s: float) -> int:
     prepare_folder(arguments, summaries.run_record(config, seeds))
     with StopSignal() as stop:
         programs, state = _compile(arguments, trainer, runner, resumed.state)
+        resumed = resumed._replace(state=None)  # not to hold the replays twice
         return _train(arguments, trainer, runner, programs, state, resumed, started_s, stop)
 
 

@@ -1,92 +1,86 @@
 """Waves of seeds, with a trainer that is quick to compile."""
 
-import types
-from typing import NamedTuple
+import subprocess
+import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax import envs, parallel, train, waves
-from tests.test_training import differing
+from dream_jax import waves
+from tests import walks
 
 
-@pytest.mark.parametrize("seeds, devices", [(3, 2), (5, 2), (4, 3), (6, 4), (2, 2), (1, 1)])
-def test_turns_are_fair(seeds, devices):
+@pytest.mark.parametrize("iterations", [1, 2, 3, 20])
+@pytest.mark.parametrize(
+    "seeds, devices", [(3, 2), (5, 2), (4, 3), (6, 4), (7, 4), (25, 16), (2, 2), (1, 1), (4, 2)]
+)
+def test_every_unit_gets_its_iterations(seeds, devices, iterations):
     mesh = jax.sharding.Mesh(np.zeros((devices, 1)), ("seed", "trial"))
     grid = waves.Grid(mesh, seeds, 1 if seeds % devices else devices)
-    turns = np.zeros(grid.units, int)
-    for wave in grid.waves(grid.rounds):
-        assert len(set(wave)) == len(wave) == grid.wave_seeds // grid.unit_seeds
-        turns[list(wave)] += 1
-    assert (turns == grid.rounds).all()
-    assert {k for wave in grid.waves(1) for k in wave} == set(range(grid.units))
+    done = np.zeros(grid.units, int)
+    length = 0
+    for wave in grid.waves(iterations):
+        numbers, due = zip(*wave, strict=True)
+        assert len(set(numbers)) == len(wave) == grid.wave_seeds // grid.unit_seeds
+        done[list(numbers)] += due
+        length += max(due)
+    assert (done == iterations).all()
+    assert length == -(-seeds * iterations // devices)  # no place waits longer than it must
 
 
-class Walker(NamedTuple):
-    """A state with all that a trainer's has: a typed key, counts, an array of no size."""
-
-    key: jax.Array
-    steps: jax.Array
-    place: jax.Array
-    nothing: jax.Array
+def test_three_seeds_on_two_devices_take_turns():
+    mesh = jax.sharding.Mesh(np.zeros((2, 1)), ("seed", "trial"))
+    expected = [[(0, 10), (1, 10)], [(0, 10), (2, 10)], [(1, 10), (2, 10)]]
+    assert waves.Grid(mesh, 3, 1).waves(20) == expected
 
 
-def random_walks():
-    """A trainer of these, quick to compile."""
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("seeds, iterations", [(3, 3), (4, 3), (5, 1)])
+def test_seeds_that_take_turns_train_as_on_one_device(seeds, iterations, compiled):
+    state, metrics = walks.compare(2, seeds, iterations, 1, compiled)
+    assert state.steps.tolist() == [2 * iterations] * seeds
 
-    def init(seed):
-        return Walker(jax.random.key(seed), jnp.zeros((), int), jnp.zeros(3), jnp.zeros((4, 0)))
-
-    def iterate(state):
-        key, draw = jax.random.split(state.key)
-        place = state.place + jnp.sin(jax.random.normal(draw, (3,)))
-        state = Walker(key, state.steps + 1, place, state.nothing)
-        return state, {"loss_far": jnp.sum(jnp.square(place)), "bottleneck_weight": place[0]}
-
-    def losses(state):
-        return {"far": state.place[1]}
-
-    metrics = ("loss_far", "bottleneck_weight")
-    return train.Trainer(
-        types.SimpleNamespace(env=envs.make("bus")),
-        init,
-        iterate,
-        losses,
-        None,
-        metrics,
-        parallel.ONE,
-    )
-
-
-@pytest.mark.parametrize("count, iterations", [(3, 3), (3, 4), (5, 1), (4, 3)])
-def test_seeds_that_take_turns_train_as_on_one_device(count, iterations):
-    """Bit for bit, also where the turns of a seed are not equally long."""
-    seeds = [7, *range(count - 1)]
-
-    def after_two_chunks(devices):
-        runner = waves.make_runner(random_walks(), seeds, iterations, jax.devices()[:devices])
-        state, _ = runner.chunk(runner.init())
-        state, metrics = runner.chunk(state)
-        moved = runner.over_seeds(lambda place, by: place + by)(
-            tuple(unit.place for unit in state), 2.0
-        )
-        state, metrics, moved = map(runner.join, (state, metrics, moved))
-        np.testing.assert_array_equal(moved, state.place + 2.0)
-        placed = runner.join(runner.grid.place(jax.device_get(state)))
-        assert differing(placed, state) == []
-        return {"state": state, "metrics": metrics}
-
-    alone, together = after_two_chunks(devices=1), after_two_chunks(devices=2)
-    assert differing(together, alone) == []
-    assert together["state"].steps.tolist() == [2 * iterations] * count
-
-    walk = random_walks()
-    for k, seed in enumerate(seeds):
-        state, far = walk.init(seed), []
+    walk = walks.walks()
+    for k, seed in enumerate([walks.LOST, *range(seeds - 1)]):
+        alone, far = walk.init(seed), []
         for i in range(2 * iterations):
-            state, found = walk.iterate(state)
+            alone, found = walk.iterate(alone)
             far += [found["loss_far"]] if i >= iterations else []
-        assert together["metrics"]["loss_far"][k] == pytest.approx(np.mean(far), rel=1e-5)
-        np.testing.assert_allclose(together["state"].place[k], state.place, rtol=1e-5)
+        np.testing.assert_array_equal(state.place[k], alone.place)
+        expected = np.inf if seed == walks.LOST else np.mean(far)
+        assert metrics["loss_far"][k] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "devices, seeds, iterations, share", [(4, 6, 3, 1), (4, 7, 2, 1), (4, 3, 3, 2)]
+)
+def test_turns_on_more_devices(devices, seeds, iterations, share):
+    """In a process that has them; with `share` above 1 a batch is shared besides."""
+    arguments = [str(x) for x in (devices, seeds, iterations, share)]
+    command = [sys.executable, "-m", "tests.walks", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "equal\n", done.stderr
+
+
+def test_grid_worlds_are_optimised_less_and_pictures_are_not(monkeypatch):
+    """Pictures would be drawn seven times as slowly."""
+    given = []
+    real = jax.jit
+
+    def jit(function, **options):
+        given.append(options.pop("compiler_options", None))
+        return real(function, **options)
+
+    monkeypatch.setattr(jax, "jit", jit)
+
+    def options_of(trainer):
+        given.clear()
+        waves.make_runner(trainer, [0], 1, jax.devices()[:1])
+        return given[0]
+
+    plain = walks.walks()
+    assert options_of(plain) == {"xla_backend_optimization_level": 1}
+    pictures = type("Pictures", (), {"observation_shape": (60, 80, 3)})()
+    agent = type("Agent", (), {"env": pictures})()
+    assert options_of(plain._replace(agent=agent)) is None
