@@ -1,5 +1,7 @@
 """Waves of seeds, with a trainer that is quick to compile."""
 
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -59,7 +61,15 @@ def test_turns_on_more_devices(devices, seeds, iterations, share):
     """In a process that has them; with `share` above 1 a batch is shared besides."""
     arguments = [str(x) for x in (devices, seeds, iterations, share)]
     command = [sys.executable, "-m", "tests.walks", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    root = str(pathlib.Path(__file__).parents[1])
+    done = subprocess.run(
+        command,
+        cwd=root,
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.stdout == "equal\n", done.stderr
 
 

@@ -85,5 +85,6 @@ def compare(devices, seeds, iterations, share, compiled=True):
 if __name__ == "__main__":
     arguments = [int(x) for x in sys.argv[1:]]
     jax.config.update("jax_num_cpu_devices", arguments[0])
+    assert jax.device_count() == arguments[0]
     compare(*arguments)
     print("equal")
