@@ -11,10 +11,13 @@ import numpy as np
 
 from benchmarks import settings
 from benchmarks.worker import Handlers, cores, peak_memory_bytes, repeat, serve
-from dream_jax import envs, replay, train, waves
+from dream_jax import envs
 from dream_jax.agents import recurrent_q
-from dream_jax.agents.dream_acting import DreamParams
+from dream_jax.agents.dream_policy import DreamParams
 from dream_jax.config import Config
+from dream_jax.data import replay
+from dream_jax.scaling import seeds as waves
+from dream_jax.training import trainer as train
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 # Iterations in one call, for calls of some tenths of a second.

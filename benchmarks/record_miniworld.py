@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks import command
 from benchmarks.command import BadInput
-from dream_jax.envs.miniworld_adapter import MiniworldSign, MiniworldUnavailable
+from dream_jax.envs.sign3d.miniworld_adapter import MiniworldSign, MiniworldUnavailable
 
 HORIZON = 20
 FILES = ("frames.npz", "dynamics.npz")

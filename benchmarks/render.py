@@ -54,7 +54,7 @@ def time_quality(quality: str, batches: Sequence[int], repeats: int) -> dict[str
     """By batch: frames per second (median, low, high) and seconds to compile."""
     import jax
 
-    from dream_jax.envs import raycast
+    from dream_jax.envs.sign3d import raycast
 
     try:
         render = raycast.make_renderer(quality)
@@ -85,7 +85,7 @@ def random_views(batch: int) -> Any:
     """(Scene, Pose) with a leading axis: where random walks get to."""
     import jax
 
-    from dream_jax.envs.sign import FORWARD, Sign, view
+    from dream_jax.envs.sign3d.sign import FORWARD, Sign, view
 
     env = Sign(start_region="farama")
 

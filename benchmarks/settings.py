@@ -2,7 +2,7 @@
 
 from dream_jax import config as configs
 from dream_jax.config import Config
-from experiments import presets
+from dream_jax.presets import methods as presets
 
 BENCHMARKS = ("cooking", "distracting_bus")
 PRESETS = ("dream_paper", "dream")

@@ -108,8 +108,8 @@ def compare_frames(data: dict[str, np.ndarray], quality: str, path: str) -> dict
     import jax
     import jax.numpy as jnp
 
-    from dream_jax.envs import raycast
-    from dream_jax.envs.sign_world import Pose, Scene
+    from dream_jax.envs.sign3d import raycast
+    from dream_jax.envs.sign3d.world import Pose, Scene
 
     place = data["agent_pos"][:, [0, 2]]
     _check(data["color_index"], 0, 2, "color_index", path)
@@ -162,7 +162,7 @@ def compare_dynamics(data: dict[str, np.ndarray], path: str) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    from dream_jax.envs.sign import Sign, SignState
+    from dream_jax.envs.sign3d.sign import Sign, SignState
 
     episodes, most = data["action"].shape
     _check(data["color_index"], 0, 2, "color_index", path)

@@ -19,7 +19,8 @@ import numpy as np
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
-from experiments import cli, common
+from experiments.cli import flags as cli
+from experiments.cli import process as common
 
 METHODS = ("rl2", "dream")
 
@@ -125,8 +126,9 @@ def validate(config: BanditConfig) -> BanditConfig:
 
 
 def run(arguments: cli.Arguments, started_s: float) -> int:
-    from dream_jax.logging import versions, write_json
-    from experiments import bandit_figures, bandit_sweep
+    from dream_jax.runs.metrics import versions, write_json
+    from experiments.figures import bandit as bandit_figures
+    from experiments.figures import bandit_runs as bandit_sweep
 
     config, out = arguments.config, arguments.out
     record = {"config": configs.to_dict(config), "seeds": list(arguments.seeds)}

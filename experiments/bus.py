@@ -2,7 +2,7 @@
 
 import sys
 
-from experiments.common import main
+from experiments.cli.process import main
 
 if __name__ == "__main__":
     sys.exit(main("bus"))

@@ -8,14 +8,22 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
-from dream_jax import checkpoint, evaluate, train, waves
 from dream_jax import config as configs
-from dream_jax.agents.dream_acting import DreamActor
+from dream_jax.agents.dream_policy import DreamActor
 from dream_jax.config import Config, ConfigError
-from dream_jax.envs import bus, cooking
-from dream_jax.logging import to_json
-from experiments import cli, common, fixed_trials, opening, reading, riding
-from experiments import summary as summaries
+from dream_jax.envs.grids import bus, cooking
+from dream_jax.runs import checkpoint
+from dream_jax.runs import summary as summaries
+from dream_jax.runs import trials as fixed_trials
+from dream_jax.runs.metrics import to_json
+from dream_jax.scaling import seeds as waves
+from dream_jax.training import evaluation as evaluate
+from dream_jax.training import trainer as train
+from experiments.analyses import bus_rides as riding
+from experiments.analyses import fridges as opening
+from experiments.analyses import sign_decoding as reading
+from experiments.cli import flags as cli
+from experiments.cli import process as common
 
 MINIWORLD = "miniworld_sign"
 KEY = 20_210_719  # not the trials that curves were drawn from
@@ -132,7 +140,7 @@ def run(request: Request) -> dict[str, Any]:
                 for split in result["splits"]
             }
         return result
-    from experiments import zero_shot
+    from experiments.analyses import miniworld as zero_shot
 
     return result | zero_shot.run(loaded, request.trials, request.out)
 

@@ -3,8 +3,8 @@
 import sys
 
 from dream_jax.config import ConfigError
-from dream_jax.envs import own
-from experiments import common
+from dream_jax.envs.adapters import own
+from experiments.cli import process as common
 
 
 def main(argv: list[str]) -> int:

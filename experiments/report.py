@@ -19,7 +19,10 @@ from absl import flags
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
-from experiments import cli, common, presets, reproduce_report
+from dream_jax.presets import methods as presets
+from experiments.cli import flags as cli
+from experiments.cli import process as common
+from experiments.figures import claims as reproduce_report
 
 NAME = "report.html"
 _MARK = '<meta name="generator" content="dream_jax">'  # tells a report of ours from other files

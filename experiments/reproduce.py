@@ -17,7 +17,11 @@ from absl import flags
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
-from experiments import bandit, cli, common, presets, side_by_side
+from dream_jax.presets import methods as presets
+from experiments import bandit
+from experiments.cli import flags as cli
+from experiments.cli import parallel_commands as side_by_side
+from experiments.cli import process as common
 
 BUDGETS = ("quick", "full")
 ANALYTIC = ("optimal", "no_exploration", "pearl_ub")
@@ -83,7 +87,7 @@ def run(options: Options) -> int:
     """0, or 1 if a run failed: then its figure is drawn without it."""
     wanted = [job for figure in options.figures for job in jobs(figure, options.budget)]
     done = train_missing(wanted, options)
-    from experiments import reproduce_report
+    from experiments.figures import claims as reproduce_report
 
     for figure in options.figures:
         mine = [job for job in jobs(figure, options.budget) if job in done]

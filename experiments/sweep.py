@@ -21,8 +21,12 @@ from absl import flags
 from dream_jax import config as configs
 from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
-from dream_jax.logging import write_json
-from experiments import cli, common, sweep_pools, sweep_report, sweep_space
+from dream_jax.runs.metrics import write_json
+from experiments.cli import flags as cli
+from experiments.cli import process as common
+from experiments.sweeps import pools as sweep_pools
+from experiments.sweeps import report as sweep_report
+from experiments.sweeps import space as sweep_space
 
 SWEEP_FILE, JOBS = "sweep.json", "jobs"
 # All that a sweep writes; the one that tells it for a sweep last.

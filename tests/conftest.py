@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
 @pytest.fixture(scope="session")
 def command():
     """`command("bus", *flags)`: what `python -m experiments.bus` does, in this process."""
-    from experiments import common
+    from experiments.cli import process as common
 
     def run(benchmark, *flags) -> Outcome:
         stdout, stderr = io.StringIO(), io.StringIO()
@@ -64,7 +64,7 @@ def command():
             with (
                 contextlib.redirect_stdout(stdout),
                 contextlib.redirect_stderr(stderr),
-                mock.patch("experiments.common.cores", return_value=list(range(DEVICES))),
+                mock.patch("experiments.cli.process.cores", return_value=list(range(DEVICES))),
             ):
                 status = common.main(benchmark, [str(flag) for flag in flags])
         finally:

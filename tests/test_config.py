@@ -7,7 +7,7 @@ import pytest
 from dream_jax import config as configs
 from dream_jax import envs, validation
 from dream_jax.config import Config, ConfigError
-from experiments import presets
+from dream_jax.presets import methods as presets
 
 NUM_ACTIONS = 9
 

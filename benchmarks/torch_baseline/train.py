@@ -1,4 +1,5 @@
-"""Training in PyTorch: collect -> add -> sample -> update, as often as dream_jax/train.py does."""
+"""Training in PyTorch: collect -> add -> sample -> update, as often as
+dream_jax/training/trainer.py does."""
 
 from collections.abc import Sequence
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dream_jax import parallel, rollout
 from dream_jax.agents import recurrent_q
-from dream_jax.agents.dream_acting import DreamActor, DreamParams
+from dream_jax.agents.dream_policy import DreamActor, DreamParams
+from dream_jax.data import rollout
 from dream_jax.losses import dream as losses
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.losses.td import double_q_lambda
+from dream_jax.scaling import devices as parallel
 from dream_jax.types import Array, Episode, Key, Trial
 
 

@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax import parallel, rollout
 from dream_jax.agents import recurrent_q
 from dream_jax.agents.dream import Dream
-from dream_jax.agents.dream_acting import ExploitationParams
+from dream_jax.agents.dream_policy import ExploitationParams
 from dream_jax.config import Config
+from dream_jax.data import rollout
 from dream_jax.losses import dream as losses
 from dream_jax.losses.reduce import masked_mean
-from dream_jax.nets.heads import Decoder
+from dream_jax.networks.policies import Decoder
+from dream_jax.scaling import devices as parallel
 from dream_jax.types import Array, Env, Episode, Key, Learner, Params, Trial
 
 

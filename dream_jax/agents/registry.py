@@ -3,7 +3,7 @@
 from dream_jax.agents.dream import Dream
 from dream_jax.agents.dream_ablations import DreamDynamics, DreamEndToEnd
 from dream_jax.agents.e_rl2 import ERl2
-from dream_jax.agents.import_ import Import
+from dream_jax.agents.import_agent import Import
 from dream_jax.agents.varibad import VariBad
 from dream_jax.config import Config, ConfigError
 from dream_jax.types import Agent, Env

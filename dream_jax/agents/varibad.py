@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.agents.streams import Stream
+from dream_jax.agents.trial_sequence import Stream
 from dream_jax.agents.whole_trial import Terms, WholeTrial
 from dream_jax.config import Config
-from dream_jax.losses import latent
-from dream_jax.nets.history import TrialDecoder
+from dream_jax.losses import elbo as latent
+from dream_jax.networks.history import TrialDecoder
 from dream_jax.types import Array, Env, Key, Learner, Params, Trial, is_pixel_env
 
 POINT_STD = 1e-6

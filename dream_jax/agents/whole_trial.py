@@ -13,16 +13,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dream_jax import parallel, rollout
-from dream_jax.agents import recurrent_q, streams
+from dream_jax.agents import recurrent_q
+from dream_jax.agents import trial_sequence as streams
 from dream_jax.agents.recurrent_q import GREEDY, Plan
-from dream_jax.agents.streams import Stream
+from dream_jax.agents.trial_sequence import Stream
 from dream_jax.config import Config
+from dream_jax.data import rollout
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.losses.td import double_q_lambda
-from dream_jax.nets.embed import check_observations
-from dream_jax.nets.heads import ExploitationPolicy
-from dream_jax.nets.history import History, Slots
+from dream_jax.networks.embedding import check_observations
+from dream_jax.networks.history import History, Slots
+from dream_jax.networks.policies import ExploitationPolicy
+from dream_jax.scaling import devices as parallel
 from dream_jax.types import Array, Env, Episode, Key, MetaTest, Params, Trial, is_pixel_env
 
 Terms = dict[str, tuple[Array, Array]]  # by name of the loss: values and their mask

@@ -3,10 +3,10 @@
 from typing import Any
 
 from dream_jax.config import EnvConfig
-from dream_jax.envs import own
-from dream_jax.envs.bus import Bus, DistractingBus, Map
-from dream_jax.envs.cooking import Cooking
-from dream_jax.envs.sign import Sign
+from dream_jax.envs.adapters import own
+from dream_jax.envs.grids.bus import Bus, DistractingBus, Map
+from dream_jax.envs.grids.cooking import Cooking
+from dream_jax.envs.sign3d.sign import Sign
 from dream_jax.types import Env
 
 BENCHMARKS: dict[str, type] = {env.name: env for env in (Cooking, Bus, DistractingBus, Map)}

@@ -1,0 +1,115 @@
+"""A recorded trial as one stream of slots, for agents whose memory lasts a whole trial.
+
+One slot for each observation, with padding inside; while exploring, the instruction is hidden:
+
+    o_0 .. o_n of exploration, then o_0 .. o_n of each exploitation episode
+
+In the last slot of an episode ("done") nothing is done; it only shows the memory how the episode
+ended. S = (L + 1) + N (T + 1).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dream_jax.agents import recurrent_q
+from dream_jax.config import Config
+from dream_jax.data import rollout
+from dream_jax.networks.history import Slots
+from dream_jax.types import Array, Env, Episode, Trial
+
+
+class Stream(NamedTuple):
+    """A recorded trial, to learn from."""
+
+    slots: Slots
+    mask: Array  # [S] bool, slots that came to be
+    acted: Array  # [S] bool, slots in which an action was taken
+    action: Array  # [S] int32, that action
+    reward: Array  # [S] what the environment paid for it
+    exploring: Array  # [S] bool
+    discount: Array  # [S] after it: 0 at the end of the trial only
+
+
+def hidden(env: Env) -> Array:
+    """[1 + I] exploring; no instruction: one index more than there are values."""
+    return jnp.array((0, *env.instruction_sizes), jnp.int32)
+
+
+def shown(instruction: Array) -> Array:
+    """[1 + I] exploiting; this instruction, [I]."""
+    return jnp.append(1, instruction.astype(jnp.int32))
+
+
+def instruction_sizes(env: Env) -> tuple[int, ...]:
+    """Sizes of the components of the two above."""
+    return 2, *(size + 1 for size in env.instruction_sizes)
+
+
+def of_trial(config: Config, env: Env, trial: Trial) -> Stream:
+    """All slots of a trial. Rewards of exploitation are always shown."""
+    count = trial.instruction.shape[0]
+
+    def part(episode, instruction, ends):
+        return _part(config, env, episode, shown(instruction), True, ends, False)
+
+    ends = jnp.arange(count) == count - 1
+    episodes = jax.vmap(part)(trial.exploitation, trial.instruction, ends)
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), episodes)
+    first = of_exploration(config, env, trial.exploration)
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, flat)
+
+
+def of_exploration(config: Config, env: Env, exploration: Episode) -> Stream:
+    """The slots of exploration alone, [L + 1]."""
+    rewards, ends = config.trial.rewards_in_exploration, jnp.zeros((), bool)
+    return _part(config, env, exploration, hidden(env), rewards, ends, True)
+
+
+def actions(stream: Stream, episodes: int) -> Array:
+    """[L + N T + 1] slots in which an action was taken, in order; then the one after the last.
+
+    What is left over are other slots, `acted` nowhere. So the first slot of an episode comes right
+    after the last action of the episode before.
+    """
+    count = stream.mask.shape[0]
+    last = jnp.max(jnp.where(stream.mask, jnp.arange(count), 0))
+    keep = stream.acted | (jnp.arange(count) == last)
+    return jnp.argsort(~keep, stable=True)[: count - episodes + 1]
+
+
+def _part(
+    config: Config,
+    env: Env,
+    episode: Episode,
+    instruction: Array,
+    rewards: bool,
+    ends: Array,
+    exploring: bool,
+) -> Stream:
+    """The slots of one episode; `rewards`: shown; `ends`: [] bool, nothing comes after it."""
+    seen = rollout.seen(env, episode)
+    length, steps = seen.mask.shape[0], jnp.sum(seen.mask)
+    index = jnp.arange(length + 1)
+    action = seen.action.astype(jnp.int32)
+    reward = seen.reward if rewards else jnp.zeros_like(seen.reward)
+    cut = recurrent_q.discounts(config, seen.terminated, seen.truncated)
+    discount = jnp.where(ends, cut, config.td.discount)
+    slots = Slots(
+        seen.observation,
+        jnp.broadcast_to(instruction, (length + 1, *instruction.shape)),
+        jnp.concatenate([jnp.array([env.num_actions]), action]),
+        jnp.concatenate([jnp.zeros(1), reward]),
+        index == steps,
+        rollout.fraction_over(length),
+    )
+    return Stream(
+        slots,
+        index <= steps,
+        jnp.append(seen.mask, False),
+        jnp.append(action, 0),
+        jnp.append(seen.reward, 0.0),
+        jnp.full(length + 1, exploring),
+        jnp.append(discount, 0.0),
+    )

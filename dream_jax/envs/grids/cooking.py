@@ -1,0 +1,167 @@
+"""Cooking: three fridges with unknown contents, one pot, recipes of two ingredients."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dream_jax.envs.grids import grid
+from dream_jax.types import Array, Key, TimeStep
+
+SIZE = 3
+POT = (1, 1)
+FRIDGE_X = 2
+EMPTY = 4
+HELD_OUT = 10
+COLOURS = ((214, 69, 65), (63, 127, 191), (76, 165, 80), (240, 180, 41), (235, 235, 235))
+
+
+class CookingState(NamedTuple):
+    problem: Array  # [] int32
+    recipe: Array  # [2] int32, ingredients (i, j)
+    position: Array  # [2] int32, (x, y)
+    inventory: Array  # [] int32, 0-3 or EMPTY
+    pot: Array  # [3] int32, 0-3 or EMPTY
+    stage: Array  # [] int32, 0-3: how far the recipe is
+    step: Array  # [] int32, steps taken
+
+
+class Cooking(grid.GridProblems):
+    """Find out what each fridge holds, then cook a recipe.
+
+    Grid: 3 x 3, fridges at (2,0) (2,1) (2,2), the pot (3 slots) and the start at (1,1), at most
+      20 steps (`horizon`).
+    Problem: 64 ids; fridge k holds ingredient (id // 4^k) % 4. `test` is id 10, `train` the rest.
+    Observation: [7] integers: x, y, object at the agent (0 none, 2 pot, 3 fridge), inventory
+      (0-3, 4 empty), three pot slots (0-3, 4 empty); sizes 3, 3, 4, 5, 5, 5, 5.
+    Instruction: [2] the recipe (i, j), each drawn from this problem's three fridges with
+      replacement; sizes 5, 5.
+    Actions: 0 left, 1 up, 2 right, 3 down, 4 no-op, 5 ride bus (nothing), 6 end episode, 7 pick up
+      (at a fridge: replaces the inventory; at the pot: empties the inventory; elsewhere: nothing),
+      8 drop (empties the inventory; at the pot it fills the next free slot, a full pot loses it).
+    Reward, looked at after the action, at most one stage a step, -0.1 by default:
+      stage 0: inventory = i: +0.25 and stage 1; else a pick up costs -0.35 (anywhere).
+      stage 1: slot 0 = i: +0.25 and stage 2; else inventory != i: -0.35 and stage 0.
+      stage 2: as stage 0 with j, to stage 3.
+      stage 3: slots 0-1 = (i, j): +0.25 and done; else inventory != j: -0.35 and stage 2.
+      Ending the episode pays another -0.1 for every step left.
+    Termination: recipe finished, or by "end episode". Truncation: at `horizon` steps.
+    """
+
+    name = "cooking"
+    observation_sizes = (SIZE, SIZE, 4, 5, 5, 5, 5)
+    instruction_sizes = (5, 5)
+    num_problems = 64
+
+    def __init__(self, horizon: int = 20):
+        super().__init__(horizon)
+        everything = np.arange(self.num_problems)
+        self._splits = grid.disjoint_splits(
+            everything[everything != HELD_OUT], everything[everything == HELD_OUT]
+        )
+        self._contents = np.stack([everything // 4**k % 4 for k in range(3)], axis=1)
+        self._contents = self._contents.astype(np.int32)  # [64, 3]
+
+    def instructions(self, problem: int) -> np.ndarray:
+        fridges = self._contents[problem]
+        return np.array([(i, j) for i in fridges for j in fridges], np.int32)
+
+    def sample_instruction(self, key: Key, problem: Array) -> Array:
+        return jnp.asarray(self._contents)[problem][jax.random.randint(key, (2,), 0, 3)]
+
+    def reset(self, key: Key, problem: Array, instruction: Array) -> tuple[CookingState, TimeStep]:
+        del key  # nothing is random
+        zero = jnp.zeros((), jnp.int32)
+        state = CookingState(
+            jnp.asarray(problem, jnp.int32),
+            jnp.asarray(instruction, jnp.int32),
+            jnp.array(POT, jnp.int32),
+            jnp.full((), EMPTY, jnp.int32),
+            jnp.full((3,), EMPTY, jnp.int32),
+            zero,
+            zero,
+        )
+        no = jnp.zeros((), bool)
+        return state, TimeStep(_observe(state), jnp.zeros((), jnp.float32), no, no)
+
+    def step(self, state: CookingState, action: Array) -> tuple[CookingState, TimeStep]:
+        x, y = state.position
+        at_fridge = x == FRIDGE_X
+        at_pot = (x == POT[0]) & (y == POT[1])
+        inventory, pot = state.inventory, state.pot
+
+        free = pot == EMPTY
+        put = (action == grid.DROP) & at_pot & jnp.any(free)
+        slot = jnp.argmax(free)
+        pot = jnp.where(put & (jnp.arange(3) == slot), inventory, pot)
+        content = jnp.where(at_fridge, jnp.asarray(self._contents)[state.problem, y], EMPTY)
+        inventory = jnp.where((action == grid.PICK) & (at_fridge | at_pot), content, inventory)
+        inventory = jnp.where(action == grid.DROP, EMPTY, inventory)
+
+        state = state._replace(
+            position=grid.move(state.position, action, SIZE),
+            inventory=inventory,
+            pot=pot,
+            step=state.step + 1,
+        )
+        reward, stage, finished = _stage_reward(state, action)
+        ended = action == grid.END
+        left = (self.horizon - state.step).astype(jnp.float32)
+        reward = (reward - 0.1 * left * ended).astype(jnp.float32)
+        state = state._replace(stage=stage)
+        terminated = finished | ended
+        truncated = (state.step >= self.horizon) & ~terminated
+        return state, TimeStep(_observe(state), reward, terminated, truncated)
+
+    def render_text(self, state: CookingState) -> str:
+        """F fridge (contents beside it), P pot, @ agent; then inventory, pot and recipe."""
+        board = np.full((SIZE, SIZE), ".")
+        board[POT] = "P"
+        board[FRIDGE_X] = "F"
+        board[tuple(np.asarray(state.position))] = "@"
+        contents = self._contents[int(state.problem)]
+        rows = [" ".join(board[:, y]) + f"  {contents[y]}" for y in reversed(range(SIZE))]
+
+        def show(items):
+            return " ".join("-" if int(i) == EMPTY else str(int(i)) for i in items)
+
+        held = f"holds {show([state.inventory])}, pot {show(state.pot)}"
+        return "\n".join([*rows, f"{held}, recipe {show(state.recipe)}"])
+
+    def render_image(self, state: CookingState) -> np.ndarray:
+        """Fridges in the colour of their content; below: inventory, pot slots; above: recipe."""
+        cells = np.full((SIZE, SIZE + 2, 3), 255, np.uint8)
+        palette = np.array(COLOURS, np.uint8)
+        cells[FRIDGE_X, 1 : SIZE + 1] = palette[self._contents[int(state.problem)]]
+        cells[POT[0], POT[1] + 1] = (120, 120, 120)
+        cells[:, 0] = palette[np.asarray(state.pot)]
+        cells[0, SIZE + 1] = palette[int(state.inventory)]
+        cells[1:, SIZE + 1] = palette[np.asarray(state.recipe)]
+        x, y = (int(v) for v in state.position)
+        return grid.draw_grid(cells, (x, y + 1), cell_pixels=40)
+
+
+def _observe(state: CookingState) -> Array:
+    x, y = state.position
+    at_pot = (x == POT[0]) & (y == POT[1])
+    kind = jnp.where(at_pot, 2, jnp.where(x == FRIDGE_X, 3, 0))
+    head = jnp.stack([x, y, kind, state.inventory])
+    return jnp.concatenate([head, state.pot]).astype(jnp.int32)
+
+
+def _stage_reward(state: CookingState, action: Array) -> tuple[Array, Array, Array]:
+    """(reward, next stage, recipe finished) from the state after the action."""
+    first, second = state.recipe
+    wanted = jnp.where(state.stage < 2, first, second)
+    fetching = state.stage % 2 == 0  # stages 0 and 2 wait for an ingredient in hand
+    in_hand = state.inventory == wanted
+    cooked_first = state.pot[0] == first
+    cooked = cooked_first & ((state.stage == 1) | (state.pot[1] == second))
+    advance = jnp.where(fetching, in_hand, cooked)
+    fall_back = ~fetching & ~cooked & ~in_hand
+    penalised = jnp.where(fetching, action == grid.PICK, fall_back)
+    reward = jnp.where(advance, 0.25, jnp.where(penalised, -0.35, -0.1))
+    finished = (state.stage == 3) & advance
+    stage = jnp.where(finished, 3, state.stage + advance - fall_back)
+    return reward, stage.astype(jnp.int32), finished

@@ -1,0 +1,256 @@
+"""The sign world solved column by column, for renderers.
+
+The camera is level and every side of every object upright. So a column of pixels shares one
+vertical plane, in which the floor plan is a line: a wall is one distance, and a box an interval
+from `enter` to `leave`. A box covers the slopes between that of the far edge of its top and that of
+the near edge of its bottom: a pixel only has to compare its own slope with three numbers.
+Distances are along the camera's axis; slopes are metres up or down per metre of distance.
+
+  C columns of pixels, or of samples
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dream_jax.envs.sign3d import world as sign_world
+from dream_jax.envs.sign3d.world import Pose
+from dream_jax.types import Array
+
+PIXEL = 2 * sign_world.TAN_HALF_FOV_Y / sign_world.FRAME_HEIGHT  # slope from pixel to pixel
+
+# Faces of the walls, and where each is on the axis of its normal.
+FACE_NAMES = ("x0", "x10", "z0", "z13", "barrier_front", "barrier_back", "barrier_end")
+FACE_PLACE = np.array([0, 10, 0, 13, 6.5, 6.75, 6], np.float32)
+# The light comes from +x and +z alike, so a wall has one of two shades.
+LIT_AND_UNLIT = (
+    np.float32(sign_world.AMBIENT + sign_world.DIFFUSE * sign_world.LIGHT[0]),
+    np.float32(sign_world.AMBIENT),
+)
+
+# Boxes that make up an object: (x0, x1, z0, z1, y0, y1), local, in metres.
+_HALF = sign_world.BOX_SIDE / 2
+BOX_PARTS = np.array([(-_HALF, _HALF, -_HALF, _HALF, 0.0, sign_world.BOX_SIDE)], np.float32)
+KEY_PARTS = np.array(  # along local z, so that one order or its reverse is from far to near
+    [
+        (-0.12, 0.12, -0.7256, -0.62, 0.03, 0.57),  # the ring: far, lower, upper, near bar
+        (-0.12, 0.12, -0.66, -0.20, 0.0, 0.10),
+        (-0.12, 0.12, -0.66, -0.20, 0.50, 0.60),
+        (-0.12, 0.12, -0.23, -0.13, 0.03, 0.57),
+        (-0.08, 0.08, -0.17, 0.7256, 0.215, 0.385),  # the shaft
+        (-0.036, 0.036, 0.337, 0.469, 0.03, 0.25),  # the teeth
+        (-0.036, 0.036, 0.541, 0.676, 0.015, 0.25),
+    ],
+    np.float32,
+)
+NOTHING = (0.0,) * 6
+BOX_ABOVE = np.array([NOTHING], np.float32)
+KEY_ABOVE = np.array(  # what stands right above each part
+    [NOTHING, KEY_PARTS[2], NOTHING, NOTHING, NOTHING, KEY_PARTS[4], KEY_PARTS[4]], np.float32
+)
+
+
+class Rays(NamedTuple):
+    """Where the columns look."""
+
+    x: Array  # [C] float32, metres of x per metre along the camera's axis
+    z: Array  # [C] float32
+
+
+class Walls(NamedTuple):
+    """What stands behind everything else."""
+
+    distance: Array  # [C] float32
+    face: Array  # [C] int32, index into FACE_NAMES
+
+
+class Sign(NamedTuple):
+    """The sign's box."""
+
+    distance: Array  # [C] float32, infinite where it is not seen
+    front: Array  # [C] bool, its front, not a black side
+    across: Array  # [C] float32, metres from the start of the text
+    per_pixel: Array  # [C] float32, metres of `across` from pixel to pixel
+
+
+class Parts(NamedTuple):
+    """Boxes of objects, by column: from the slope `first` to `edge` the top, to `last` a side."""
+
+    enter: Array  # [..., C] float32, distance
+    first: Array  # [..., C] float32, slope downwards
+    edge: Array  # [..., C] float32
+    last: Array  # [..., C] float32, 0 where the box is not seen
+    side: Array  # [..., C] int32, packed colour
+    top: Array  # [..., 1] int32, packed colour
+
+
+def rays(pose: Pose, sideways: np.ndarray | Array) -> Rays:
+    """Of columns with the slopes `sideways` [C]."""
+    sideways = jnp.asarray(sideways)
+    cos, sin = jnp.cos(pose.heading), jnp.sin(pose.heading)
+    return Rays(cos + sideways * sin, sideways * cos - sin)
+
+
+def walls(position: Array, ray: Rays) -> Walls:
+    x, z = position
+    by_x, by_z = 1 / nonzero(ray.x), 1 / nonzero(ray.z)
+    to_x = jnp.where(ray.x > 0, sign_world.SIZE_X - x, -x) * by_x
+    to_z = jnp.where(ray.z > 0, sign_world.SIZE_Z - z, -z) * by_z
+    # The barrier is taken to reach through the wall at x = 10: its end at x = 6 is all that counts.
+    (x0, _), (z0, z1) = sign_world.BARRIER_X, sign_world.BARRIER_Z
+    to_end = (x0 - x) * by_x
+    enter_x = jnp.where(ray.x > 0, to_end, -jnp.inf)
+    leave_x = jnp.where(ray.x > 0, jnp.inf, to_end)
+    enter_z = jnp.where(ray.z > 0, z0 - z, z1 - z) * by_z
+    leave_z = jnp.where(ray.z > 0, z1 - z, z0 - z) * by_z
+    enter = jnp.maximum(enter_x, enter_z)
+    hits = (enter < jnp.minimum(leave_x, leave_z)) & (enter > 0)
+    outer = jnp.minimum(to_x, to_z)
+    face = jnp.where(to_x < to_z, jnp.where(ray.x > 0, 1, 0), jnp.where(ray.z > 0, 3, 2))
+    barrier = jnp.where(enter_x > enter_z, 6, jnp.where(ray.z > 0, 4, 5))
+    hits &= enter < outer
+    return Walls(jnp.where(hits, enter, outer), jnp.where(hits, barrier, face))
+
+
+def sign(colour: Array, position: Array, ray: Rays, walls: Walls) -> Sign:
+    x, z = position
+    by_x, by_z = 1 / nonzero(ray.x), 1 / nonzero(ray.z)
+    start = sign_start(colour)
+    end = 2 * sign_world.SIGN_Z - start
+    enter_x = (sign_world.SIGN_X - x) * by_x
+    leave_x = (sign_world.SIZE_X - x) * by_x
+    enter_z = jnp.where(ray.z > 0, start - z, end - z) * by_z
+    leave_z = jnp.where(ray.z > 0, end - z, start - z) * by_z
+    enter = jnp.maximum(enter_x, enter_z)
+    seen = (ray.x > 0) & (enter > 0) & (enter < jnp.minimum(leave_x, leave_z))
+    seen &= enter < walls.distance  # the barrier hides it
+    per_pixel = enter_x * PIXEL * (jnp.abs(ray.z * by_x) + 1)
+    across = z + enter_x * ray.z - start
+    return Sign(jnp.where(seen, enter, jnp.inf), enter_x >= enter_z, across, per_pixel)
+
+
+def sign_start(colour: Array) -> Array:
+    """[] float32: z at which the text begins."""
+    lengths = np.array([len(text) for text in sign_world.SIGN_TEXTS], np.float32)
+    return sign_world.SIGN_Z - jnp.asarray(lengths / 2)[colour]
+
+
+def objects(yaw: Array, position: Array, ray: Rays, walls: Walls) -> tuple[Parts, Parts]:
+    """Boxes [3, C], then keys [3 * P, C] from far to near."""
+    units = (sign_world.RGB @ np.array([1, 256, 65536])).astype(np.float32)
+    units = units[sign_world.OBJECT_COLOUR]
+    # [6, 5]: what tells one object from another.
+    offset = position - sign_world.OBJECT_POSITION
+    table = jnp.stack([jnp.cos(yaw), jnp.sin(yaw), offset[:, 0], offset[:, 1], units], axis=1)
+    boxes = table[:3]
+    # Objects are metres apart, so the order of their centres is that of all their points.
+    far, middle, near = table[3:]
+    far, middle = _far_first(far, middle)
+    middle, near = _far_first(middle, near)
+    far, middle = _far_first(far, middle)
+
+    def parts(key: bool, rows: Array) -> Parts:
+        return jax.vmap(lambda row: _boxes_of(key, row, ray, walls))(rows)
+
+    seen_boxes = jax.tree.map(lambda p: p[:, 0], parts(False, boxes))
+    seen_keys = parts(True, jnp.stack([far, middle, near]))
+    seen_keys = jax.tree.map(lambda p: p.reshape(-1, p.shape[-1]), seen_keys)
+    return _behind(seen_boxes, seen_boxes), _behind(seen_keys, seen_boxes)
+
+
+def _far_first(a: Array, b: Array) -> tuple[Array, Array]:
+    swap = a[2] ** 2 + a[3] ** 2 < b[2] ** 2 + b[3] ** 2
+    return jnp.where(swap, b, a), jnp.where(swap, a, b)
+
+
+def _boxes_of(key: bool, row: Array, ray: Rays, walls: Walls) -> Parts:
+    """The boxes of one object [P, C], from far to near.
+
+    `row` [5]: cosine and sine of its yaw, the camera's place (x, z) from it, the packed colour of
+    level 1.
+    """
+    shape, above = (KEY_PARTS, KEY_ABOVE) if key else (BOX_PARTS, BOX_ABOVE)
+    normal_scale = sign_world.KEY_NORMAL_SCALE if key else 1.0
+    cos, sin, x, z, unit = row
+    x, z = x * cos - z * sin, x * sin + z * cos
+    ray_x, ray_z = ray.x * cos - ray.z * sin, ray.x * sin + ray.z * cos
+    by_x, by_z = 1 / nonzero(ray_x), 1 / nonzero(ray_z)
+
+    def colour(normal_dot_light: Array) -> Array:
+        lit = sign_world.DIFFUSE * normal_scale * jnp.maximum(0.0, normal_dot_light)
+        level = jnp.minimum(1.0, sign_world.AMBIENT + lit)
+        return (jnp.round(255 * level) * unit).astype(jnp.int32)
+
+    light_x, light_y, light_z = sign_world.LIGHT.astype(np.float32)
+    on_x = cos * light_x - sin * light_z  # the light on a side that faces local +x
+    on_z = sin * light_x + cos * light_z
+    side_x = jnp.where(ray_x > 0, colour(-on_x), colour(on_x))
+    side_z = jnp.where(ray_z > 0, colour(-on_z), colour(on_z))
+
+    def slopes(shape: np.ndarray) -> tuple[Array, ...]:
+        rows = list(shape.T[:, :, None])
+        if key:
+            rows = [jnp.where(ray_z > 0, r[::-1], r) for r in rows]
+        x0, x1, z0, z1, y0, y1 = rows
+        at_x0, at_x1 = (x0 - x) * by_x, (x1 - x) * by_x
+        at_z0, at_z1 = (z0 - z) * by_z, (z1 - z) * by_z
+        enter_x, enter_z = jnp.minimum(at_x0, at_x1), jnp.minimum(at_z0, at_z1)
+        enter = jnp.maximum(enter_x, enter_z)
+        leave = jnp.minimum(jnp.maximum(at_x0, at_x1), jnp.maximum(at_z0, at_z1))
+        seen = (enter < leave) & (enter > 0) & (enter < walls.distance)
+        to_top, to_bottom = sign_world.CAMERA_HEIGHT - y1, sign_world.CAMERA_HEIGHT - y0
+        last = jnp.where(seen, to_bottom / enter, 0.0)
+        return enter, to_top / leave, to_top / enter, last, enter_x > enter_z
+
+    enter, first, edge, last, by_side_x = slopes(shape)
+    if key:
+        first = jnp.maximum(first, slopes(above)[3])  # seen from above, it hides what is below
+    side = jnp.where(by_side_x, side_x, side_z)
+    top = jnp.broadcast_to(colour(light_y), (len(shape), 1))
+    return Parts(enter, first, edge, last, side, top)
+
+
+def _behind(parts: Parts, boxes: Parts) -> Parts:
+    """`parts` without what the boxes in front of them hide: boxes are the higher ones."""
+    last = parts.last
+    for k in range(len(boxes.enter)):
+        hides = (boxes.enter[k] < parts.enter) & (boxes.last[k] > 0)
+        last = jnp.minimum(last, jnp.where(hides, boxes.first[k], jnp.inf))
+    return parts._replace(last=last)
+
+
+def paint(colour: Array, parts: Parts, down: Array | np.ndarray) -> Array:
+    """[R, C] packed colours with objects painted over, at the slopes `down` [R, 1]."""
+    for k in range(len(parts.enter)):
+        seen = jnp.where(parts.edge[k] < down, parts.side[k], parts.top[k])
+        inside = (parts.first[k] < down) & (parts.last[k] > down)
+        colour = jnp.where(inside, seen, colour)
+    return colour
+
+
+def box_distance(boxes: Parts, down: Array) -> Array:
+    """[R, C] distance of the nearest box, or infinity, at the slopes `down` [R, 1]."""
+    nearest = jnp.full(down.shape[:1] + boxes.enter.shape[1:], jnp.inf)
+    to_top = (sign_world.CAMERA_HEIGHT - sign_world.BOX_SIDE) / down
+    for k in range(len(boxes.enter)):
+        inside = (boxes.first[k] < down) & (boxes.last[k] > down)
+        distance = jnp.where(inside, jnp.maximum(boxes.enter[k], to_top), jnp.inf)
+        nearest = jnp.minimum(nearest, distance)
+    return nearest
+
+
+def faces_x(face: Array) -> Array:
+    """The normal of this face is along x, not z."""
+    return (face < 2) | (face == 6)
+
+
+def lit(face: Array) -> Array:
+    """This face looks towards +x or +z."""
+    return (face == 0) | (face == 2) | (face == 5)
+
+
+def nonzero(x: Array) -> Array:
+    """`x`, moved away from 0 so that it can be divided by."""
+    return jnp.where(jnp.abs(x) < 1e-9, 1e-9, x)

@@ -1,0 +1,117 @@
+"""Recurrent memories, unrolled over a whole sequence or one step at a time.
+
+Input projections of the whole sequence are one matmul outside the scan.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dream_jax.networks.dense import dense
+from dream_jax.types import Array
+
+
+class Lstm(nn.Module):
+    """LSTM (Hochreiter and Schmidhuber, 1997), forget gate biased to 1."""
+
+    size: int
+
+    def setup(self) -> None:
+        self.inputs = dense(4 * self.size)
+        self.recurrent = self.param(
+            "recurrent", nn.initializers.orthogonal(), (self.size, 4 * self.size)
+        )
+
+    def initial(self) -> tuple[Array, Array]:
+        return jnp.zeros(self.size), jnp.zeros(self.size)
+
+    def step(self, carry: tuple[Array, Array], x: Array) -> tuple[Any, Array]:
+        return self._cell(self.recurrent, carry, self.inputs(x))
+
+    def __call__(self, xs: Array, mask: Array | None = None) -> Array:
+        """[T, D] -> [T, size], from a zero state. Where `mask` [T] is 0, nothing changes."""
+        recurrent = self.recurrent
+        if mask is None:
+            return jax.lax.scan(
+                lambda carry, x: self._cell(recurrent, carry, x), self.initial(), self.inputs(xs)
+            )[1]
+
+        def cell(carry, now):
+            x, on = now
+            new = self._cell(recurrent, carry, x)[0]
+            carry = jax.tree.map(lambda a, b: jnp.where(on, a, b), new, carry)
+            return carry, carry[0]
+
+        return jax.lax.scan(cell, self.initial(), (self.inputs(xs), mask))[1]
+
+    @staticmethod
+    def _cell(recurrent: Array, carry: tuple[Array, Array], x: Array) -> tuple[Any, Array]:
+        h, c = carry
+        i, f, g, o = jnp.split(x + h @ recurrent, 4, axis=-1)
+        c = jax.nn.sigmoid(f + 1.0) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+
+class MinGru(nn.Module):
+    """Minimal gated recurrence (Feng et al., 2024): h_t = (1 - u_t) h_{t-1} + u_t c_t.
+
+    Gate u and candidate c depend on the input alone, so that every matmul of a sequence runs at
+    once and only an elementwise scan is left: much faster than an LSTM on short sequences.
+    """
+
+    size: int
+
+    def setup(self) -> None:
+        self.inputs = dense(2 * self.size)
+
+    def initial(self) -> Array:
+        return jnp.zeros(self.size)
+
+    def step(self, carry: Array, x: Array) -> tuple[Array, Array]:
+        keep, new = self._gates(x)
+        h = keep * carry + new
+        return h, h
+
+    def __call__(self, xs: Array, mask: Array | None = None) -> Array:
+        """[T, D] -> [T, size], from a zero state. Where `mask` [T] is 0, nothing changes."""
+
+        def cell(h, gates):
+            h = gates[0] * h + gates[1]
+            return h, h
+
+        keep, new = self._gates(xs)
+        if mask is not None:
+            on = mask[:, None].astype(bool)
+            keep, new = jnp.where(on, keep, 1.0), jnp.where(on, new, 0.0)
+        return jax.lax.scan(cell, self.initial(), (keep, new))[1]
+
+    def _gates(self, x: Array) -> tuple[Array, Array]:
+        gate, candidate = jnp.split(self.inputs(x), 2, axis=-1)
+        # Biased towards keeping: information arrives at few of the steps.
+        update = jax.nn.sigmoid(gate - 1.0)
+        return 1.0 - update, update * jnp.tanh(candidate)
+
+
+class Feedforward(nn.Module):
+    """No memory, the same interface: a ReLU layer."""
+
+    size: int
+
+    def setup(self) -> None:
+        self.layer = dense(self.size)
+
+    def initial(self) -> tuple[()]:
+        return ()
+
+    def step(self, carry: tuple[()], x: Array) -> tuple[tuple[()], Array]:
+        return carry, self(x)
+
+    def __call__(self, xs: Array) -> Array:
+        return nn.relu(self.layer(xs))
+
+
+def make_memory(kind: str, size: int) -> Any:
+    return {"lstm": Lstm, "mingru": MinGru, "none": Feedforward}[kind](size)

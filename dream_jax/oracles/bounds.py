@@ -1,0 +1,250 @@
+"""Exact reference returns of an environment: for who knows the problem, and without exploration.
+
+Undiscounted expected returns of one exploitation episode (the Optimal and No exploration lines of
+Liu et al. 2021, Figures 6 and 7), by dynamic programming on tables read off `env.reset` and
+`env.step`: no environment's rules are written down here. The environment must be deterministic,
+its state a NamedTuple of integers with a field `step`, on which nothing but the reward of "end
+episode" may depend. Others raise ValueError.
+
+  P  pairs of a problem and one of its distinct instructions
+  S  states of all pairs, each pair's kept apart; the first P are the initial ones
+  A  actions, T  horizon
+"""
+
+import collections
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from dream_jax.oracles.belief_search import Search, Table
+from dream_jax.types import Env
+
+MAX_STATES = 4_000_000
+BATCH = 1 << 13  # states stepped at once
+
+
+class Bounds(NamedTuple):
+    """Means over the problems of a split; nan where the environment says it is not known."""
+
+    optimal: float
+    no_exploration: float
+
+
+def bounds(env: Env, split: str) -> Bounds:
+    """The returns that normalised return 1 and 0 stand for."""
+    return Bounds(float(optimal(env, split).mean()), float(no_exploration(env, split).mean()))
+
+
+def optimal(env: Env, split: str) -> np.ndarray:
+    """[n] return on each id of the split of the best policy that knows the problem."""
+    ids = env.problem_ids(split)
+    return _returns(env)[0][ids]  # type: ignore[arg-type]  # hashed by identity
+
+
+def no_exploration(env: Env, split: str) -> np.ndarray:
+    """[n] return on each id of the split of the Bayes-optimal policy that has not explored.
+
+    It starts from a uniform prior over ALL ids of the family, is told the instruction, and sees
+    observations and rewards. Of tied actions it takes one uniformly at random, at every step and
+    out of all `num_actions`. Ties leave the mean over the family as it is, but not the return on
+    one id, nor the mean over a split.
+    """
+    ids = env.problem_ids(split)
+    return _returns(env)[1][ids]  # type: ignore[arg-type]
+
+
+@functools.lru_cache(maxsize=16)
+def _returns(env: Any) -> tuple[np.ndarray, np.ndarray]:
+    """([num_problems] optimal, [num_problems] without exploration)."""
+    if hasattr(env, "reference_returns"):  # known by argument, where there is no end of states
+        optimal, unexplored = env.reference_returns
+        return np.full(env.num_problems, optimal), np.full(env.num_problems, unexplored)
+    table = tabulate(env)
+    values = optimal_values(table)
+    share = table.weight * env.num_problems  # p(instruction | problem)
+    both = (values[0], Search(table, values).run())
+    known, unknown = (np.bincount(table.problem, share * x, env.num_problems) for x in both)
+    return known, unknown
+
+
+def _need(env: Env, kept: Any, what: str) -> None:
+    if not kept:
+        raise ValueError(f"{env.name}: the exact oracles need {what}")
+
+
+class Starts(NamedTuple):
+    problem: np.ndarray  # [P]
+    instruction: np.ndarray  # [P, I]
+    weight: np.ndarray  # [P] p(problem, instruction), problems being uniform
+    rows: np.ndarray  # [P, D] the initial states, each behind the number of its pair
+    seen: np.ndarray  # [P] code of the first observation
+    look: Callable  # see _make_look
+
+
+@functools.lru_cache(maxsize=16)
+def starts(env: Any) -> Starts:
+    """Where episodes start, and what steps the environment from there."""
+    problem, instruction, weight = _pairs(env)
+    rows, seen, unravel = _initial(env, problem, instruction)
+    return Starts(problem, instruction, weight, rows, seen, _make_look(env, unravel))
+
+
+def row_keys(rows: np.ndarray) -> np.ndarray:
+    """[n] hashes of rows [n, D]; two that collide end `tabulate` with an error."""
+    hashing = np.random.default_rng(0).integers(1, 2**63, rows.shape[1], np.uint64) * 2 + 1
+    return rows.astype(np.uint64) @ hashing
+
+
+def tabulate(env: Env, roots: np.ndarray | None = None) -> Table:
+    """Takes every action in every state that can be reached, breadth first.
+
+    Args:
+      env: the environment.
+      roots: [n, D] different rows to start from instead of the initial states of all pairs.
+    """
+    problem, instruction, weight, states, seen, look = starts(env)  # type: ignore[arg-type]
+    if roots is not None:
+        states = roots
+    index_of = {key: i for i, key in enumerate(row_keys(states).tolist())}
+    reachable, columns, looked = [], [], 0
+    for step in range(env.horizon):
+        reachable.append(len(states))
+        if looked == len(states):
+            continue
+        rows, code, reward, terminated, end_reward = look(states[looked:], step)
+        looked = len(states)
+        next_state = np.full(terminated.shape, -1, np.int32)
+        if step + 1 < env.horizon:
+            found = rows[~terminated]
+            unique, first, inverse = np.unique(
+                row_keys(found), return_index=True, return_inverse=True
+            )
+            index = np.array([index_of.setdefault(k, len(index_of)) for k in unique.tolist()], int)
+            states = np.concatenate([states, found[first[index >= looked]]])
+            next_state[~terminated] = index[inverse]
+            _need(env, len(states) <= MAX_STATES, f"at most {MAX_STATES} states")
+            equal = len(index_of) == len(states) and np.array_equal(states[index[inverse]], found)
+            _need(env, equal, "states with different hashes: change the seed of `hashing`")
+        columns.append((next_state, code, reward, end_reward))
+
+    next_state, code, reward, end_reward = (np.concatenate(c) for c in zip(*columns, strict=True))
+    levels, level = np.unique(reward, return_inverse=True)
+    first_sight = np.column_stack([instruction, seen])
+    return Table(
+        problem=problem,
+        weight=weight,
+        group=np.unique(first_sight, axis=0, return_inverse=True)[1].ravel(),
+        pair=states[:, 0],
+        next_state=next_state,
+        signal=code.astype(np.int64) * len(levels) + level.reshape(code.shape),
+        reward=reward.astype(np.float64),
+        end_reward=end_reward.T.astype(np.float64),
+        end_action=env.end_episode_action,
+        reachable=np.array(reachable),
+        rows=states,
+    )
+
+
+def _pairs(env: Env) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Problem [P], instruction [P, I] and p(problem, instruction) [P] of every pair."""
+    pairs = []
+    for problem in range(env.num_problems):
+        rows = np.asarray(env.instructions(problem))
+        for row, count in collections.Counter(map(tuple, rows.tolist())).items():
+            pairs.append((problem, row, count / len(rows) / env.num_problems))
+    problem, instruction, weight = zip(*pairs, strict=True)
+    return np.array(problem, np.int32), np.array(instruction, np.int32), np.array(weight)
+
+
+def _initial(
+    env: Env, problem: np.ndarray, instruction: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, Callable]:
+    """Rows [P, D] of the initial states (pair, then state), what is seen [P], and row -> state."""
+    reset = jax.jit(jax.vmap(env.reset, in_axes=(None, 0, 0)))
+    state, seen = reset(jax.random.key(0), problem, instruction)
+    _need(env, "step" in getattr(state, "_fields", ()), "a NamedTuple state with a field `step`")
+    types = [leaf.dtype for leaf in jax.tree.leaves((state, seen.observation))]
+    integers = all(jnp.issubdtype(t, jnp.integer) or jnp.issubdtype(t, jnp.bool_) for t in types)
+    _need(env, integers, "states and observations of integers")
+    sizes = env.observation_sizes
+    small = seen.observation.shape[1:] == (len(sizes),) and math.prod(sizes) < 2**31
+    _need(env, small, "an observation that is a vector, of less than 2**31 possible ones")
+    _need(env, 0 <= env.end_episode_action < env.num_actions, "an action that ends the episode")
+    again = reset(jax.random.key(1), problem, instruction)
+    same = jax.tree.all(jax.tree.map(np.array_equal, (state, seen), again))
+    _need(env, same, "a reset that ignores its key")
+    code = np.asarray(jax.jit(jax.vmap(lambda x: _code(env, x)))(seen.observation))
+    fresh = not np.any(seen.done) and not np.any(state.step) and np.all(code >= 0)
+    _need(env, fresh, "episodes that start at step 0, inside observation_sizes")
+    timeless = (np.arange(len(problem), dtype=np.int32), state._replace(step=None))
+    unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], timeless))[1]
+    rows = jax.jit(jax.vmap(lambda tree: ravel_pytree(tree)[0]))(timeless)
+    return np.asarray(rows), code, unravel
+
+
+def _code(env: Env, observation: jax.Array) -> jax.Array:
+    """[] int32, different for different observations; -1 outside `observation_sizes`."""
+    sizes = env.observation_sizes
+    code = jnp.ravel_multi_index(tuple(observation), sizes, mode="clip")
+    return jnp.where(jnp.all((observation >= 0) & (observation < np.array(sizes))), code, -1)
+
+
+def _make_look(env: Env, unravel: Callable) -> Callable:
+    """look(rows [n, D], step) -> next rows [n, A, D], observation, reward, terminated [n, A], and
+    the reward of "end episode" at each step [n, T]."""
+    actions, times, end = np.arange(env.num_actions), np.arange(env.horizon), env.end_episode_action
+
+    def act(row, step, action):
+        pair, state = unravel(row)
+        state, seen = env.step(state._replace(step=step), action)
+        row = ravel_pytree((pair, state._replace(step=None)))[0]
+        code = _code(env, seen.observation)
+        return row, code, seen.reward, seen.terminated, seen.truncated, state.step
+
+    @jax.jit
+    @jax.vmap
+    def look_at_one(row, steps):
+        out = jax.vmap(lambda t: jax.vmap(lambda a: act(row, t, a))(actions))(steps)
+        return *out, jax.vmap(lambda t: act(row, t, end)[2])(times)
+
+    def look(rows, step):
+        # Every state is looked at twice: now, and at a step that differs from state to state.
+        steps = np.stack([np.full(len(rows), step), np.arange(len(rows)) % env.horizon], axis=1)
+        parts = []
+        for i in range(0, len(rows), BATCH):
+            index = np.minimum(np.arange(i, i + BATCH), len(rows) - 1)  # one shape, compiled once
+            out = look_at_one(rows[index], steps[index].astype(np.int32))
+            parts.append([np.asarray(x)[: len(rows) - i] for x in out])
+        columns = (np.concatenate(x) for x in zip(*parts, strict=True))
+        following, code, reward, terminated, truncated, step_after, end_reward = columns
+        late = (steps + 1 >= env.horizon)[:, :, None]
+        _need(env, np.all(code >= 0), "observations within observation_sizes")
+        _need(env, np.all(step_after == steps[:, :, None] + 1), "a `step` that counts the steps")
+        _need(env, np.all(truncated == (late & ~terminated)), "truncation at the horizon only")
+        _need(env, np.all(terminated[:, :, end]), "an end_episode_action that terminates")
+        same = [np.array_equal(x[:, 0], x[:, 1]) for x in (following, code, terminated)]
+        same_reward = (reward[:, 0] == reward[:, 1]) | (actions == end)
+        timeless = all(same) and np.all(same_reward)
+        _need(env, timeless, "no influence of `step` but on the reward of end_episode_action")
+        return following[:, 0], code[:, 0], reward[:, 0], terminated[:, 0], end_reward
+
+    return look
+
+
+def optimal_values(table: Table) -> list[np.ndarray]:
+    """[T][reachable[t]] return from step t on of the best policy that knows the problem."""
+    values: list[np.ndarray] = []
+    for step in reversed(range(len(table.reachable))):
+        now = slice(0, table.reachable[step])
+        q = table.rewards(step, now)
+        if values:
+            following = table.next_state[now]
+            q += np.where(following >= 0, values[-1][following], 0.0)
+        values.append(q.max(axis=1))
+    return values[::-1]

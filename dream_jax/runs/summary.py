@@ -1,0 +1,71 @@
+"""summary.json: the returns of a finished run beside the oracles'."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dream_jax.config import Config
+from dream_jax.oracles import bounds as oracles
+from dream_jax.oracles.bounds import Bounds
+from dream_jax.runs.metrics import versions
+from dream_jax.types import Env
+from dream_jax.viz.plots import ci95
+
+SPLITS = ("train", "test")
+
+
+def bounds_of(env: Env) -> dict[str, Bounds]:
+    """By split; nan, and a line that says why, for a problem that has no exact solution here."""
+    try:
+        return {split: oracles.bounds(env, split) for split in SPLITS}
+    except ValueError as error:
+        print(f"returns are not normalised: {error}", file=sys.stderr, flush=True)
+        return dict.fromkeys(SPLITS, Bounds(np.nan, np.nan))
+
+
+def normalised(value: float, bounds: Bounds) -> float | None:
+    """0: no exploration, 1: optimal; None where exploring is worth nothing or nobody knows what."""
+    worth = bounds.optimal - bounds.no_exploration
+    return (value - bounds.no_exploration) / worth if worth > 1e-6 else None
+
+
+def solved(value: float, bounds: Bounds) -> bool:
+    share = normalised(value, bounds)
+    return share is not None and share >= 0.95
+
+
+def split_summary(returns: Sequence[float], bounds: Bounds) -> dict[str, Any]:
+    """One split of summary.json, from the mean return of each seed."""
+    return {
+        "return_mean": float(np.mean(returns)),
+        "return_ci95": list(ci95(returns)),
+        "return_per_seed": [float(value) for value in returns],
+        "optimal": bounds.optimal,
+        "no_exploration": bounds.no_exploration,
+        "normalised_per_seed": [normalised(value, bounds) for value in returns],
+    }
+
+
+def run_record(config: Config, seeds: Sequence[int]) -> dict[str, Any]:
+    """config.json: the resolved config and what it ran on."""
+    from dream_jax.config import to_dict
+
+    return {"config": to_dict(config), "seeds": list(seeds), "versions": versions()}
+
+
+def describe(summary: Mapping[str, Any]) -> str:
+    """The summary as a few lines for a person."""
+    lines = []
+    for split in SPLITS:
+        part = summary["splits"][split]
+        shares = part["normalised_per_seed"]
+        per_seed = ", ".join("none" if value is None else f"{value:.3f}" for value in shares)
+        lines.append(
+            f"{split:5}  return {part['return_mean']:.3f}  (optimal {part['optimal']:.3f}, "
+            f"no exploration {part['no_exploration']:.3f})  normalised per seed {per_seed}"
+        )
+    times = ["never" if t is None else f"{t:.0f}s" for t in summary["time_to_95_s"]]
+    lines.append(f"time to 0.95 normalised: {', '.join(times)}  (wall {summary['wall_s']:.0f}s)")
+    return "\n".join(lines)

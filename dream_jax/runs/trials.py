@@ -1,0 +1,29 @@
+"""What runs and sweeps are evaluated on: the same trials everywhere."""
+
+from typing import Any
+
+import jax
+
+from dream_jax.config import Config
+from dream_jax.runs.summary import SPLITS
+from dream_jax.training import evaluation as evaluate
+from dream_jax.types import Agent, Env, Params
+
+KEY = 20_210_718
+
+TrialSets = dict[str, evaluate.TrialSet]  # by split
+Results = dict[str, evaluate.Evaluation]  # by split, leaves [trials]; joined: [seeds, trials]
+
+
+def of_splits(config: Config, env: Env, count: int, cover: bool) -> TrialSets:
+    """About `count` trials of each split; `cover`: at least every problem and instruction."""
+    episodes, redraw = config.trial.exploitation_episodes, config.trial.redraw_instruction
+    return {
+        split: evaluate.trial_set(env, split, count, episodes, cover, redraw) for split in SPLITS
+    }
+
+
+def evaluate_on(agent: Agent, params: Params, sets: TrialSets) -> Results:
+    """One seed's parameters; jit and map over seeds outside."""
+    key: Any = jax.random.key(KEY)
+    return {split: evaluate.evaluate(agent, params, key, trials) for split, trials in sets.items()}

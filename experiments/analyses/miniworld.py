@@ -1,0 +1,85 @@
+"""A policy trained in JAX's sign world, played in the real Miniworld without further training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from dream_jax.agents.dream_policy import DreamActor
+from dream_jax.config import ConfigError
+from dream_jax.envs.sign3d import miniworld_adapter, top_view
+from dream_jax.training import evaluation as evaluate
+from dream_jax.training import host_player as play
+from dream_jax.viz import plots as report
+
+if TYPE_CHECKING:
+    from experiments.evaluate import Loaded
+
+GIF_TRIALS = 3  # of each seed: one of each colour
+
+
+def run(loaded: "Loaded", trials: int, out: Path | None) -> dict[str, Any]:
+    """Every (colour, shape) equally often, the same trials for every seed.
+
+    Raises ConfigError where Miniworld cannot be used.
+    """
+    config, env, agent = loaded.config, loaded.env, loaded.trainer.agent
+    if not isinstance(agent, DreamActor):
+        raise ConfigError(f"agent={config.agent!r} cannot be played in Miniworld yet; valid: dream")
+    if config.benchmark != "sign":
+        raise ConfigError(f"the run was trained on {config.benchmark}, Miniworld's is sign")
+    try:
+        world = miniworld_adapter.MiniworldSign(0, config.env.start_region, config.env.horizon)
+    except miniworld_adapter.MiniworldUnavailable as error:
+        raise ConfigError(str(error)) from error
+    episodes, redraw = config.trial.exploitation_episodes, config.trial.redraw_instruction
+    chosen = evaluate.trial_set(env, "test", trials, episodes, cover=True, redraw=redraw)
+    # What pays in the exploration episode, which ends it: drawn like an instruction.
+    hidden = np.random.default_rng(0).integers(2, size=(len(chosen.problem), 1))
+    returns = np.zeros((len(loaded.seeds), len(chosen.problem)))
+    lengths = np.zeros_like(returns)
+    for i, seed in enumerate(loaded.seeds):
+        params = jax.tree.map(lambda x, i=i: x[i], loaded.params)
+        player = play.Player(agent, params, watch=world.view)
+        for n, (problem, instructions) in enumerate(zip(*chosen, strict=True)):
+            key = jax.random.fold_in(jax.random.key(seed), n)
+            played = player.trial(world, key, int(problem), instructions, hidden[n])
+            returns[i, n] = np.mean([episode.reward.sum() for episode in played.exploitation])
+            lengths[i, n] = len(played.exploration.action)
+            if out is not None and n % 2 == 0 and n < 2 * GIF_TRIALS:
+                name = f"miniworld_problem{problem}_seed{seed}.gif"
+                _save_gif(out / name, played, instructions[0])
+    world.close()
+    means = returns.mean(axis=1)
+    return {
+        "trials": len(chosen.problem),
+        "return_mean": float(means.mean()),
+        "return_ci95": list(report.ci95(means.tolist())),
+        "return_per_seed": means.tolist(),
+        "exploration_length_per_seed": lengths.mean(axis=1).tolist(),
+    }
+
+
+def _save_gif(path: Path, played: play.PlayedTrial, instruction: np.ndarray) -> None:
+    """Exploration with the information gain of each step, then the first exploitation episode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames, captions = [], []
+
+    def show(episode: play.Played, t: int, caption: str) -> None:
+        frames.append(top_view.beside(episode.observation[t], *episode.watched[t]))
+        captions.append(caption)
+
+    for t in range(len(played.exploration.action) + 1):
+        last = f": gain {played.gain[t - 1]:.3f}" if t else ""
+        show(played.exploration, t, f"Miniworld, exploration, step {t}{last}")
+    exploitation = played.exploitation[0]
+    for t in range(len(exploitation.action) + 1):
+        so_far = exploitation.reward[:t].sum()
+        show(
+            exploitation,
+            t,
+            f"Miniworld, exploitation, instruction {instruction.tolist()}, step {t}: "
+            f"return {so_far:+.2f}",
+        )
+    report.save_gif(path, frames, captions)

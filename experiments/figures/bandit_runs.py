@@ -1,0 +1,134 @@
+"""The bandit's learners on many seeds and action counts at once: one compiled, donated program."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dream_jax.bandit import learners as agents
+from dream_jax.bandit.problem import Bandit, Sizes
+from dream_jax.viz.plots import power_law
+
+FIRST_CHUNK_TRIALS = 512
+
+
+def trials_needed(
+    config: Any, method: str, horizon: int, counts: Sequence[int], seeds: Sequence[int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(A, [seeds] trials until exploration is optimal, and stays so for as long again), one after
+    the other.
+
+    "Optimal": Q_exp of a* is the unique maximum at every step. NaN where `max_trials` is too few.
+    A seed's number does not depend on which other seeds and counts it is run with.
+    """
+    if not counts:
+        return
+    rows = np.repeat(np.array(counts, np.int32), len(seeds))
+    sizes, bandit, state, keys = _start(config, method, horizon, rows, seeds)
+
+    def more(bandit, keys, state, trials):
+        return agents.run(
+            agents.METHODS[method], sizes, bandit, _options(config), keys, state, trials
+        )
+
+    # The number of trials is traced, so that only another number of rows compiles anew.
+    advance = jax.jit(jax.vmap(more, (0, 0, 0, None)), donate_argnums=2)
+    found: set[int] = set()
+    done = 0
+    while len(rows):
+        total = min(max(FIRST_CHUNK_TRIALS, 2 * done), config.max_trials)
+        state = advance(bandit, keys, state, total - done)
+        done = total
+        first_right = np.asarray(state.last_wrong) + 1.0
+        settled = 2 * first_right <= done
+        for count in map(int, np.unique(rows)):
+            mine = rows == count
+            if count not in found and (settled[mine].all() or done == config.max_trials):
+                found.add(count)
+                yield count, np.where(settled[mine], first_right[mine], np.nan)
+        keep = np.flatnonzero(~np.isin(rows, list(found)))
+        if 2 * len(keep) <= len(rows):  # fewer rows are worth compiling anew
+            rows = rows[keep]
+            bandit, keys, state = jax.tree.map(
+                lambda leaf, keep=keep: leaf[keep], (bandit, keys, state)
+            )
+
+
+def curves(config: Any, method: str, seeds: Sequence[int]) -> agents.Snapshot:
+    """Leaves [records, seeds]: Figure 3 for `curve_actions` actions and one exploration step."""
+    rows = np.full(len(seeds), config.curve_actions, np.int32)
+    sizes, bandit, state, keys = _start(config, method, 1, rows, seeds)
+    learner, options = agents.METHODS[method], _options(config)
+
+    def of_seed(bandit, key, state):
+        def record(state, _):
+            seen = agents.snapshot(learner, sizes, bandit, state)
+            period = config.curve_period_trials
+            return agents.run(learner, sizes, bandit, options, key, state, period), seen
+
+        records = 1 + config.curve_trials // config.curve_period_trials
+        return jax.lax.scan(record, state, length=records)[1]
+
+    return jax.device_get(jax.jit(jax.vmap(of_seed, out_axes=1))(bandit, keys, state))
+
+
+def fits(config: Any, complexity: Mapping[Any, np.ndarray]) -> dict[str, Any]:
+    """Tables and fitted exponents for summary.json."""
+    table = [
+        {
+            **setting._asdict(),
+            "mean_trials": None if np.isnan(values).any() else values.mean(),
+            "median_trials": None if np.isnan(values).any() else np.median(values),
+            "seeds_not_settled": int(np.isnan(values).sum()),
+        }
+        for setting, values in complexity.items()
+    ]
+    few, horizons = sorted(config.horizon_action_counts), sorted(config.horizons)
+    exponents = []
+    for method in sorted({setting.method for setting in complexity}):
+        mine = {(s.actions, s.horizon): complexity[s] for s in complexity if s.method == method}
+        points = [(actions, mine[actions, 1]) for actions in sorted(config.action_counts)]
+        exponents.append(_fit(method, "A^x, H=1", points))
+        for horizon in horizons:
+            points = [(actions, mine[actions, horizon]) for actions in few]
+            exponents.append(_fit(method, f"A^x, H={horizon}, few actions", points))
+        for actions in few:
+            # The size is the number of sequences of actions.
+            points = [(actions**horizon, mine[actions, horizon]) for horizon in horizons]
+            exponents.append(_fit(method, f"(A^H)^x, A={actions}", points))
+    return {"complexity": table, "exponents": exponents}
+
+
+def _fit(method: str, law: str, points: Sequence[tuple[int, np.ndarray]]) -> dict[str, Any]:
+    """One row of the exponents, from the points at which every seed settled."""
+    kept = [(size, values) for size, values in points if not np.isnan(values).any()]
+    row: dict[str, Any] = {"method": method, "law": law, "sizes": [size for size, _ in kept]}
+    if len(kept) < 2:
+        return row | {"exponent": None, "ci95": None}
+    exponent, low, high = power_law(row["sizes"], [values.tolist() for _, values in kept])
+    return row | {"exponent": exponent, "ci95": [low, high]}
+
+
+def _options(config: Any) -> agents.Options:
+    return agents.Options(
+        config.epsilon,
+        config.step_size,
+        config.initial_exploration_q,
+        config.initial_exploitation_q,
+    )
+
+
+def _start(
+    config: Any, method: str, horizon: int, rows: np.ndarray, seeds: Sequence[int]
+) -> tuple[Sizes, Bandit, agents.State, jax.Array]:
+    """Tables and keys for each row, one row for each action count and seed."""
+    arms = rows**horizon if config.exploitation == "sequence" else rows
+    sizes = Sizes(int(rows.max()), horizon, int(arms.max()))
+    bandit = Bandit(jnp.asarray(rows), jnp.asarray(arms))
+    one = agents.init(agents.METHODS[method], sizes, _options(config))
+    state = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(rows), axis=0), one)
+    numbers = np.tile(np.array(seeds), len(rows) // len(seeds))
+    keys = jax.vmap(lambda n, a: jax.random.fold_in(jax.random.key(n), a))(numbers, rows)
+    return sizes, bandit, state, keys

@@ -1,0 +1,106 @@
+"""One table and one plot of a sweep."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dream_jax.viz.plots import ci95
+
+NAMES = ("sweep.csv", "sweep.png")
+BUSES = ("coloured_buses", "grey_buses")  # ridden while exploring, on the bus worlds, of 4 each
+Row = dict[str, Any]
+
+
+def rows(
+    points: Sequence[Mapping[str, str]],
+    swept: Sequence[str],
+    records: Mapping[int, Mapping[str, Any]],
+    failures: Mapping[int, str],
+) -> list[Row]:
+    """One per point, the best test return first, then those without one.
+
+    records: what `sweep_job` found, by number of the point; failures: why not.
+    """
+    found: list[Row] = []
+    for number, point in enumerate(points):
+        row: Row = {"point": number, **{path: point[path] for path in swept}}
+        record = records.get(number)
+        if record is None:
+            found.append(row | {"status": failures.get(number, "not run")})
+            continue
+        returns = [x for x in record["test_return"] if x is not None]
+        row |= {"seeds": len(record["test_return"]), "test_returns": returns}
+        if returns:
+            low, high = ci95(returns)
+            row |= {"test_return": sum(returns) / len(returns), "ci95_low": low, "ci95_high": high}
+        shares = [x for x in record["normalised"] if x is not None]
+        if shares:
+            row["normalised"] = sum(shares) / len(shares)
+        row |= {name: sum(record[name]) / len(record[name]) for name in BUSES if name in record}
+        found.append(row | {"status": "done" if record["finite"] else "a loss was not finite"})
+    return sorted(found, key=lambda row: -row.get("test_return", -math.inf))
+
+
+def columns(swept: Sequence[str], found: Sequence[Row]) -> list[str]:
+    measured = ["seeds", "test_return", "ci95_low", "ci95_high", "normalised"]
+    measured += [name for name in BUSES if any(name in row for row in found)]
+    return ["point", *swept, *measured, "status"]
+
+
+def table(found: Sequence[Row], swept: Sequence[str]) -> str:
+    names = columns(swept, found)
+    cells = [names, *([_text(row.get(name)) for name in names] for row in found)]
+    widths = [max(len(line[k]) for line in cells) for k in range(len(names))]
+    return "\n".join(
+        "  ".join(x.rjust(w) for x, w in zip(line, widths, strict=True)) for line in cells
+    )
+
+
+def write(folder: Path, found: Sequence[Row], swept: Sequence[str], title: str) -> None:
+    """sweep.csv, and sweep.png: test return over each swept field, one dot per point and seed."""
+    with (folder / NAMES[0]).open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns(swept, found), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(found)
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.5 + 3.2 * len(swept), 3.6), dpi=160, layout="constrained")
+    panels = figure.subplots(1, len(swept), sharey=True, squeeze=False)[0]
+    for panel, path in zip(panels, swept, strict=True):
+        numbers = [_number(row[path]) for row in found]
+        names = sorted({row[path] for row in found})
+        numeric = not any(math.isnan(x) for x in numbers)
+        places = numbers if numeric else [float(names.index(row[path])) for row in found]
+        for x, row in zip(places, found, strict=True):
+            returns = row.get("test_returns", [])
+            panel.plot([x] * len(returns), returns, "o", color="#0072B2", ms=4, alpha=0.6)
+            if "test_return" in row:
+                panel.plot([x], [row["test_return"]], "_", color="#222222", ms=14, mew=2)
+        if not numeric:
+            panel.set_xticks(range(len(names)), names)
+        elif min(numbers) > 0 and max(numbers) > 20 * min(numbers):
+            panel.set_xscale("log")
+        panel.set_xlabel(path, fontsize=9)
+        panel.grid(True, color="#e6e6e6", lw=0.8)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("test return")
+    figure.suptitle(f"{title}: a dot per seed, a bar at the mean", fontsize=11)
+    FigureCanvasAgg(figure).print_png(str(folder / NAMES[1]))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

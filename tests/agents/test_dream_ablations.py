@@ -1,0 +1,119 @@
+"""DREAM paid for something else: which loss reaches what, and what exploration is paid."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dream_jax.agents import registry
+from dream_jax.losses.dream import log_likelihood_gain
+from tests import probes
+from tests.agents.test_dream import BATCH, RICH, at, collector, numpy, random_params, size
+from tests.probes import quick_jit
+
+
+class Case:
+    def __init__(self, name):
+        self.agent = registry.make(dataclasses.replace(RICH, agent=name), probes.Corridor())
+        self.params, self.target = random_params(self.agent, 0), random_params(self.agent, 1)
+        self.trials = numpy(collector(self.agent)(self.params, jax.random.key(0), 0.6))
+
+
+@functools.cache
+def case(name):
+    return Case(name)
+
+
+def rewards(c, params, target):
+    """[BATCH, L] what exploration is paid in each trial."""
+
+    @quick_jit
+    @functools.partial(jax.vmap, in_axes=(None, None, 0))
+    def paid(params, target, trial):
+        g = c.agent.decode(params, trial.exploration)
+        f, one = c.agent.encode(params, trial.problem), jnp.ones(())
+        return c.agent._exploration_reward(params, target, trial, trial.exploration, g, f, one)
+
+    return np.asarray(paid(params, target, c.trials))
+
+
+def test_log_likelihood_gain_telescopes():
+    log_q = jnp.log(jnp.array([0.25, 0.5, 0.125]))
+    found = log_likelihood_gain(log_q, 0.1, 2.0)
+    # log 2 for twice as likely, log 1/4 for a quarter; half of it, less the penalty.
+    np.testing.assert_allclose(found, [np.log(2) / 2 - 0.1, np.log(0.25) / 2 - 0.1], rtol=1e-6)
+    assert float(found.sum()) == pytest.approx(np.log(0.125 / 0.25) / 2 - 0.2)
+    assert float(jnp.abs(jax.jacrev(lambda x: log_likelihood_gain(x, 0.1))(log_q)).max()) == 0.0
+
+
+EXPLOITATION = {"exploitation.policy", "exploitation.encoder", "exploitation.decoder"}
+REACH = {  # RICH lets TD errors reach the decoder, in every other trial
+    "exploitation_td": EXPLOITATION,
+    "bottleneck": {"exploitation.encoder"},
+    "decoder": {"exploitation.decoder"},
+    "exploration_td": {"exploration"},
+    "identification": {"identifier"},
+}
+
+
+@pytest.mark.parametrize("name", ["dream_dynamics", "dream_end_to_end"])
+def test_each_loss_reaches_its_parameters_and_no_others(name):
+    c = case(name)
+
+    def parts(params, target, trials):
+        return c.agent.batch_loss(params, target, trials, jax.random.key(2))[1]
+
+    gradients = quick_jit(jax.jacrev(parts, argnums=(0, 1)))(c.params, c.target, c.trials)
+    assert set(gradients) == set(c.agent.loss_names)
+    assert ("identification" in gradients) == (name == "dream_dynamics")
+    for loss, (online, target) in gradients.items():
+        exploitation = online.exploitation._asdict()
+        found = {f"exploitation.{part}": x for part, x in exploitation.items()}
+        found |= {learner: x for learner, x in online._asdict().items() if learner[:6] != "exploi"}
+        for group, gradient in found.items():
+            assert (size(gradient) > 1e-6) == (group in REACH[loss]), (loss, group)
+        assert size(target) == 0.0
+
+
+def test_dynamics_is_paid_for_the_id_whatever_z_holds():
+    c = case("dream_dynamics")
+    before = rewards(c, c.params, c.target)
+    encoder = jax.tree.map(lambda x: 3.0 * x, c.params.exploitation.encoder)
+    other = c.params._replace(exploitation=c.params.exploitation._replace(encoder=encoder))
+    np.testing.assert_array_equal(rewards(c, other, c.target), before)
+    # And what is paid is the log-likelihood that the identifier's loss measures.
+    log_q = quick_jit(jax.vmap(c.agent._log_likelihood, (None, 0, 0)))(
+        c.params, c.trials.problem, c.trials.exploration
+    )
+    log_q = np.asarray(log_q)
+    np.testing.assert_allclose(before, log_q[:, 1:] - log_q[:, :-1] - 0.1, atol=1e-5)
+    assert (log_q < 0).all() and np.ptp(before) > 0.01
+
+
+def test_end_to_end_is_paid_the_value_of_exploitation_at_the_end():
+    c = case("dream_end_to_end")
+    found = rewards(c, c.params, c.target)
+    steps = c.trials.exploration.mask.sum(axis=1)
+    assert steps.min() < steps.max()
+    agent, exploration = c.agent, c.trials.exploration
+    z = np.asarray(quick_jit(jax.vmap(agent.read, (None, 0)))(c.params, exploration))
+
+    @quick_jit
+    def first(params, observation, instruction, z):
+        time = jnp.zeros(1)
+        weights = params.exploitation.policy
+        return agent._exploit.apply(weights, observation[:1], instruction, z, time)[0]
+
+    for i in range(BATCH):
+        worth = []
+        for n in range(2):
+            episode = at((i, n), c.trials.exploitation)
+            inputs = episode.observation, c.trials.instruction[i, n], z[i]
+            online, slow = (np.asarray(first(p, *inputs)) for p in (c.params, c.target))
+            worth.append(slow[np.argmax(online)])
+        expected = np.zeros_like(found[i])
+        expected[steps[i] - 1] = 0.99 * np.mean(worth)
+        np.testing.assert_allclose(found[i], expected, rtol=1e-4, atol=1e-5)

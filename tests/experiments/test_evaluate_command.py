@@ -1,0 +1,190 @@
+"""`python -m experiments.evaluate`: a run's checkpoint on its benchmark, or in Miniworld."""
+
+import json
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dream_jax import config as configs
+from dream_jax import envs
+from dream_jax.config import TrialConfig
+from dream_jax.data import rollout
+from dream_jax.envs.sign3d import miniworld_adapter
+from dream_jax.presets import methods as presets
+from dream_jax.training import evaluation as evaluate
+from dream_jax.training import trainer as train
+from dream_jax.types import MetaTest
+from experiments import evaluate as command_module
+from experiments.analyses import bus_rides as riding
+from experiments.analyses import fridges as opening
+from experiments.analyses import sign_decoding as reading
+from tests.envs.test_miniworld_adapter import StandIn
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+SIGN = {"env.horizon": "4", "networks.hidden_size": "8", "networks.head_size": "8"}
+
+
+@pytest.fixture(scope="module")
+def run_folder(command, tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluate") / "map"
+    assert command("map", "--smoke", "--seeds=2", f"--out={out}").status == 0
+    return out
+
+
+def test_the_newest_checkpoint_is_evaluated_with_its_parameters(run_folder, capsys):
+    assert command_module.main([f"--checkpoint={run_folder}", "--trials=30", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["env"] == "map" and result["seeds"] == [0, 1]
+    loaded = command_module.load(run_folder, {})
+    assert result["trained_trials"] == loaded.trials == loaded.config.training.trials
+    assert set(result["exploration"]) == {"coloured"}  # there are no grey buses on map
+    assert len(result["exploration"]["coloured"]["rides_per_seed"]) == 2
+    for split, part in result["splits"].items():
+        trials = evaluate.trial_set(loaded.env, split, 30, 1, cover=True)
+        assert part["trials"] == len(trials.problem) >= 30
+        for i in range(2):
+            params = jax.tree.map(lambda x, i=i: x[i], loaded.params)
+            key = jax.random.key(command_module.KEY)
+            expected = evaluate.evaluate(loaded.trainer.agent, params, key, trials)
+            np.testing.assert_allclose(
+                part["return_per_seed"][i], expected.trial_return.mean(), rtol=1e-5
+            )
+            np.testing.assert_allclose(
+                part["exploration_length_per_seed"][i], expected.exploration_length.mean()
+            )
+    assert command_module.main([f"--checkpoint={run_folder}", "--trials=30"]) == 0
+    assert capsys.readouterr().out.count("return per seed") == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "error: --checkpoint is missing"),
+        (["--checkpoint=nowhere"], "error: --checkpoint=nowhere holds no run"),
+        (["--checkpoint={run}", "--env=minworld"], "unknown --env='minworld'; valid: miniworld_"),
+        (["--checkpoint={run}", "--env=miniworld_sign"], "trained on map, Miniworld's is sign"),
+        (["--checkpoint={run}", "--trials=0"], "--trials=0 must be at least 1"),
+        (["--checkpoint={run}", "--trial=3"], "unknown argument '--trial=3'; nearest: --trials"),
+        (["--checkpoint={run}", "--out=x"], "--out=x: GIFs are drawn with --env=miniworld_sign"),
+        (["--checkpoint={run}", "--config.env.horizons=3"], "unknown config key 'env.horizons'"),
+        (["--checkpoint={run}", "--config.networks.z_size=3"], "holds another state"),
+    ],
+)
+def test_bad_input_is_one_clear_line(run_folder, flags, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command_module.main([flag.format(run=run_folder) for flag in flags]) == 2
+    out, error = capsys.readouterr()
+    assert message in error and error.count("\n") == 1 and not out
+    assert not list(tmp_path.iterdir())
+
+
+def test_gifs_of_an_earlier_evaluation_are_kept(run_folder, capsys, tmp_path):
+    (tmp_path / "miniworld_problem0_seed0.gif").write_text("earlier")
+    flags = [f"--checkpoint={run_folder}", "--env=miniworld_sign", f"--out={tmp_path}"]
+    assert command_module.main(flags) == 2
+    assert "holds GIFs already; give another folder" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
+def test_rides_of_coloured_and_grey_buses_are_counted_apart():
+    """By hand: a ride where no bus stands; up onto a coloured stop, there and back; right to a
+    grey one, away, back and away; then padding."""
+    up, right, ride, end = 1, 2, 5, 6
+    actions = [ride, up, ride, ride, right, ride, ride, ride, end]
+    env = envs.make("distracting_bus")
+
+    def actor(step, *_):
+        return step + 1, jnp.asarray(actions)[step]
+
+    def meta_test(params, key, problem, instructions):
+        start = jnp.zeros((), jnp.int32)
+        trial = TrialConfig(hidden_goal_ends_exploration=False)
+        exploration, _, _ = rollout.explore(env, actor, start, key, problem, trial)
+        return MetaTest(exploration, None, None, None)
+
+    agent = types.SimpleNamespace(env=env, meta_test=meta_test)
+    result = riding.rides(agent, jnp.zeros(2), "test", 1)  # of two seeds
+    assert result["coloured"] == {"rides_per_seed": [2.0] * 2, "buses_ridden_per_seed": [1.0] * 2}
+    assert result["grey"] == {"rides_per_seed": [3.0] * 2, "buses_ridden_per_seed": [1.0] * 2}
+
+
+def test_returns_are_told_apart_by_how_many_fridges_were_opened():
+    """By hand: nothing is opened by a pick up at the pot; the middle fridge counts once; going on
+    to the upper one is the second, which only the second seed does before it ends."""
+    up, right, end, pick = 1, 2, 6, 7
+    actions = [pick, right, pick, pick, up, pick, end]
+    env = envs.make("cooking")
+
+    def actor(carry, *_):
+        step, steps = carry
+        action = jnp.where(step < steps, jnp.asarray(actions)[step], end)
+        return (step + 1, steps), jnp.where(step > steps, pick, action)  # over: it does not count
+
+    def meta_test(params, key, problem, instructions):
+        carry = jnp.zeros((), jnp.int32), params
+        trial = TrialConfig(hidden_goal_ends_exploration=False)
+        exploration, _, _ = rollout.explore(env, actor, carry, key, problem, trial)
+        rewards = types.SimpleNamespace(reward=jnp.array([[0.5, -0.1 * params]]))
+        return MetaTest(exploration, rewards, None, None)
+
+    agent = types.SimpleNamespace(env=env, meta_test=meta_test)
+    first, second = opening.fridges(agent, jnp.array([4, 6]), "test", 9)
+    assert first["share"] == [0, 1, 0, 0] and second["share"] == [0, 0, 1, 0]
+    assert first["return"] == [None, pytest.approx(0.1), None, None]
+    assert second["return"] == [None, None, pytest.approx(-0.1), None]
+
+
+@pytest.fixture(scope="module")
+def sign():
+    """An untrained `Loaded` of two seeds."""
+    config = configs.override(presets.preset("sign", "dream"), SIGN)
+    env = envs.from_config("sign", config.env)
+    trainer = train.make_trainer(config, env)
+    params = jax.vmap(trainer.agent.init)(jax.random.split(jax.random.key(0), 2))
+    return command_module.Loaded(config, env, trainer, params, [0, 1], 0)
+
+
+def test_miniworld_is_played_and_filmed(sign, monkeypatch, tmp_path):
+    from experiments.analyses import miniworld as zero_shot
+
+    monkeypatch.setattr(miniworld_adapter, "_make", StandIn)
+    result = zero_shot.run(sign, 5, tmp_path)
+    assert result["trials"] == 6  # every colour and shape equally often
+    assert len(result["return_per_seed"]) == 2
+    assert all(-1.0 <= value <= 0.0 for value in result["return_per_seed"])  # it never pays
+    assert all(1 <= value <= 4 for value in result["exploration_length_per_seed"])
+    assert len(list(tmp_path.glob("miniworld_problem*_seed*.gif"))) == 6
+
+
+@pytest.fixture
+def well_compiled():
+    """Thousands of pictures take longer to draw than the program that draws them to compile."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.mark.usefixtures("well_compiled")
+def test_the_decoder_is_at_chance_where_the_sign_was_not_seen(sign):
+    result = reading.accuracy(sign, 120)
+    for part in result.values():
+        assert part["trials_saw"] + part["trials_never_saw"] == 240
+    part = result["random"]
+    assert part["trials_saw"] > 20 and part["trials_never_saw"] > 20
+    spread = np.sqrt(2 / 9 / part["trials_never_saw"])
+    assert abs(part["accuracy_never_saw"] - 1 / 3) < 4 * spread
+
+
+@pytest.mark.usefixtures("well_compiled")
+def test_a_decoder_that_cheats_is_found(sign):
+    agent = sign.trainer.agent
+
+    def cheat(params, exploration):
+        return agent.encode(params, exploration.observation.problem[0])
+
+    cheating = types.SimpleNamespace(explore=agent.explore, encode=agent.encode, read=cheat)
+    loaded = sign._replace(trainer=sign.trainer._replace(agent=cheating))
+    assert reading.accuracy(loaded, 30)["random"]["accuracy_never_saw"] == 1.0
