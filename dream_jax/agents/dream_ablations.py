@@ -15,7 +15,7 @@ from dream_jax.data import rollout
 from dream_jax.losses import dream as losses
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.networks.policies import Decoder
-from dream_jax.scaling import devices as parallel
+from dream_jax.training import shards as parallel
 from dream_jax.types import Array, Env, Episode, Key, Learner, Params, Trial
 
 

@@ -24,7 +24,7 @@ from dream_jax.losses.td import double_q_lambda
 from dream_jax.networks.embedding import check_observations
 from dream_jax.networks.history import History, Slots
 from dream_jax.networks.policies import ExploitationPolicy
-from dream_jax.scaling import devices as parallel
+from dream_jax.training import shards as parallel
 from dream_jax.types import Array, Env, Episode, Key, MetaTest, Params, Trial, is_pixel_env
 
 Terms = dict[str, tuple[Array, Array]]  # by name of the loss: values and their mask

@@ -20,6 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dream_jax.config import ConfigError
 from dream_jax.scaling import devices as parallel
+from dream_jax.training.shards import TRIAL_AXIS
 from dream_jax.training.trainer import Metrics, Trainer
 from dream_jax.types import Array, TrainState, is_pixel_env
 
@@ -260,7 +261,7 @@ def make_runner(
         )
     mesh = Mesh(
         np.array(devices[: groups * share]).reshape(groups, share),
-        (SEED_AXIS, parallel.TRIAL_AXIS),
+        (SEED_AXIS, TRIAL_AXIS),
     )
     even = groups if count % groups == 0 else 1
     grid = Grid(mesh, count, count if vectorised else even)

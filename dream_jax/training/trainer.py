@@ -10,8 +10,8 @@ from dream_jax.agents import recurrent_q, registry
 from dream_jax.config import Config
 from dream_jax.data import augmentation as augment
 from dream_jax.data import replay
-from dream_jax.scaling import devices as parallel
 from dream_jax.training import bottleneck as dual
+from dream_jax.training import shards as parallel
 from dream_jax.types import Agent, Array, Env, Key, Learner, Params, TrainState, Trial
 
 Metrics = dict[str, Array]

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax import envs
-from dream_jax.scaling import devices as parallel
 from dream_jax.scaling import seeds as waves
 from dream_jax.training import trainer as train
+from dream_jax.training.shards import Shards
 from dream_jax.types import is_key
 
 LOST = 5  # the seed whose newest loss is not finite
@@ -31,7 +31,7 @@ class Walker(NamedTuple):
 
 
 def walks(share: int = 1) -> train.Trainer:
-    shards = parallel.Shards(share)
+    shards = Shards(share)
 
     def init(seed):
         zero = jnp.zeros((), int)
