@@ -19,6 +19,7 @@ import numpy as np
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
+from dream_jax.runs.folder import RunRequest, prepare_folder
 from experiments.cli import flags as cli
 from experiments.cli import process as common
 
@@ -76,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     return common.exit_status(work, "interrupted; --resume goes on after what complexity.csv has")
 
 
-def parse(argv: list[str]) -> cli.Arguments:
+def parse(argv: list[str]) -> RunRequest:
     """Raises ConfigError, one clear line."""
     given = cli.read_flags("bandit", argv, tuple(PRESETS), default_seeds=100)
     if given.config in PRESETS:
@@ -125,14 +126,14 @@ def validate(config: BanditConfig) -> BanditConfig:
     return config
 
 
-def run(arguments: cli.Arguments, started_s: float) -> int:
+def run(arguments: RunRequest, started_s: float) -> int:
     from dream_jax.runs.metrics import versions, write_json
     from experiments.figures import bandit as bandit_figures
     from experiments.figures import bandit_runs as bandit_sweep
 
     config, out = arguments.config, arguments.out
     record = {"config": configs.to_dict(config), "seeds": list(arguments.seeds)}
-    cli.prepare_folder(arguments, record | {"versions": versions()})
+    prepare_folder(arguments, record | {"versions": versions()})
     complexity = _read_complexity(out / "complexity.csv", len(arguments.seeds))
     for method in METHODS:
         for horizon in sorted({1, *config.horizons}):

@@ -15,6 +15,7 @@ from dream_jax.envs.grids import bus, cooking
 from dream_jax.runs import checkpoint
 from dream_jax.runs import summary as summaries
 from dream_jax.runs import trials as fixed_trials
+from dream_jax.runs.folder import RUN_FILE, refuse_files, saved_run
 from dream_jax.runs.metrics import to_json
 from dream_jax.scaling import seeds as waves
 from dream_jax.training import evaluation as evaluate
@@ -71,7 +72,7 @@ def parse(argv: list[str]) -> Request:
         raise ConfigError(f"--out={values.out}: GIFs are drawn with --env={MINIWORLD} only")
     out = Path(values.out) if values.out else None
     if out is not None:
-        cli.refuse_files(out)
+        refuse_files(out)
         if any(out.glob("*.gif")):
             raise ConfigError(f"--out={out} holds GIFs already; give another folder")
     return Request(
@@ -81,9 +82,9 @@ def parse(argv: list[str]) -> Request:
 
 def load(folder: Path, overrides: dict[str, str]) -> Loaded:
     """The newest checkpoint of a run. Raises ConfigError if there is none that can be read."""
-    if not (folder / cli.RUN_FILE).is_file():
-        raise ConfigError(f"--checkpoint={folder} holds no run (no {cli.RUN_FILE}); give its --out")
-    saved = cli.saved_run(folder)
+    if not (folder / RUN_FILE).is_file():
+        raise ConfigError(f"--checkpoint={folder} holds no run (no {RUN_FILE}); give its --out")
+    saved = saved_run(folder)
     config, seeds = configs.override(configs.from_dict(saved["config"]), overrides), saved["seeds"]
     env = cli.checked_env(config)
     trainer = train.make_trainer(config, env)

@@ -20,6 +20,7 @@ from absl import flags
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
 from dream_jax.presets import methods as presets
+from dream_jax.runs.folder import RUN_FILE, refuse_files
 from experiments.cli import flags as cli
 from experiments.cli import process as common
 from experiments.figures import claims as reproduce_report
@@ -72,7 +73,7 @@ def parse(argv: list[str]) -> Request:
     out = Path(values.out) if values.out else runs[0].folder / NAME
     if out.is_dir():
         raise ConfigError(f"--out={out} is a folder; give a file, for example {out / NAME}")
-    cli.refuse_files(out.parent)
+    refuse_files(out.parent)
     if out.exists() and _MARK not in out.read_text(errors="replace")[:1000]:
         raise ConfigError(f"--out={out} is a file and no report of ours; give another name")
     return Request(runs, out)
@@ -81,7 +82,7 @@ def parse(argv: list[str]) -> Request:
 def read(folder: Path) -> Run:
     """Raises ConfigError if there is no run in `folder`, or not a single evaluation yet."""
     try:
-        record = json.loads((folder / cli.RUN_FILE).read_text())
+        record = json.loads((folder / RUN_FILE).read_text())
         config = configs.from_dict(record["config"])
         rows = reproduce_report.read_rows(folder / "metrics.jsonl")
         path = folder / "summary.json"

@@ -18,6 +18,7 @@ from absl import flags
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
 from dream_jax.presets import methods as presets
+from dream_jax.runs.folder import refuse_files
 from experiments import bandit
 from experiments.cli import flags as cli
 from experiments.cli import parallel_commands as side_by_side
@@ -79,7 +80,7 @@ def parse(argv: list[str]) -> Options:
     if values.workers is not None and values.workers < 1:
         raise ConfigError(f"--workers={values.workers} must be at least 1")
     out = Path(values.out or f"runs/figure{values.figure}")
-    cli.refuse_files(out)
+    refuse_files(out)
     return Options(tuple(wanted), out, values.budget, values.smoke, values.workers)
 
 

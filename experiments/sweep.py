@@ -21,6 +21,7 @@ from absl import flags
 from dream_jax import config as configs
 from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
+from dream_jax.runs.folder import delete, refuse_differences, refuse_files
 from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
 from experiments.cli import process as common
@@ -115,7 +116,7 @@ def run(request: Request) -> int:
     """0, or 1 if a job failed."""
     out, folder = request.out, request.out / JOBS
     if request.overwrite:
-        cli.delete(out, NAMES)
+        delete(out, NAMES)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / SWEEP_FILE, request.record())
     folder.mkdir(exist_ok=True)
@@ -194,7 +195,7 @@ def _flags(benchmark: str, argv: list[str]) -> tuple[flags.FlagValues, list[str]
 def _check_folder(request: Request) -> None:
     """A folder that is new, or holds this sweep to resume, or one of ours to overwrite."""
     out = request.out
-    cli.refuse_files(out)
+    refuse_files(out)
     if not out.exists() or not any(out.iterdir()):
         return
     if not (request.resume or request.overwrite):
@@ -211,7 +212,7 @@ def _check_folder(request: Request) -> None:
         if saved.get(name) != wanted[name]:
             was, now = (_short(record.get(name)) for record in (saved, wanted))
             raise ConfigError(f"--resume: {out} is a sweep with {name} {was}, not {now}")
-    cli.refuse_differences(out, configs.from_dict(saved["config"]), request.config)
+    refuse_differences(out, configs.from_dict(saved["config"]), request.config)
 
 
 def _short(value: Any, most: int = 80) -> str:

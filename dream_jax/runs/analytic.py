@@ -10,9 +10,9 @@ from dream_jax.config import Config, ConfigError
 from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles import pearl_ub
 from dream_jax.runs import summary as summaries
+from dream_jax.runs.folder import RunRequest, prepare_folder
 from dream_jax.runs.metrics import MetricsWriter, write_json
 from dream_jax.types import Env
-from experiments.cli.flags import Arguments, prepare_folder
 
 # (env, split, config) -> [n] returns on the ids of the split.
 AGENTS: dict[str, Callable[[Env, str, Config], np.ndarray]] = {
@@ -22,7 +22,7 @@ AGENTS: dict[str, Callable[[Env, str, Config], np.ndarray]] = {
 }
 
 
-def run(arguments: Arguments, started_s: float) -> int:
+def run(arguments: RunRequest, started_s: float) -> int:
     config = arguments.config
     env = envs.from_config(config.benchmark, config.env)
     oracle = AGENTS[config.agent]

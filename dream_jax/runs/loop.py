@@ -20,13 +20,13 @@ from dream_jax.runs import checkpoint
 from dream_jax.runs import metrics as logs
 from dream_jax.runs import summary as summaries
 from dream_jax.runs import trials as fixed_trials
+from dream_jax.runs.folder import RunRequest, prepare_folder
 from dream_jax.runs.signals import StopSignal
 from dream_jax.scaling import seeds as waves
 from dream_jax.training import trainer as train
 from dream_jax.types import TrainState
 from dream_jax.viz import gif as video
 from dream_jax.viz import plots as report
-from experiments.cli.flags import Arguments, prepare_folder
 
 SPLITS = summaries.SPLITS
 
@@ -49,7 +49,7 @@ class Resumed(NamedTuple):
     rows: list[dict[str, Any]]  # of metrics.jsonl so far
 
 
-def run(arguments: Arguments, started_s: float) -> int:
+def run(arguments: RunRequest, started_s: float) -> int:
     config, seeds = arguments.config, arguments.seeds
     env = envs.from_config(config.benchmark, config.env)
     trainer = train.make_trainer(config, env)
@@ -66,7 +66,7 @@ def run(arguments: Arguments, started_s: float) -> int:
 
 
 def _train(
-    arguments: Arguments,
+    arguments: RunRequest,
     trainer: train.Trainer,
     runner: waves.SeedRunner,
     programs: Programs,
@@ -159,7 +159,7 @@ def _train(
 
 
 def _compile(
-    arguments: Arguments,
+    arguments: RunRequest,
     trainer: train.Trainer,
     runner: waves.SeedRunner,
     state: TrainState | None,  # None: from the start
@@ -194,7 +194,7 @@ def _params(config: Config, state: waves.Units) -> waves.Units:
     return tuple(train.evaluation_params(config, unit) for unit in state)
 
 
-def _read_run(arguments: Arguments, trainer: train.Trainer) -> Resumed:
+def _read_run(arguments: RunRequest, trainer: train.Trainer) -> Resumed:
     """What there is to resume. Raises ConfigError if it is damaged; changes nothing."""
     about: dict[str, Any] = {
         "rows": 0,
@@ -277,7 +277,7 @@ def _returns(results: fixed_trials.Results, i: int) -> dict[str, float]:
 
 
 def _summary(
-    arguments: Arguments,
+    arguments: RunRequest,
     bounds: dict[str, oracles.Bounds],
     results: fixed_trials.Results,
     counts: dict[str, np.ndarray],

@@ -1,10 +1,8 @@
 """The command line of every experiment: flags, overrides, output folder."""
 
-import json
 import os
-import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,35 +13,7 @@ from dream_jax import envs, validation
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.adapters import own
 from dream_jax.presets import methods as presets
-from dream_jax.runs.metrics import write_json
-
-RUN_FILE = "config.json"
-# All that a run writes into its folder, and all that --overwrite deletes.
-RUN_NAMES = (
-    RUN_FILE,
-    "metrics.jsonl",
-    "summary.json",
-    "curves.png",
-    "checkpoints",
-    "videos",
-    "tensorboard",
-    "report.html",
-    # of experiments.bandit
-    "complexity.csv",
-    "complexity.png",
-    "complexity.svg",
-    "curves.csv",
-    "figure3.png",
-    "figure3.svg",
-)
-
-
-class Arguments(NamedTuple):
-    config: Any  # Config, or what an experiment has instead
-    out: Path
-    seeds: tuple[int, ...]
-    resume: bool
-    overwrite: bool
+from dream_jax.runs.folder import RunRequest, check_folder
 
 
 class Flags(NamedTuple):
@@ -92,7 +62,7 @@ def read_flags(
     )
 
 
-def parse(benchmark: str, argv: list[str]) -> Arguments:
+def parse(benchmark: str, argv: list[str]) -> RunRequest:
     """Arguments of `python -m experiments.<benchmark>`. Raises ConfigError, one clear line."""
     given = read_flags(benchmark, argv)
     return checked_arguments(read_config(benchmark, given), given)
@@ -126,11 +96,11 @@ def module_of(benchmark: str) -> str:
     return f"own_problem {benchmark}" if own.is_own(benchmark) else benchmark
 
 
-def checked_arguments(config: Any, given: Flags) -> Arguments:
+def checked_arguments(config: Any, given: Flags) -> RunRequest:
     """Arguments of a run. Raises ConfigError if its folder is not one that they may use."""
     seeds = tuple(range(given.seeds))
-    arguments = Arguments(config, given.out, seeds, given.resume, given.overwrite)
-    _check_folder(arguments)
+    arguments = RunRequest(config, given.out, seeds, given.resume, given.overwrite)
+    check_folder(arguments)
     return arguments
 
 
@@ -199,94 +169,7 @@ def checked_env(config: Config) -> Any:
     return env
 
 
-def refuse_files(out: Path) -> None:
-    """Raises ConfigError if `out` cannot be written to, or it or what it would be in is a file."""
-    try:
-        if out.exists() and not out.is_dir():
-            raise ConfigError(f"--out={out} is a file; give a folder, for example {out}_run")
-        for parent in out.parents:
-            if parent.exists() and not parent.is_dir():
-                raise ConfigError(f"--out={out}: {parent} is a file, not a folder")
-        there = next(path for path in (out, *out.absolute().parents) if path.exists())
-    except OSError as error:  # a name too long, a folder that may not be read
-        raise ConfigError(f"--out={out}: {error.strerror}; give a folder of your own") from error
-    if there.is_dir() and not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-        raise ConfigError(f"--out={out}: {there} cannot be written to; give another folder")
-
-
-def prepare_folder(arguments: Arguments, saved: dict) -> None:
-    """Make the output folder, rid of an old run if that was asked for, with its config.json."""
-    out = arguments.out
-    try:
-        if arguments.overwrite:
-            delete(out, RUN_NAMES)
-        out.mkdir(parents=True, exist_ok=True)
-        if not (out / RUN_FILE).exists():
-            write_json(out / RUN_FILE, saved)
-    except OSError as error:
-        raise ConfigError(f"--out={out}: {error.strerror}; give a folder of your own") from error
-
-
-def refuse_differences(out: Path, old: Config, new: Config) -> None:
-    """Raises ConfigError if a run with the one config cannot go on with the other."""
-    differing = configs.differences(old, new)
-    if differing:
-        path, (was, now) = next(iter(differing.items()))
-        raise ConfigError(
-            f"--resume: {out} was trained with {path}={was!r}, not {now!r}"
-            + (f" (and {len(differing) - 1} more)" if len(differing) > 1 else "")
-        )
-
-
-def delete(out: Path, names: Iterable[str]) -> None:
-    """Files and folders of these names in `out`; what a link points at is left alone."""
-    for path in (out / name for name in names):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
 def _load(benchmark: str, name: str) -> Config:
     if name not in presets.PRESETS and (os.path.sep in name or name.endswith(".json")):
         return configs.load(name)
     return presets.preset(benchmark, name)
-
-
-def _check_folder(arguments: Arguments) -> None:
-    out = arguments.out
-    refuse_files(out)
-    if not out.exists() or not any(out.iterdir()):
-        return
-    if not (arguments.resume or arguments.overwrite):
-        raise ConfigError(f"--out={out} exists; give another, --resume or --overwrite")
-    saved = saved_run(out)
-    if arguments.resume:
-        _check_same_run(arguments, saved)
-
-
-def saved_run(out: Path) -> dict:
-    """config.json of the run in a folder; whatever else has that name is not ours to touch."""
-    try:
-        saved = json.loads((out / RUN_FILE).read_text())
-        if isinstance(saved["config"], dict) and isinstance(saved["seeds"], list):
-            return saved
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise ConfigError(
-        f"--out={out} holds files but no run of ours (no {RUN_FILE} of one); give another folder"
-    )
-
-
-def _check_same_run(arguments: Arguments, saved: dict) -> None:
-    try:
-        old = configs.from_dict(saved["config"], type(arguments.config))
-    except ConfigError as error:
-        raise ConfigError(f"--resume: {arguments.out / RUN_FILE}: {error}") from error
-    seeds = tuple(saved["seeds"])
-    if seeds != arguments.seeds:
-        raise ConfigError(
-            f"--resume: {arguments.out} was trained with --seeds={len(seeds)}, not "
-            f"{len(arguments.seeds)}"
-        )
-    refuse_differences(arguments.out, old, arguments.config)
