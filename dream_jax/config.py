@@ -1,36 +1,44 @@
-"""Configuration: frozen dataclasses, overrides, validation, JSON. Units are in the names."""
+"""The configuration of a run: frozen dataclasses, overrides by dotted path, JSON.
+
+Field names carry their units. `dream_jax.validation` checks values, `dream_jax.presets` holds the
+settings of each benchmark and method.
+"""
 
 import dataclasses
 import difflib
 import json
 import types
 import typing
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+
+SHORT_LIST = 20  # names; a message prints a list of at most this length in full
 
 
 class ConfigError(ValueError):
-    """A bad setting; the message is one line that names the value and a valid one."""
+    """A bad setting. The message is one line that names the value and a valid one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
-    horizon: int = 20  # most steps of an episode
-    quality: str = "fast"  # of the pictures; sign only
-    start_region: str = "authors"  # sign only
+    horizon: int = 20  # steps of an episode, at most
+    quality: str = "fast"  # of the rendered pictures; sign only
+    start_region: str = "authors"  # where the agent starts; sign only
 
 
 @dataclasses.dataclass(frozen=True)
 class TrialConfig:
     exploration_episodes: int = 1
     exploitation_episodes: int = 1
-    redraw_instruction: bool = True  # a new instruction for each exploitation episode
+    redraw_instruction: bool = True  # each exploitation episode draws a new instruction
     rewards_in_exploration: bool = False  # the exploration policy and the decoder see rewards
-    hidden_goal_ends_exploration: bool = True  # as the authors' environments
+    hidden_goal_ends_exploration: bool = True  # as in the authors' environments
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
-    # "mlp": the authors' 32 each -> 256 -> 64. Of pictures: "patches", or "conv", the authors'.
+    # Of integers: "sum", or the authors' "mlp" (32 each -> 256 -> 64). Of pictures: "patches", or
+    # the authors' "conv".
     embedding: Literal["sum", "mlp", "patches", "conv"] = "sum"
     hidden_size: int = 64
     head_size: int = 128
@@ -40,43 +48,50 @@ class NetworkConfig:
     exploitation_memory: Literal["none", "lstm", "mingru"] = "none"
     decoder_memory_size: int = 64
     decoder_hidden_size: int = 128
-    time_input: bool = True  # both policies see how much of the episode is over
+    time_input: bool = True  # both policies see the fraction of the episode that has passed
     layer_norm: bool = True
     film: bool = True  # z also enters the exploitation policy multiplicatively
     encoder_init_scale: float = 0.1  # of the output layers of encoder and decoder
 
 
-NEARLY_GREEDY = 0.1  # epsilon of the actors whose returns adapt lambda
+NEARLY_GREEDY = 0.1  # largest epsilon of the actors whose returns adapt lambda
 
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
     rho: float = 0.1  # standard deviation of encoder and decoder
     bottleneck: Literal["kl", "clipped"] = "kl"  # "clipped": the authors' max(|f|^2, clip)
-    bottleneck_weight: float = 2e-6  # lambda of Eq. 2, on nats for "kl"
+    bottleneck_weight: float = 2e-6  # lambda of Eq. 2, per nat for "kl"
     bottleneck_clip: float = 10.0
-    # Lambda as a dual variable: it starts at bottleneck_weight, falls while exploitation with
-    # z = f(mu) returns less than the target (so at first too), and rises while it returns more.
+    # Makes lambda a dual variable. It starts at bottleneck_weight. It falls while exploitation with
+    # z = f(mu) returns less than the target, as it does at first, and rises while it returns more.
     bottleneck_dual: bool = False
-    # Undiscounted return that the bottleneck must not cost, of actors with epsilon up to
-    # NEARLY_GREEDY: they do not reach the optimum, and lambda would fall for ever short of it.
+    # The undiscounted return that lambda must leave to actors with epsilon up to NEARLY_GREEDY. Set
+    # it below the optimum: these actors do not reach the optimum, and lambda would fall for ever.
     bottleneck_target: float = 0.0
-    bottleneck_dual_rate: float = 0.02  # at most, on log lambda, per iteration
+    bottleneck_dual_rate: float = 0.02  # largest change of log lambda in one iteration
     exploration_step_penalty: float = 0.0  # c of Eq. 5
     normalise_information_gain: bool = True  # by the spread of the encodings; the paper: False
-    decoder_folds: int = 1  # heads; information gain by one not trained on the problem, if above 1
-    td_reaches_decoder: bool = False  # as the authors: trials acted on z = g(tau) train through it
+    # Decoder heads. With more than one, the head that measures a problem's information gain is not
+    # trained on that problem.
+    decoder_folds: int = 1
+    # Trials acted on z = g(tau) train the decoder through z with TD errors, as the authors do.
+    td_reaches_decoder: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class EndToEndConfig:
-    distance_weight: float = 1.0  # of IMPORT's loss that draws the history to the id's embedding
-    # VariBAD's: "point" is the authors' variant: std 1e-6, no KL, TD errors reach the encoder.
+    """Settings of the agents that learn exploration and exploitation with one policy."""
+
+    # Of the loss that draws the history's embedding to the problem id's.
+    distance_weight: float = 1.0
+    # The belief about the problem. "point" is the authors' variant: standard deviation 1e-6, no KL
+    # term, TD errors reach the encoder.
     posterior: Literal["gaussian", "point"] = "gaussian"
-    latent_size: int = 16  # of VariBAD's belief
+    latent_size: int = 16  # of the belief
     kl_weight: float = 0.1  # per nat; 1 is the evidence lower bound itself
     reward_weight: float = 10.0  # 1 / (2 variance) of the reward decoder's Gaussian
-    beliefs_per_trial: int = 8  # from which VariBAD's decoders predict the whole trial
+    beliefs_per_trial: int = 8  # from each of them the decoders predict the whole trial
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,47 +99,48 @@ class TdConfig:
     discount: float = 0.99
     trace_lambda: float = 0.8  # Watkins's Q(lambda); 0 is one-step double Q-learning
     target_update_period_updates: int = 50
-    bootstrap_on_truncation: bool = False  # time is part of these tasks
+    bootstrap_on_truncation: bool = False  # False: the time limit is part of the task
 
 
 @dataclasses.dataclass(frozen=True)
 class ActingConfig:
+    random_exploration: bool = False  # explore uniformly at random; only exploitation learns
     epsilon: Literal["ladder", "linear"] = "ladder"  # one per parallel trial, or one schedule
     epsilon_min: float = 0.02
     epsilon_max: float = 1.0
     epsilon_decay_steps: int = 250_000  # of the policy's own environment steps, for "linear"
-    random_suffix_fraction: float = 0.0  # of exploitation episodes: greedy, then random
-    time_shift_fraction: float = 0.0  # of exploitation episodes: acts as if later than it is
-    random_action_counts: tuple[int, ...] = ()  # of each in the urn of random ones; (): 1 each
-    excluded_random_actions: tuple[int, ...] = ()  # never drawn at random (still chosen greedily)
+    random_suffix_fraction: float = 0.0  # of exploitation episodes: first greedy, then random
+    time_shift_fraction: float = 0.0  # of exploitation episodes: act as if it were later
+    random_action_counts: tuple[int, ...] = ()  # relative frequency of each action; (): equal
+    excluded_random_actions: tuple[int, ...] = ()  # never drawn at random, only chosen greedily
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     learning_rate: float = 1e-3
-    hold_fraction: float = 0.0  # of the run at the full learning rate, then linear decay
-    final_learning_rate_fraction: float = 1.0  # what is left of it at the end
+    hold_fraction: float = 0.0  # of the run: full learning rate; linear decay follows
+    final_learning_rate_fraction: float = 1.0  # of the learning rate, at the end of the run
     max_gradient_norm: float = 10.0
-    weight_decay: float = 0.0  # AdamW's, of all but the exploration policy
-    decay_encoder: bool = True  # it decays too; decay is a penalty on z beside the bottleneck
-    average_decay: float = 0.0  # of the averaged parameters used to evaluate; 0: the newest
+    weight_decay: float = 0.0  # AdamW's; the exploration policy has none
+    decay_encoder: bool = True  # weight decay of the encoder is a penalty on z, like the bottleneck
+    average_decay: float = 0.0  # of the averaged parameters that are evaluated; 0: the newest
 
 
 @dataclasses.dataclass(frozen=True)
 class ReplayConfig:
     capacity_trials: int = 16_384
     batch_trials: int = 32
-    exploration_batch_fraction: float = 1.0  # of a batch trains decoder and exploration policy too
+    exploration_batch_fraction: float = 1.0  # of a batch, for decoder and exploration policy
     warmup_trials_exploitation: int = 512
     warmup_trials_exploration: int = 512
 
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationConfig:
-    """Of the pictures of a batch; the agent acts on unchanged ones. For the grids it is ignored."""
+    """Changes to the pictures of a training batch. Acting and the grid worlds use none."""
 
-    shift_pixels: float = 0.0  # at most, each way, drawn per picture; up to 1
-    noise_std: float = 0.0  # at most, in levels of 255; drawn per picture, growing to the right
+    shift_pixels: float = 0.0  # largest shift, drawn per picture and direction; at most 1
+    noise_std: float = 0.0  # largest, in levels of 255; drawn per picture, growing to the right
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,9 +148,9 @@ class TrainingConfig:
     trials: int = 76_800
     trials_per_iteration: int = 128
     updates_per_iteration: int = 32  # 0: by env_steps_per_update instead
-    env_steps_per_update: int = 4  # of each policy's own steps, when updates_per_iteration is 0
+    env_steps_per_update: int = 4  # of each policy's own steps, where updates_per_iteration is 0
     evaluation_period_trials: int = 2_560
-    evaluation_trials: int = 250  # of each split; rounded up to cover problems evenly
+    evaluation_trials: int = 250  # of each split; rounded to cover the problems evenly
     final_evaluation_trials: int = 1_000
     evaluations_per_checkpoint: int = 10
     trial_shards: int = 1  # devices that share each batch of trials
@@ -142,32 +158,25 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PearlUbConfig:
-    """What is assumed of Thompson sampling, for the analytic preset `pearl_ub`."""
+    """Assumptions about Thompson sampling, for the analytic preset `pearl_ub`."""
 
-    hypothesis: Literal["fixed", "resampled"] = "fixed"  # for an episode; or until refuted
-    exploitation: Literal["bayes_optimal", "sample"] = "bayes_optimal"  # what uses the posterior
+    hypothesis: Literal["fixed", "resampled"] = "fixed"  # for an episode, or until it is refuted
+    exploitation: Literal["bayes_optimal", "sample"] = "bayes_optimal"  # given the posterior
     prior: Literal["family", "split"] = "family"  # uniform over all ids, or over the split's
-    ties: Literal["random", "first", "last"] = "random"  # of a hypothesis's optimal actions
+    ties: Literal["random", "first", "last"] = "random"  # between a hypothesis's optimal actions
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Everything a run depends on besides its seeds."""
+    """Everything a run depends on besides its seeds.
 
-    benchmark: str = "cooking"
-    preset: str = "dream"
-    agent: Literal[
-        "dream",
-        "random_exploration",
-        "dream_dynamics",
-        "dream_end_to_end",
-        "e_rl2",
-        "import",
-        "varibad",
-        "optimal",
-        "no_exploration",
-        "pearl_ub",
-    ] = "dream"
+    These defaults are shared by most presets. They are not the preset of a benchmark: make a config
+    with `dream_jax.presets.get`.
+    """
+
+    benchmark: str = "cooking"  # a benchmark's name, or MODULE:CLASS of your own
+    preset: str = "dream"  # only a name, for reports
+    agent: str = "dream"  # a name in dream_jax.agents.registry, or MODULE:CLASS of your own
     env: EnvConfig = EnvConfig()
     trial: TrialConfig = TrialConfig()
     networks: NetworkConfig = NetworkConfig()
@@ -183,7 +192,7 @@ class Config:
 
     @property
     def exploration_batch_trials(self) -> int:
-        """Trials of a batch that train the decoder and the exploration policy too."""
+        """Trials of a batch that also train the decoder and the exploration policy."""
         return max(1, round(self.replay.batch_trials * self.replay.exploration_batch_fraction))
 
 
@@ -192,12 +201,13 @@ def to_dict(config: Any) -> dict:
 
 
 def from_dict(values: dict, cls: type = Config, prefix: str = "") -> Any:
-    """A config from nested dicts; keys that are missing keep their default.
+    """A config from nested dicts. A missing key keeps its default.
 
-    Raises ConfigError for an unknown key or a value of the wrong type.
+    Raises:
+      ConfigError: an unknown key, or a value of the wrong type.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"{values!r} is no config: it must be an object of fields")
+        raise ConfigError(f"{values!r} is not a config: it must be an object of fields")
     hints = typing.get_type_hints(cls)
     arguments = {}
     for key, value in values.items():
@@ -213,8 +223,14 @@ def from_dict(values: dict, cls: type = Config, prefix: str = "") -> Any:
     return cls(**arguments)
 
 
-def override(config: Any, assignments: dict[str, str]) -> Any:
-    """`config` with fields set by dotted path, for example {"td.discount": "0.9"}."""
+def override(config: Any, assignments: Mapping[str, Any]) -> Any:
+    """`config` with fields set by dotted path, for example {"td.discount": "0.9"}.
+
+    Values may be text, as typed on a command line, or of the field's own type.
+
+    Raises:
+      ConfigError: an unknown path, a group of fields, or a value of the wrong type.
+    """
     values = to_dict(config)
     for path, text in assignments.items():
         node, fields = values, path.split(".")
@@ -231,7 +247,11 @@ def override(config: Any, assignments: dict[str, str]) -> Any:
 
 
 def load(path: str, cls: type = Config) -> Any:
-    """A config of a class from a JSON file: a saved `config.json`, or just its "config" part."""
+    """A config from a JSON file: a saved `config.json`, or its "config" part alone.
+
+    Raises:
+      ConfigError: the file cannot be read, is not JSON, or does not hold a config.
+    """
     try:
         with open(path) as file:
             values = json.load(file)
@@ -248,18 +268,23 @@ def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
     return {path: (before[path], after[path]) for path in before if before[path] != after[path]}
 
 
-def nearest(word: str, valid: list[str]) -> str:
-    """'did you mean ...' and the valid names, for messages."""
+def nearest(word: str, valid: Sequence[str]) -> str:
+    """The end of a message about an unknown name: "nearest: A, B, C", or "valid: ..." of few.
+
+    A dotted path is also compared by its last part, which finds a field under the wrong group.
+    """
     close = difflib.get_close_matches(word, valid, n=3, cutoff=0.5)
-    if not close:  # a right field under a wrong group
+    tails = {name.split(".")[-1]: name for name in valid}
+    if not close:
         tail = word.split(".")[-1]
-        tails = {name.split(".")[-1]: name for name in valid}
         close = [tails[t] for t in difflib.get_close_matches(tail, list(tails), n=3, cutoff=0.5)]
+    if not close and len(valid) > SHORT_LIST:
+        close = difflib.get_close_matches(word, valid, n=3, cutoff=0.0)
     return f"nearest: {', '.join(close)}" if close else f"valid: {', '.join(valid)}"
 
 
-def _unknown(what: str, word: str, valid: list[str]) -> str:
-    return f"unknown {what} {word!r}; {nearest(word, valid)}"
+def _unknown(kind: str, word: str, valid: Sequence[str]) -> str:
+    return f"unknown {kind} {word!r}; {nearest(word, valid)}"
 
 
 def paths(values: dict, prefix: str = "") -> dict[str, Any]:
@@ -274,7 +299,7 @@ def paths(values: dict, prefix: str = "") -> dict[str, Any]:
 
 
 def _convert(value: Any, kind: Any, path: str) -> Any:
-    """`value`, perhaps a string from the command line, as `kind`."""
+    """`value`, which may be text from a command line, as a `kind`."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         if value not in arguments:
@@ -301,4 +326,6 @@ def _convert(value: Any, kind: Any, path: str) -> Any:
             return float(value)
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ConfigError(f"{path}={value!r} is not {examples[kind]}") from error
-    return str(value)
+    if not isinstance(value, str):
+        raise ConfigError(f"{path}={value!r} is not text; put it in quotes")
+    return value
