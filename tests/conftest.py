@@ -16,7 +16,7 @@ import pytest
 DEVICES = max(2, os.cpu_count() or 1)
 LONG = {
     f"test_{name}"
-    for name in ("baselines", "cli", "learning", "processes", "sweep", "throughput", "training")
+    for name in ("baselines", "files", "learning", "loop", "processes", "sweep", "throughput")
 }
 
 
@@ -80,8 +80,9 @@ def command():
 def spawn():
     """`spawn("bus", *flags)`: the same in a process of its own, a `subprocess.Popen`."""
     code = (
-        f"import sys; from experiments import common; common.cores = lambda: [0] * {DEVICES}; "
-        "sys.exit(common.main(sys.argv[1], sys.argv[2:]))"
+        "import sys; from experiments.cli import process; "
+        f"process.cores = lambda: [0] * {DEVICES}; "
+        "sys.exit(process.main(sys.argv[1], sys.argv[2:]))"
     )
     environment = os.environ | {
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # as `quick_compilation`

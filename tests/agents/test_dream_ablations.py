@@ -11,7 +11,7 @@ import pytest
 from dream_jax.agents import registry
 from dream_jax.losses.dream import log_likelihood_gain
 from tests import probes
-from tests.agents.test_dream import BATCH, RICH, at, collector, numpy, random_params, size
+from tests.agents.dream_case import BATCH, RICH, at, collector, numpy, random_params, size
 from tests.probes import quick_jit
 
 

@@ -1,4 +1,4 @@
-"""E-RL2, IMPORT and VariBAD: a trial as a stream, which loss reaches what, what changes nothing.
+"""E-RL2, IMPORT and VariBAD: which loss reaches what, what changes nothing.
 
 Whether they learn is in test_baselines.py.
 """
@@ -11,212 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax.agents import registry
-from dream_jax.agents import trial_sequence as streams
-from dream_jax.agents.e_rl2 import ERl2, ERl2Params, RecurrentPolicy
 from dream_jax.agents.recurrent_q import Plan
-from dream_jax.config import Config, EndToEndConfig, TdConfig, TrialConfig
-from dream_jax.losses import elbo as latent
-from dream_jax.networks.memory import make_memory
-from dream_jax.types import Episode, Trial
+from dream_jax.types import Trial
 from tests import probes
-from tests.agents.test_dream import (
+from tests.agents.dream_case import (
     BATCH,
-    SMALL,
     MirroredCorridor,
     assert_close,
     at,
     numpy,
-    random_params,
     size,
     with_other_padding,
 )
+from tests.agents.whole_trial_case import AGENTS, RICH, case, make
 from tests.probes import quick_jit
-
-# Two episodes of each kind, rewards shown.
-RICH = Config(
-    networks=SMALL,
-    trial=TrialConfig(2, 2, rewards_in_exploration=True),
-    end_to_end=EndToEndConfig(latent_size=3, beliefs_per_trial=5),
-)
-AGENTS = {
-    "e_rl2": {"agent": "e_rl2"},
-    "import": {"agent": "import"},
-    "varibad": {"agent": "varibad"},
-    "point": {
-        "agent": "varibad",
-        "end_to_end": dataclasses.replace(RICH.end_to_end, posterior="point"),
-    },
-}
-
-
-def make(name, env=None, **changes):
-    config = dataclasses.replace(RICH, **(AGENTS[name] | changes))
-    return registry.make(config, probes.Corridor() if env is None else env)
-
-
-def collector(agent):
-    """(params, key, epsilon of exploration, of exploitation) -> trials [BATCH, ...]."""
-
-    @quick_jit
-    def collect(params, key, *epsilons):
-        keys = jax.random.split(key, BATCH)
-        from_decoder = jnp.arange(BATCH) % 2 == 0
-        return jax.vmap(agent.collect, (None, 0, None, None, 0))(
-            params, keys, *epsilons, from_decoder
-        )
-
-    return lambda *inputs: numpy(collect(*inputs))
-
-
-class Case:
-    def __init__(self, name):
-        self.agent = make(name)
-        self.params, self.target = random_params(self.agent, 0), random_params(self.agent, 1)
-        self.collect = collector(self.agent)
-        self.trials = self.collect(self.params, jax.random.key(2), 0.6, 0.6)
-        self.loss = quick_jit(jax.value_and_grad(self.agent.batch_loss, has_aux=True))
-
-
-@functools.cache
-def case(name):
-    return Case(name)
-
-
-# A trial as a stream.
-
-
-def episode(steps, length, reward, terminated=True):
-    """Observations count the slots, actions are all 1; it ends by itself or by time-out."""
-    index = np.arange(length)
-    last = index == steps - 1
-    return Episode(
-        np.minimum(np.arange(length + 1), steps)[:, None].astype(np.uint8),
-        np.ones(length, np.uint8),
-        np.where(index < steps, reward, 0.0).astype(np.float32),
-        last & terminated,
-        last & (not terminated),
-        index < steps,
-    )
-
-
-def two_steps(exploited, terminated=True):
-    """1 of 2 steps of exploration (which pays 7), then `exploited` steps of 2 in each episode."""
-    episodes = [episode(n, 2, 1.0, terminated) for n in exploited]
-    return Trial(
-        np.int32(0),
-        episode(1, 2, 7.0),
-        np.array([[k % 2] for k in range(len(exploited))], np.uint8),
-        jax.tree.map(lambda *x: np.stack(x), *episodes),
-        np.True_,
-    )
-
-
-class Table:
-    """A "network" whose parameters are its Q-values at every slot."""
-
-    def apply(self, q, *inputs):
-        return q
-
-
-def table_errors(trial, q, q_target, **td):
-    """TD errors of the actions that were taken, with these values [S, 2]."""
-    count = trial.instruction.shape[0]
-    config = Config(
-        networks=SMALL, trial=TrialConfig(1, count), td=TdConfig(discount=0.5, **td), agent="e_rl2"
-    )
-    agent = ERl2(config, probes.Delayed())  # horizon 2
-    agent._policy = Table()
-
-    @quick_jit
-    def td_errors(trial, q, q_target):
-        params, target = (ERl2Params(RecurrentPolicy(None, x)) for x in (q, q_target))
-        zero = jnp.zeros(agent.context_size)
-        return agent.td_errors(params, target, agent.stream(trial), zero, zero)
-
-    errors, mask = td_errors(trial, np.array(q, np.float32), np.array(q_target, np.float32))
-    assert mask.tolist() == [True] * int(mask.sum()) + [False] * int((~mask).sum())
-    return np.asarray(errors)[np.asarray(mask)]
-
-
-#   slot   0        1        2        3        4        5
-#          explore  done     padding  exploit  exploit  done
-Q = [[0, 1], [9, 9], [9, 9], [2, 4], [6, 3], [8, 0]]
-Q_TARGET = [[50, 50], [99, 99], [99, 99], [30, 10], [20, 60], [40, 90]]
-
-
-def test_the_value_of_the_last_exploration_step_is_that_of_the_first_exploitation_state():
-    errors = table_errors(two_steps([2]), Q, Q_TARGET, trace_lambda=0.0)
-    expected = [
-        # Exploration pays nothing, whatever the environment says; next is slot 3, where action 1
-        # is best (4 > 2) and the target network values it at 10: 0 + 0.5 * 10 - 1.
-        0 + 0.5 * 10 - 1,
-        1 + 0.5 * 20 - 4,  # at slot 4 action 0 is best (6 > 3), worth 20
-        1 + 0.0 - 3,  # the trial is over
-    ]
-    np.testing.assert_allclose(errors, expected)
-
-
-def test_returns_flow_back_across_the_boundary():
-    # Action 1 is greedy at slot 3 (the trace goes on) and is not at slot 4 (it is cut).
-    errors = table_errors(two_steps([2]), Q, Q_TARGET, trace_lambda=1.0)
-    exploited = 1 + 0.5 * 20
-    np.testing.assert_allclose(errors, [0.5 * exploited - 1, exploited - 4, 1 - 3])
-
-
-def test_an_exploitation_episode_is_followed_by_the_next_one():
-    # Slots: 0 explore, 1 done, 2 padding; 3 exploit, 4 done, 5 padding; 6, 7 exploit, 8 done.
-    q = [[0, 1], [9, 9], [9, 9], [2, 4], [9, 9], [9, 9], [1, 0], [0, 5], [9, 9]]
-    slow = [[0, 0], [99, 99], [99, 99], [30, 10], [99, 99], [99, 99], [70, 0], [0, 8], [99, 99]]
-    errors = table_errors(two_steps([1, 2]), q, slow, trace_lambda=0.0)
-    expected = [0.5 * 10 - 1, 1 + 0.5 * 70 - 4, 1 + 0.5 * 8 - 0, 1 - 5]
-    np.testing.assert_allclose(errors, expected)
-
-
-@pytest.mark.parametrize("bootstrap", [False, True])
-def test_after_a_time_out_at_the_end_of_the_trial(bootstrap):
-    trial = two_steps([2], terminated=False)
-    errors = table_errors(trial, Q, Q_TARGET, trace_lambda=0.0, bootstrap_on_truncation=bootstrap)
-    after = 0.5 * 40 if bootstrap else 0.0  # the last observation: action 0 is best, worth 40
-    np.testing.assert_allclose(errors[-1], 1 + after - 3)
-
-
-@pytest.mark.parametrize("shown", [False, True])
-def test_what_the_agent_sees_at_each_slot(shown):
-    config = Config(trial=TrialConfig(1, 2, rewards_in_exploration=shown))
-    of_trial = quick_jit(functools.partial(streams.of_trial, config, probes.Delayed()))
-    stream = numpy(of_trial(two_steps([1, 2])))
-    slots = stream.slots
-    assert stream.mask.tolist() == [1, 1, 0, 1, 1, 0, 1, 1, 1]
-    assert stream.acted.tolist() == [1, 0, 0, 1, 0, 0, 1, 1, 0]
-    assert slots.done.tolist() == [0, 1, 0, 0, 1, 0, 0, 0, 1]
-    assert slots.observation[:, 0].tolist() == [0, 1, 1, 0, 1, 1, 0, 1, 2]
-    # Hidden is one more than the largest of 2 values; then the instructions 0 and 1.
-    assert slots.instruction.tolist() == [[0, 2]] * 3 + [[1, 0]] * 3 + [[1, 1]] * 3
-    none = probes.Delayed.num_actions
-    np.testing.assert_array_equal(slots.action[stream.mask], [none, 1, none, 1, none, 1, 1])
-    seven = 7.0 if shown else 0.0
-    np.testing.assert_array_equal(slots.reward[stream.mask], [0, seven, 0, 1, 0, 1, 1])
-    assert slots.time.tolist() == [0.0, 0.5, 1.0] * 3
-
-
-@pytest.mark.parametrize("kind", ["lstm", "mingru"])
-def test_a_masked_step_does_not_change_the_memory(kind):
-    net = make_memory(kind, 4)
-    xs = jax.random.normal(jax.random.key(0), (6, 3))
-    params = quick_jit(net.init)(jax.random.key(1), xs)
-    apply = quick_jit(net.apply)
-    mask = np.array([1, 0, 0, 1, 1, 0], bool)
-    found = np.asarray(apply(params, xs, mask))
-    dense = apply(params, xs[mask])
-    np.testing.assert_allclose(found[mask], dense, atol=1e-6)
-    np.testing.assert_array_equal(found[1:3], found[[0, 0]])
-    np.testing.assert_array_equal(found[5], found[4])
-    whole = apply(params, xs, np.ones(6, bool))
-    np.testing.assert_allclose(whole, apply(params, xs), rtol=1e-5, atol=1e-7)
-
-
-# Acting.
 
 
 @pytest.mark.parametrize("name", ["e_rl2", "import", "varibad"])
@@ -411,35 +219,3 @@ def test_rewards_of_exploration_count_only_where_they_are_shown(name, shown):
     for part in ("td", "reward_decoder"):
         if part in before:
             assert bool(before[part] != after[part]) == shown, part
-
-
-# VariBAD's bound.
-
-
-def test_kl_of_gaussians():
-    zero, one = jnp.zeros(2), jnp.ones(2)
-    assert float(latent.gaussian_kl(zero, zero, zero, zero)) == 0.0
-    # Unit variance, means (1, 1): |1|^2 / 2 for each of two dimensions.
-    assert float(latent.gaussian_kl(one, zero, zero, zero)) == pytest.approx(1.0)
-    # Variance 4 against 1: (4 - 1 - log 4) / 2 each.
-    wide = jnp.full(2, np.log(4.0))
-    assert float(latent.gaussian_kl(zero, wide, zero, zero)) == pytest.approx(3 - np.log(4.0))
-
-
-def test_beliefs_are_measured_against_the_one_before_and_the_first_against_the_prior():
-    mean, log_variance = jnp.array([[1.0], [1.0], [3.0]]), jnp.zeros((3, 1))
-    # (1 - 0)^2 / 2, nothing new, (3 - 1)^2 / 2
-    np.testing.assert_allclose(latent.filtering_kl(mean, log_variance), [0.5, 0.0, 2.0])
-
-
-def test_log_likelihood_of_components():
-    logits = jnp.log(jnp.array([0.25, 0.75, 0.5, 0.4, 0.1]))
-    found = latent.component_log_likelihood(logits, jnp.array([1, 2]), (2, 3))
-    assert float(found) == pytest.approx(np.log(0.75 * 0.1))
-
-
-def test_samples_of_a_belief():
-    mean, log_variance = jnp.full(20_000, 2.0), jnp.full(20_000, np.log(9.0))
-    drawn = latent.sample_gaussian(jax.random.key(0), mean, log_variance)
-    assert float(drawn.mean()) == pytest.approx(2.0, abs=0.1)
-    assert float(drawn.std()) == pytest.approx(3.0, rel=0.03)

@@ -1,6 +1,4 @@
-"""Rollouts against environments stepped by hand: streams, padding, flags, what actors are told."""
-
-import functools
+"""Exploration against an environment stepped by hand, and what actors are given."""
 
 import jax
 import jax.numpy as jnp
@@ -9,67 +7,18 @@ import pytest
 
 from dream_jax.config import TrialConfig
 from dream_jax.data import rollout
-from tests import probes
+from tests.data.stepping import (
+    CORRIDOR,
+    END,
+    TRIALS,
+    assert_padding,
+    assert_same,
+    explored,
+    reset,
+    step,
+    trial_number,
+)
 from tests.probes import quick_jit
-
-CORRIDOR = probes.Corridor()  # horizon 4, start 2, goals 0 and 4
-END = CORRIDOR.end_episode_action
-TRIALS = 18
-
-
-def random_action(key, env):
-    """Any action; the one that ends the episode with probability 0.1."""
-    p = jnp.full(env.num_actions, 0.9 / (env.num_actions - 1)).at[env.end_episode_action].set(0.1)
-    return jax.random.categorical(key, jnp.log(p))
-
-
-@functools.cache
-def explored(trial, env=CORRIDOR):
-    """(problems, Episode, states) of random exploration, leaves [TRIALS, ...] as numpy."""
-
-    def actor(carry, observation, action, reward, fraction, key):
-        return carry, random_action(key, env)
-
-    def one(key, problem):
-        return rollout.explore(env, actor, (), key, problem, trial)[:2]
-
-    problems = np.arange(TRIALS, dtype=np.int32) % env.num_problems
-    keys = jax.random.split(jax.random.key(0), TRIALS)
-    return problems, *jax.tree.map(np.asarray, quick_jit(jax.vmap(one))(keys, problems))
-
-
-def trial_number(i, batch):
-    return type(batch)(*(x[i] for x in batch))
-
-
-compiled_reset = quick_jit(lambda problem, instruction: CORRIDOR.reset(None, problem, instruction))
-compiled_step = quick_jit(CORRIDOR.step)
-
-
-def reset(problem, instruction):
-    return jax.device_get(compiled_reset(problem, instruction))
-
-
-def step(state, action):
-    return jax.device_get(compiled_step(state, action.astype(np.int32)))
-
-
-def assert_same(state, expected):
-    assert all(np.array_equal(x, y) for x, y in zip(state, expected, strict=True))
-
-
-def assert_padding(episode, length, last_observation):
-    """From step `length` on, nothing happens and the last observation is repeated."""
-    steps = len(episode.mask)
-    assert episode.mask.tolist() == [True] * length + [False] * (steps - length)
-    np.testing.assert_array_equal(
-        episode.observation[length:], [last_observation] * (steps + 1 - length)
-    )
-    assert not episode.reward[length:].any()
-    ends = episode.terminated | episode.truncated
-    assert ends.tolist() == [t == length - 1 for t in range(steps)]
-    assert not (episode.terminated & episode.truncated).any()
-
 
 STREAMS = [
     TrialConfig(exploration_episodes=episodes, hidden_goal_ends_exploration=hidden)
@@ -152,9 +101,6 @@ def test_a_record_is_small():
     }
 
 
-# What the actors are told.
-
-
 @pytest.mark.parametrize("episodes", [1, 2])
 def test_an_exploring_actor_sees_the_step_before_and_carries_its_memory(episodes):
     trial = TrialConfig(exploration_episodes=episodes)
@@ -229,124 +175,3 @@ def test_every_step_has_a_key_of_its_own():
     assert len(taken) > 0
     assert all(len(np.unique(actions)) > 1 for actions in taken)
     assert len(np.unique(episodes.action, axis=0)) == TRIALS  # trials differ
-
-
-# Exploitation.
-
-
-@functools.cache
-def exploited(episodes=2):
-    """(problems, instructions, Episode, states) of N random exploitation episodes."""
-    trial = TrialConfig(exploitation_episodes=episodes)
-
-    def actor(carry, observation, action, reward, fraction, step, key):
-        return carry, random_action(key, CORRIDOR)
-
-    def one(key, problem):
-        instruction_key, key = jax.random.split(key)
-        instructions = rollout.sample_instructions(CORRIDOR, instruction_key, problem, trial)
-        keys = jax.random.split(key, episodes)
-        episode, states = jax.vmap(
-            lambda k, i: rollout.exploit(CORRIDOR, actor, (), k, problem, i)[:2]
-        )(keys, instructions)
-        return instructions, episode, states
-
-    problems = np.arange(TRIALS, dtype=np.int32) % CORRIDOR.num_problems
-    keys = jax.random.split(jax.random.key(1), TRIALS)
-    return problems, *jax.tree.map(np.asarray, quick_jit(jax.vmap(one))(keys, problems))
-
-
-def test_exploitation_is_what_stepping_by_hand_gives():
-    problems, instructions, episodes, states = exploited()
-    counts = {"goal": 0, "end": 0, "time-out": 0}
-    for i, problem in enumerate(problems):
-        for n in range(2):
-            episode = trial_number(n, trial_number(i, episodes))
-            recorded = trial_number(n, trial_number(i, states))
-            state, now = reset(problem, instructions[i, n])
-            t = 0
-            while not (now.terminated or now.truncated):
-                assert_same(trial_number(t, recorded), state)
-                np.testing.assert_array_equal(episode.observation[t], now.observation)
-                state, now = step(state, episode.action[t])
-                assert episode.reward[t] == now.reward
-                assert episode.terminated[t] == now.terminated
-                assert episode.truncated[t] == now.truncated
-                t += 1
-            how = "end" if episode.action[t - 1] == END else "goal"
-            counts["time-out" if now.truncated else how] += 1
-            assert_same(trial_number(t, recorded), state)
-            assert_padding(episode, t, np.asarray(now.observation))
-    assert all(count > 0 for count in counts.values()), counts
-
-
-def test_episodes_of_a_trial_have_different_steps():
-    _, _, episodes, _ = exploited()
-    assert (episodes.action[:, 0] != episodes.action[:, 1]).any(axis=-1).mean() > 0.8
-
-
-@pytest.mark.parametrize("redraw", [True, False])
-def test_instructions_are_redrawn_or_fixed(redraw):
-    trial = TrialConfig(exploitation_episodes=3, redraw_instruction=redraw)
-    keys, draws = jax.random.split(jax.random.key(2), 2_000), 2_000
-    drawn = quick_jit(
-        jax.vmap(lambda k: rollout.sample_instructions(CORRIDOR, k, jnp.int32(0), trial))
-    )(keys)
-    assert drawn.shape == (draws, 3, 1)
-    assert drawn.dtype == jnp.uint8
-    drawn = np.asarray(drawn)[..., 0]
-    four_sigma = 4 * np.sqrt(1 / 4 / draws)
-    np.testing.assert_allclose(drawn.mean(axis=0), 1 / 2, atol=four_sigma)
-    for a, b in ((0, 1), (0, 2), (1, 2)):
-        equal = np.mean(drawn[:, a] == drawn[:, b])
-        if redraw:
-            assert abs(equal - 1 / 2) < four_sigma
-        else:
-            assert equal == 1.0
-
-
-def test_an_empty_instruction_is_drawn_as_an_empty_row():
-    trial = TrialConfig(exploitation_episodes=2)
-    env = probes.Silent()
-    assert env.instructions(0).shape == (1, 0)
-    drawn = rollout.sample_instructions(env, jax.random.key(0), jnp.int32(1), trial)
-    assert drawn.shape == (2, 0)
-    assert drawn.dtype == jnp.uint8
-
-
-# The probes themselves: (problem, instruction, actions, observations after each, rewards, end).
-
-
-@pytest.mark.parametrize(
-    ("probe", "problem", "instruction", "actions", "observations", "rewards", "end"),
-    [
-        (probes.OneStep, 0, (1,), [1], [[0]], [1], "terminated"),
-        (probes.OneStep, 0, (1,), [0], [[0]], [0], "terminated"),
-        (probes.OneStep, 0, (1,), [2], [[0]], [0], "terminated"),
-        (probes.Delayed, 0, (1,), [1, 0], [[1], [1]], [0, 1], "terminated"),
-        (probes.Delayed, 0, (0,), [1, 0], [[2], [2]], [0, 0], "terminated"),
-        (probes.Delayed, 0, (0,), [0, 2], [[1], [1]], [0, 0], "terminated"),
-        (probes.Signpost, 2, (0,), [3, 2], [[0, 3], [0, 0]], [0, 1], "terminated"),
-        (probes.Signpost, 2, (1,), [0], [[0, 0]], [1], "terminated"),
-        (probes.Signpost, 2, (1,), [2], [[0, 0]], [0], "terminated"),
-        (probes.Signpost, 0, (1,), [3, 3], [[0, 1], [0, 1]], [0, 0], "truncated"),
-        (probes.Described, 1, (1,), [3, 2], [[0, 2], [0, 0]], [0, 1], "terminated"),
-        (probes.Silent, 1, (), [3, 1], [[0, 2], [0, 0]], [0, 1], "terminated"),
-        (probes.Silent, 1, (), [3, 4], [[0, 2], [0, 2]], [0, 0], "terminated"),
-        (probes.Corridor, 0, (1,), [1, 1], [[3], [4]], [-0.1, 1], "terminated"),
-        (probes.Corridor, 1, (1,), [1, 1], [[1], [0]], [-0.1, -0.1], None),
-        (probes.Corridor, 1, (1,), [2] * 4, [[2]] * 4, [-0.1] * 4, "truncated"),
-        (probes.Corridor, 1, (0,), [0, 2, 1, 3], [[3], [3], [2], [2]], [-0.1] * 3 + [0], "end"),
-    ],
-)
-def test_probes_are_what_they_say(probe, problem, instruction, actions, observations, rewards, end):
-    env = probe()
-    assert list(instruction) in env.instructions(problem).tolist()
-    state, first = env.reset(None, jnp.int32(problem), jnp.array(instruction, jnp.int32))
-    assert first.observation.tolist() == [env.start] + [0] * (len(env.observation_sizes) - 1)
-    _, steps = jax.lax.scan(env.step, state, jnp.array(actions))
-    assert steps.observation.tolist() == observations
-    np.testing.assert_allclose(steps.reward, np.array(rewards, np.float32))
-    assert not (steps.terminated | steps.truncated)[:-1].any()
-    terminated, truncated = bool(steps.terminated[-1]), bool(steps.truncated[-1])
-    assert (terminated, truncated) == (end in ("terminated", "end"), end == "truncated")

@@ -21,7 +21,7 @@ from experiments import evaluate as command_module
 from experiments.analyses import bus_rides as riding
 from experiments.analyses import fridges as opening
 from experiments.analyses import sign_decoding as reading
-from tests.envs.test_miniworld_adapter import StandIn
+from tests.envs.sign3d.test_miniworld_adapter import StandIn
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 SIGN = {"env.horizon": "4", "networks.hidden_size": "8", "networks.head_size": "8"}

@@ -16,7 +16,7 @@ from dream_jax.envs.grids.grid import GridProblems
 from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles import pearl_ub
 from dream_jax.types import TimeStep
-from tests.oracles.test_oracles import FewBuses, FewFridges, Simulator, instructed
+from tests.oracles.doors import FewBuses, FewFridges, Simulator, instructed
 
 make = functools.cache(envs.make)  # one instance of each, so the tests share its tables
 LITERAL = PearlUbConfig(exploitation="sample")

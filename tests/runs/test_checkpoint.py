@@ -189,8 +189,8 @@ SAVE_ON_TWO_DEVICES = """
 import sys, jax
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
-from dream_jax import checkpoint
-from tests.test_checkpoint import make_state
+from dream_jax.runs import checkpoint
+from tests.runs.test_checkpoint import make_state
 mesh = jax.make_mesh((2,), ("seed",))
 sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("seed"))
 state = jax.device_put(make_state(1), sharding)

@@ -19,7 +19,7 @@ from dream_jax.scaling import seeds as waves
 from dream_jax.training import trainer as train
 from dream_jax.types import is_key
 from tests.running import trained
-from tests.training.test_training import CONFIG, ITERATIONS, HeldOut
+from tests.training.held_out import CONFIG, ITERATIONS, HeldOut
 
 
 def leaves(state):

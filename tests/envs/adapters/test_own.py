@@ -15,7 +15,7 @@ from experiments import evaluate, own_problem, report, sweep
 from experiments.cli import process as common
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 OTHERS = """
 import dataclasses
 import jax

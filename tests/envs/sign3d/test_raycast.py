@@ -13,7 +13,7 @@ from dream_jax.envs.sign3d import letters as sign_letters
 from dream_jax.envs.sign3d import miniworld_assets, raycast
 from dream_jax.envs.sign3d.world import Pose, Scene
 
-FRAMES = str(Path(__file__).parents[1] / "golden" / "sign_frames.npz")
+FRAMES = str(Path(__file__).parents[2] / "golden" / "sign_frames.npz")
 BLUE, RED, GREEN = range(3)
 needs_miniworld = pytest.mark.skipif(
     importlib.util.find_spec("miniworld") is None,

@@ -1,4 +1,4 @@
-"""Losses of one trial: goldens derived in the comments, and what no gradient may cross."""
+"""Losses of one trial: goldens derived in the comments, and where gradients may go."""
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +19,6 @@ def random_f_g(seed, steps=6, size=5):
     return jax.random.normal(f_key, (size,)), jax.random.normal(g_key, (steps + 1, size))
 
 
-# Distances, the decoder's loss.
-
-
 def test_decoder_loss_is_the_squared_distance_of_every_prefix():
     np.testing.assert_array_equal(losses.squared_distances(G, F), DISTANCES)
     np.testing.assert_array_equal(losses.decoder_loss(G, F), DISTANCES)
@@ -32,9 +29,6 @@ def test_decoder_loss_reaches_the_decoder_and_not_its_target():
     to_g, to_f = jax.grad(lambda g, f: jnp.sum(losses.decoder_loss(g, f)), argnums=(0, 1))(g, f)
     np.testing.assert_allclose(to_g, 2.0 * (g - f), rtol=1e-6)
     np.testing.assert_array_equal(to_f, np.zeros_like(f))
-
-
-# Exploration rewards.
 
 
 @pytest.mark.parametrize(
@@ -106,9 +100,6 @@ def test_spread_carries_no_gradient():
     np.testing.assert_array_equal(jax.grad(lambda f: losses.spread(f, 0.1))(f), np.zeros((4, 3)))
 
 
-# Bottleneck.
-
-
 def kl_by_quadrature(mean, rho):
     """KL(N(mean, rho^2) || N(0, rho^2)) of one dimension, integrated numerically in float64."""
     x = np.linspace(mean - 12 * rho, mean + 12 * rho, 20_001)
@@ -139,9 +130,6 @@ def test_bottleneck_clipped_is_flat_below_the_clip():
     np.testing.assert_array_equal(gradient, [6.0, 8.0])
 
 
-# Samples of z.
-
-
 def test_encodings_are_drawn_around_f_with_standard_deviation_rho():
     f, rho, draws = jnp.array([1.0, -2.0]), 0.3, 10_000
     keys = jax.random.split(jax.random.key(5), draws)
@@ -155,32 +143,6 @@ def test_encodings_are_drawn_around_f_with_standard_deviation_rho():
 def test_encodings_pass_the_gradient_on_to_f():
     gradient = jax.jacobian(lambda f: losses.sample_encoding(jax.random.key(6), f, 0.3))(F)
     np.testing.assert_array_equal(gradient, np.eye(2))
-
-
-# Masked means.
-
-
-def test_masked_mean_golden():
-    values = jnp.array([[1.0, 2.0, 50.0], [6.0, 50.0, 50.0]])
-    mask = jnp.array([[True, True, False], [True, False, False]])
-    assert masked_mean(values, mask) == 3.0  # (1 + 2 + 6) / 3: steps count alike, not rows
-    assert masked_mean(values, mask.astype(jnp.float32)) == 3.0
-
-
-def test_masked_mean_of_nothing_is_zero():
-    assert masked_mean(jnp.array([1.0, jnp.nan]), jnp.zeros(2, bool)) == 0.0
-
-
-@pytest.mark.parametrize("padding", [np.nan, np.inf, 1e30])
-def test_masked_mean_ignores_padding_and_so_does_its_gradient(padding):
-    values = jnp.array([1.0, padding, 5.0, padding])
-    mask = jnp.array([True, False, True, False])
-    value, gradient = jax.value_and_grad(masked_mean)(values, mask)
-    assert value == 3.0
-    np.testing.assert_array_equal(gradient, [0.5, 0.0, 0.5, 0.0])
-
-
-# Wrong shapes are refused.
 
 
 @pytest.mark.parametrize(

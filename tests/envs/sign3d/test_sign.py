@@ -1,56 +1,30 @@
-"""Sign navigation: recorded episodes, cases worked out by hand, resets, tasks, pictures."""
+"""Sign navigation: recorded episodes, cases worked out by hand, tasks and resets."""
 
 import math
-from pathlib import Path
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from absl.testing import absltest
-from dm_env import test_utils
 
-import dream_jax.envs
 from benchmarks import sign_parity
-from dream_jax.envs.adapters.dm_env import DmEnvAdapter
 from dream_jax.envs.sign3d import world as sign_world
-from dream_jax.envs.sign3d.sign import Sign, SignState, view
-
-LEFT, RIGHT, FORWARD, END = range(4)
-BLUE, RED, GREEN = range(3)
-BOX, KEY = range(2)
-DYNAMICS = str(Path(__file__).parents[1] / "golden" / "sign_dynamics.npz")
-
-
-@pytest.fixture(scope="module")
-def env():
-    return Sign()
-
-
-@pytest.fixture(scope="module")
-def begin(env):
-    """`reset` without the picture, which takes longest to compile."""
-    return jax.jit(lambda *task: env.reset(*task)[0])
-
-
-def at(x, z, heading, problem=BLUE, instruction=BOX, step=0):
-    return SignState(
-        jnp.int32(problem),
-        jnp.array([instruction], jnp.int32),
-        jnp.array([x, z], jnp.float32),
-        jnp.float32(heading),
-        jnp.zeros(6, jnp.float32),
-        jnp.int32(step),
-    )
-
-
-def advance(env, state, action):
-    after, outcome = jax.jit(env.advance)(state, jnp.int32(action))
-    return after, float(outcome.reward), bool(outcome.terminated), bool(outcome.truncated)
-
-
-# Against Miniworld.
+from dream_jax.envs.sign3d.sign import Sign
+from tests.envs.sign3d.sign_cases import (
+    BLUE,
+    BOX,
+    DYNAMICS,
+    END,
+    FORWARD,
+    GREEN,
+    KEY,
+    LEFT,
+    RED,
+    RIGHT,
+    advance,
+    at,
+)
 
 
 def test_recorded_episodes_come_out_the_same():
@@ -60,9 +34,6 @@ def test_recorded_episodes_come_out_the_same():
     assert found["dynamics_mismatches"] == 0, found
     assert set(found["mismatches_by_field"]) >= {"place", "reward", "terminated", "blocked"}
     assert found["worst_place_error_m"] < 1e-4  # float32 over at most 20 steps
-
-
-# By hand.
 
 
 @pytest.mark.parametrize(
@@ -158,9 +129,6 @@ def test_the_last_step_is_a_time_out_unless_it_ends_the_episode(env):
     assert advance(Sign(horizon=3), at(4.5, 5.0, 0.0, step=2), LEFT)[1:] == (0.0, False, True)
 
 
-# Tasks and resets.
-
-
 def test_problems_and_instructions(env):
     for split in ("train", "test"):
         assert env.problem_ids(split).tolist() == [BLUE, RED, GREEN]
@@ -218,108 +186,3 @@ def test_bad_options_are_refused(options, message):
 def test_an_unknown_split_is_refused(env):
     with pytest.raises(ValueError, match="unknown split 'valid'; valid: train, test"):
         env.problem_ids("valid")
-
-
-# What jax sees.
-
-
-def test_a_batched_step_equals_single_ones(env, begin):
-    actions = np.random.default_rng(0).choice([LEFT, RIGHT, FORWARD, FORWARD], (8, 5))
-    keys = jax.random.split(jax.random.key(5), 5)
-    problems, instructions = np.arange(5) % 3, np.arange(5)[:, None] % 2
-    single, batch = jax.jit(env.advance), jax.jit(jax.vmap(env.advance))
-    singles = [begin(*task) for task in zip(keys, problems, instructions, strict=True)]
-    batched = jax.jit(jax.vmap(lambda *task: env.reset(*task)[0]))(keys, problems, instructions)
-    for now in actions:
-        pairs = [single(state, action) for state, action in zip(singles, now, strict=True)]
-        singles = [state for state, _ in pairs]
-        batched, outcomes = batch(batched, now)
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pairs)
-        chex.assert_trees_all_equal_shapes_and_dtypes((batched, outcomes), stacked)
-        chex.assert_trees_all_close((batched, outcomes), stacked, atol=1e-5)
-
-
-def test_a_step_is_advance_then_observe(env, begin):
-    state = begin(jax.random.key(0), GREEN, jnp.array([BOX]))
-    observe = jax.jit(env.observe)
-    after, now = jax.jit(env.step)(state, FORWARD)
-    advanced, outcome = jax.jit(env.advance)(state, FORWARD)
-    chex.assert_trees_all_close(after, advanced, rtol=1e-6)
-    chex.assert_trees_all_equal(tuple(outcome), tuple(now)[1:])
-    assert now.observation.shape == env.observation_shape
-    assert now.observation.dtype == env.observation_dtype
-    # A rounding may move an edge across the middle of a pixel, seldom.
-    assert np.mean(np.asarray(observe(after)) != np.asarray(now.observation)) < 2e-3
-
-
-def test_functions_are_traced_once(env):
-    chex.clear_trace_counter()
-    reset = jax.jit(chex.assert_max_traces(lambda *task: env.reset(*task)[0], n=1))
-    advance = jax.jit(chex.assert_max_traces(env.advance, n=1))
-    for problem in range(3):
-        state = reset(jax.random.key(problem), np.int32(problem), env.instructions(problem)[-1])
-        for action in range(4):
-            state, _ = advance(state, np.int32(action))
-
-
-# As a dm_env environment.
-
-
-class SignConformanceTest(test_utils.EnvironmentTestMixin, absltest.TestCase):
-    """dm_env's tests, through terminations and a time-out."""
-
-    def make_object_under_test(self):
-        return DmEnvAdapter(dream_jax.envs.make("sign"))
-
-    def make_action_sequence(self):
-        return iter([*([FORWARD] * 25), *([LEFT] * 25), END, *([RIGHT, FORWARD] * 5)])
-
-
-def test_specs_and_ends_of_the_adapter():
-    adapter = DmEnvAdapter(dream_jax.envs.make("sign", horizon=2), problem=RED, instruction=(KEY,))
-    spec = adapter.observation_spec()
-    assert spec["observation"].shape == (60, 80, 3) and spec["observation"].dtype == np.uint8
-    assert (spec["instruction"].shape, spec["instruction"].maximum.tolist()) == ((1,), [1])
-    assert adapter.action_spec().num_values == 4
-    first = adapter.reset()
-    np.testing.assert_array_equal(first.observation["instruction"], [KEY])
-    last = [adapter.step(LEFT) for _ in range(2)][-1]
-    assert last.last() and last.discount == 1.0  # a time-out
-    adapter.reset()
-    last = adapter.step(END)
-    assert last.last() and last.discount == 0.0
-
-
-# For people.
-
-
-def test_text(env):
-    state = at(4.5, 5.2, np.pi / 2, GREEN)
-    assert env.render_text(state).splitlines() == [
-        ". . . . . . . . . .",
-        ". B . . . b . . . R",
-        ". . . . . . . . . .",
-        ". . . . . . . . . .",
-        ". . . . . . . . . .",
-        ". r . . ^ . . . . G",
-        ". . . . . . # # # #",
-        ". . . . . . . . . .",
-        ". . . . . . . . . .",
-        ". g . . . . . . . .",
-        ". . . . . . . . . S",
-        ". . . . . . . . . .",
-        ". . . . . . . . . .",
-        "sign GREEN, at x 4.50, z 5.20, heading 90 degrees",
-    ]
-
-
-def test_image_shows_the_view_beside_the_room(env):
-    state = at(4.5, 5.2, 0.0, RED)
-    image = env.render_image(state)
-    assert image.dtype == np.uint8 and image.shape[0] == 240 and image.shape[1] > 320 + 150
-    np.testing.assert_array_equal(image[:, :320][::4, ::4], env.observe(state))
-    moved = env.render_image(at(4.5, 3.2, 0.0, RED))
-    rows = np.nonzero((moved[:, 328:] != image[:, 328:]).any((1, 2)))[0]
-    # 240 rows show 14 m, the room begins at 0.5 m: the arrows are around rows 63 and 98.
-    assert rows.min() > 50 and rows.max() < 110
-    assert view(state)[0].colour == RED

@@ -1,0 +1,10 @@
+"""The agent that several files test."""
+
+import pytest
+
+from tests.agents.dream_case import Rich
+
+
+@pytest.fixture(scope="module")
+def rich():
+    return Rich()

@@ -1,0 +1,28 @@
+"""A folder to be in."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dream_jax import config as configs
+from dream_jax.presets import methods as presets
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to be in, with files to point at; the default output folder is inside it."""
+    monkeypatch.chdir(tmp_path)
+    Path("a_file").write_text("precious")
+    Path("full").mkdir()
+    Path("full/thesis.tex").write_text("precious")
+    Path("project").mkdir()
+    Path("project/config.json").write_text('{"name": "my-app"}')
+    Path("project/main.py").write_text("precious")
+    Path("no.json").write_text("preset: dream")
+    Path("binary.json").write_bytes(b"\xff\xfe\x00\x81")
+    Path("list.json").write_text("[]")
+    Path("typo.json").write_text('{"td": {"discuont": 0.9}}')
+    values = configs.to_dict(presets.preset("cooking", "dream"))
+    Path("cooking.json").write_text(json.dumps({"config": values}))
+    return tmp_path

@@ -1,0 +1,83 @@
+"""Every preset can be traced, and takes steps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dream_jax import envs, validation
+from dream_jax.presets import methods as presets
+from dream_jax.training import trainer as train
+from tests.presets.kinds import ANALYTIC, TRAINED
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+def small_trainer(benchmark, preset):
+    config = presets.smoke(presets.preset(benchmark, preset))
+    env = envs.make(benchmark, horizon=config.env.horizon)
+    return train.make_trainer(validation.validate(config, env.num_actions), env)
+
+
+@pytest.mark.parametrize("benchmark", envs.BENCHMARKS)
+@pytest.mark.parametrize("preset", TRAINED)
+def test_every_preset_can_be_traced(benchmark, preset):
+    trainer = small_trainer(benchmark, preset)
+    state = jax.eval_shape(trainer.init, jax.ShapeDtypeStruct((), jnp.int32))
+    after, losses = jax.eval_shape(trainer.iterate, state)
+    # What goes in comes out: a state of the same shapes, or a scan over it would not compile.
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    same = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), after, state)
+    assert all(jax.tree.leaves(same))
+    assert losses
+    assert all(loss.shape == () for loss in losses.values())
+
+
+# Those that no whole run above is of, each on a benchmark of its own.
+STEPS = {
+    "dream_no_bottleneck": "distracting_bus",
+    "random_exploration": "map",
+    "dream_dynamics": "cooking",
+    "dream_end_to_end": "distracting_bus",
+    "dream_with_rewards": "bus",
+    "import": "cooking",
+    "varibad": "map",
+}
+
+
+@pytest.mark.parametrize("preset", STEPS)
+def test_other_presets_take_steps(preset):
+    trainer = small_trainer(STEPS[preset], preset)
+
+    @jax.jit
+    def run(seed):
+        state = trainer.init(seed)
+        return state, *jax.lax.scan(lambda s, _: trainer.iterate(s), state, length=3)
+
+    before, state, losses = run(jnp.int32(0))
+    assert int(state.trials) == 24
+    assert {name.removeprefix("loss_") for name in losses} == set(trainer.agent.loss_names)
+    assert all(np.all(np.isfinite(loss)) for loss in losses.values())
+    for name, learner in trainer.agent.learners._asdict().items():
+        # 2 in each iteration: from 8 trials on for exploitation, from 16 on for exploration; none
+        # where exploration is not learned.
+        expected = {8: 6, 16: 4}[learner.warmup_trials] if learner.learns else 0
+        now, was = getattr(state.learners, name), getattr(before.learners, name)
+        assert int(now.updates) == expected
+        same = jax.tree.leaves(jax.tree.map(np.array_equal, now.params, was.params))
+        assert all(same) if not expected else not any(same), name
+    assert all(x.learns for x in trainer.agent.learners) == (preset != "random_exploration")
+
+
+@pytest.mark.parametrize("preset", ["e_rl2", "import", "varibad", "dream_end_to_end"])
+def test_presets_for_pictures_can_be_traced(preset):
+    trainer = small_trainer("sign", preset)
+    state = jax.eval_shape(trainer.init, jax.ShapeDtypeStruct((), jnp.int32))
+    losses = jax.eval_shape(trainer.losses, state)
+    assert losses.keys() == set(trainer.agent.loss_names)
+    assert "state_decoder" not in losses  # pictures are not decoded
+
+
+def test_presets_on_the_list_are_all_run():
+    whole = {"dream", "dream_paper", "e_rl2"}
+    assert whole | set(STEPS) | set(ANALYTIC) == set(presets.PRESETS)
