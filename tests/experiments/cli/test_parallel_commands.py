@@ -70,7 +70,7 @@ def interrupted(commands, workers, times):
     listed = [(one.line, str(one.log)) for one in commands]
     program = (
         "import pathlib\n"
-        "from experiments import side_by_side as s\n"
+        "from experiments.cli import parallel_commands as s\n"
         f"commands = [s.Command(line, pathlib.Path(log)) for line, log in {listed!r}]\n"
         f"list(s.run(commands, {workers}))\n"
     )
