@@ -1,8 +1,8 @@
 """What is measured: a preset with the same amount of work for every contender."""
 
 from dream_jax import config as configs
+from dream_jax import presets
 from dream_jax.config import Config
-from dream_jax.presets import methods as presets
 
 BENCHMARKS = ("cooking", "distracting_bus")
 PRESETS = ("dream_paper", "dream")
@@ -19,7 +19,7 @@ _COMMON = {
 
 def training(benchmark: str, preset: str, quick: bool) -> Config:
     """Collecting and updating at the preset's ratio."""
-    config = presets.preset(benchmark, preset)
+    config = presets.get(benchmark, preset)
     if quick:
         config = configs.override(presets.smoke(config), {"env.horizon": "4"})
     return configs.override(config, _COMMON)

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from dream_jax import config as configs
+from dream_jax import presets
 from dream_jax.config import ConfigError
-from dream_jax.presets import methods as presets
 from dream_jax.runs.folder import RUN_FILE, refuse_files
 from experiments.cli import flags as cli
 from experiments.cli import process as common
@@ -146,7 +146,7 @@ def _line(run: Run) -> dict[str, str]:
 def _details(run: Run) -> str:
     """What was set, what it ran on, the newest losses, the videos."""
     try:
-        base = presets.preset(run.config.benchmark, run.config.preset)
+        base = presets.get(run.config.benchmark, run.config.preset)
         differing = configs.differences(base, run.config)
     except ConfigError:  # a preset of another version, or a problem that is not found from here
         differing = None

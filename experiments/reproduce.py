@@ -16,8 +16,8 @@ from typing import NamedTuple
 from absl import flags
 
 from dream_jax import config as configs
+from dream_jax import presets
 from dream_jax.config import ConfigError
-from dream_jax.presets import methods as presets
 from dream_jax.runs.folder import refuse_files
 from experiments import bandit
 from experiments.cli import flags as cli
@@ -179,7 +179,7 @@ def command(benchmark: str, name: str, options: Options) -> list[str]:
     else:
         seeds = 1 if name in ANALYTIC else _SEEDS[options.budget]
         if options.budget == "full" and name in _LONGER and not options.smoke:
-            trials = 4 * presets.preset(benchmark, name).training.trials
+            trials = 4 * presets.get(benchmark, name).training.trials
             line.append(f"--config.training.trials={trials}")
     return [*line, f"--seeds={seeds}", *(["--smoke"] if options.smoke else [])]
 

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from dream_jax import config as configs
-from dream_jax import envs, validation
+from dream_jax import envs, presets, validation
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.adapters import own
-from dream_jax.presets import methods as presets
 from dream_jax.runs.folder import RunRequest, check_folder
 
 
@@ -29,7 +28,7 @@ class Flags(NamedTuple):
 def read_flags(
     benchmark: str,
     argv: list[str],
-    names: Sequence[str] = presets.PRESETS,
+    names: Sequence[str] = presets.names(),
     default_seeds: int = 1,
 ) -> Flags:
     """Flags of `python -m experiments.<benchmark>`; the first of `names` is the default config."""
@@ -170,6 +169,6 @@ def checked_env(config: Config) -> Any:
 
 
 def _load(benchmark: str, name: str) -> Config:
-    if name not in presets.PRESETS and (os.path.sep in name or name.endswith(".json")):
+    if name not in presets.names() and (os.path.sep in name or name.endswith(".json")):
         return configs.load(name)
-    return presets.preset(benchmark, name)
+    return presets.get(benchmark, name)

@@ -17,10 +17,9 @@ from benchmarks.torch_baseline.memory import linear_recurrence, make_memory  # n
 from benchmarks.torch_baseline.replay import Replay  # noqa: E402
 from benchmarks.torch_baseline.train import LEARNERS, Trainer  # noqa: E402
 from dream_jax import config as configs  # noqa: E402
-from dream_jax import envs  # noqa: E402
+from dream_jax import envs, presets  # noqa: E402
 from dream_jax.agents import dream, recurrent_q  # noqa: E402
 from dream_jax.config import ActingConfig, TdConfig, TrialConfig  # noqa: E402
-from dream_jax.presets import methods as presets  # noqa: E402
 from dream_jax.training import trainer as train  # noqa: E402
 
 BENCHMARKS = ("cooking", "distracting_bus")
@@ -29,7 +28,7 @@ CASES = [(b, p) for b in BENCHMARKS for p in ("dream", "dream_paper")]
 
 @functools.cache
 def small_trainer(benchmark, preset):
-    return Trainer(presets.smoke(presets.preset(benchmark, preset)), seed=0)
+    return Trainer(presets.smoke(presets.get(benchmark, preset)), seed=0)
 
 
 # Environments
@@ -176,7 +175,7 @@ def test_replay_refuses_numbers_that_do_not_fit():
 
 @pytest.mark.parametrize(("benchmark", "preset"), CASES)
 def test_schedules_are_the_library_s(benchmark, preset):
-    config = presets.preset(benchmark, preset)
+    config = presets.get(benchmark, preset)
     total = torch_train.total_updates(config)
     assert total == train.total_updates(config)
     c = config.optimizer
@@ -204,7 +203,7 @@ def test_epsilons_are_the_library_s(kind):
 
 
 def test_environment_steps_pay_for_updates():
-    trainer = Trainer(presets.smoke(presets.preset("cooking", "dream_paper")))
+    trainer = Trainer(presets.smoke(presets.get("cooking", "dream_paper")))
     warmups, paid = {"exploitation": 8, "exploration": 16}, dict.fromkeys(LEARNERS, 0)
     for _ in range(6):
         before = dict(trainer.steps)
@@ -217,7 +216,7 @@ def test_environment_steps_pay_for_updates():
 
 
 def test_fixed_updates_an_iteration_after_warm_up():
-    trainer = Trainer(presets.smoke(presets.preset("cooking", "dream")))
+    trainer = Trainer(presets.smoke(presets.get("cooking", "dream")))
     for _ in range(3):
         trainer.iterate()
     # Two an iteration; warm-up is 8 trials, then 16, of 8 an iteration.
@@ -226,7 +225,7 @@ def test_fixed_updates_an_iteration_after_warm_up():
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 def test_folds_are_the_library_s(benchmark):
-    config = configs.override(presets.preset(benchmark, "dream"), {"losses.decoder_folds": "4"})
+    config = configs.override(presets.get(benchmark, "dream"), {"losses.decoder_folds": "4"})
     trainer, agent = Trainer(presets.smoke(config)), dream.Dream(config, envs.make(benchmark))
     own, others = jax.vmap(agent._heads_of)(jnp.arange(agent.env.num_problems))
     np.testing.assert_array_equal(trainer.agent.own_head, own)
@@ -248,7 +247,7 @@ def test_what_it_cannot_do_it_refuses(changes, message):
 
 
 def test_losses_fall_on_a_batch_seen_again_and_again():
-    config = presets.smoke(presets.preset("cooking", "dream"))
+    config = presets.smoke(presets.get("cooking", "dream"))
     assert config.td != TdConfig()  # the tuned ones
     trainer = Trainer(config, seed=0)
     batch = trainer.collector.trials(np.ones(16), np.ones(16), np.arange(16) % 2 == 0)

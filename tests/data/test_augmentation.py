@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import envs
+from dream_jax import envs, presets
 from dream_jax.config import AugmentationConfig
 from dream_jax.data import augmentation as augment
-from dream_jax.presets import methods as presets
 from dream_jax.training import trainer as train
 
 SHAPE = (12, 16, 3)
@@ -56,7 +55,7 @@ def test_noise_is_grey_and_as_strong_as_asked_for_at_most():
 @pytest.mark.usefixtures("quick_compilation")
 def test_of_a_batch_only_the_pictures_change():
     small = {"env.horizon": "3", "networks.hidden_size": "8", "networks.head_size": "8"}
-    config = configs.override(presets.smoke(presets.preset("sign", "dream")), small)
+    config = configs.override(presets.smoke(presets.get("sign", "dream")), small)
     env = envs.from_config("sign", config.env)
     agent = train.make_trainer(config, env).agent
     keys = jax.random.split(jax.random.key(1), 3)

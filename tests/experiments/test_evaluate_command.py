@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import envs
+from dream_jax import envs, presets
 from dream_jax.config import TrialConfig
 from dream_jax.data import rollout
 from dream_jax.envs.sign3d import miniworld_adapter
-from dream_jax.presets import methods as presets
 from dream_jax.training import evaluation as evaluate
 from dream_jax.training import trainer as train
 from dream_jax.types import MetaTest
@@ -140,7 +139,7 @@ def test_returns_are_told_apart_by_how_many_fridges_were_opened():
 @pytest.fixture(scope="module")
 def sign():
     """An untrained `Loaded` of two seeds."""
-    config = configs.override(presets.preset("sign", "dream"), SIGN)
+    config = configs.override(presets.get("sign", "dream"), SIGN)
     env = envs.from_config("sign", config.env)
     trainer = train.make_trainer(config, env)
     params = jax.vmap(trainer.agent.init)(jax.random.split(jax.random.key(0), 2))

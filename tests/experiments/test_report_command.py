@@ -6,8 +6,8 @@ import json
 import pytest
 
 from dream_jax import config as configs
+from dream_jax import presets
 from dream_jax.oracles.bounds import Bounds
-from dream_jax.presets import methods as presets
 from dream_jax.runs import summary as summaries
 from experiments import report
 
@@ -15,7 +15,7 @@ GIF = b"GIF89a-of-a-trial"
 
 
 def fake_run(folder, preset="dream", done=True, changes=None):
-    config = configs.override(presets.preset("map", preset), changes or {})
+    config = configs.override(presets.get("map", preset), changes or {})
     (folder / "videos").mkdir(parents=True)
     record = summaries.run_record(config, [0, 1])
     (folder / "config.json").write_text(json.dumps(record))

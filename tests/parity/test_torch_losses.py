@@ -17,11 +17,10 @@ from benchmarks.torch_baseline import convert  # noqa: E402
 from benchmarks.torch_baseline import losses as torch_losses  # noqa: E402
 from benchmarks.torch_baseline.train import Trainer  # noqa: E402
 from dream_jax import config as configs  # noqa: E402
-from dream_jax import envs  # noqa: E402
+from dream_jax import envs, presets  # noqa: E402
 from dream_jax.agents import recurrent_q  # noqa: E402
 from dream_jax.agents.dream import Dream  # noqa: E402
 from dream_jax.agents.dream_policy import DreamParams  # noqa: E402
-from dream_jax.presets import methods as presets  # noqa: E402
 from dream_jax.types import Episode, Trial  # noqa: E402
 
 CASES = [(b, p) for b in ("cooking", "distracting_bus") for p in ("dream", "dream_paper")]
@@ -40,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 def case_config(benchmark, preset, **changes):
     """A preset with few actors and a short run, so that its schedules move."""
     assignments = {"training.trials_per_iteration": str(BATCH)} | changes
-    return configs.override(presets.preset(benchmark, preset), assignments)
+    return configs.override(presets.get(benchmark, preset), assignments)
 
 
 def random_params(agent, seed) -> DreamParams:

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax import envs, validation
-from dream_jax.presets import methods as presets
+from dream_jax import envs, presets, validation
 from dream_jax.training import trainer as train
 from tests.presets.kinds import ANALYTIC, TRAINED
 
@@ -14,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def small_trainer(benchmark, preset):
-    config = presets.smoke(presets.preset(benchmark, preset))
+    config = presets.smoke(presets.get(benchmark, preset))
     env = envs.make(benchmark, horizon=config.env.horizon)
     return train.make_trainer(validation.validate(config, env.num_actions), env)
 
@@ -80,4 +79,4 @@ def test_presets_for_pictures_can_be_traced(preset):
 
 def test_presets_on_the_list_are_all_run():
     whole = {"dream", "dream_paper", "e_rl2"}
-    assert whole | set(STEPS) | set(ANALYTIC) == set(presets.PRESETS)
+    assert whole | set(STEPS) | set(ANALYTIC) == set(presets.names())

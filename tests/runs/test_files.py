@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 from dream_jax import config as configs
-from dream_jax import envs
-from dream_jax.presets import methods as presets
+from dream_jax import envs, presets
 from dream_jax.runs import checkpoint
-from dream_jax.scaling import seeds as waves
+from dream_jax.scaling import seeds as scaling
 from dream_jax.training import trainer as train
 from tests.presets.kinds import ANALYTIC
 from tests.records import read_rows
@@ -39,7 +38,7 @@ def test_analytic_presets(command, tmp_path, benchmark, preset):
     split = summary["splits"]["test"]
     assert all(row["test_return"] == pytest.approx(split["return_mean"]) for row in rows)
     saved = configs.load(str(tmp_path / "run" / "config.json"))
-    assert saved == presets.smoke(presets.preset(benchmark, preset))
+    assert saved == presets.smoke(presets.get(benchmark, preset))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_a_whole_run_leaves_its_files(command, tmp_path, benchmark, preset, seed
     assert (outcome.status, outcome.stderr) == (0, "")
 
     config = configs.load(str(out / "config.json"))
-    expected = presets.smoke(presets.preset(benchmark, preset))
+    expected = presets.smoke(presets.get(benchmark, preset))
     assert config == configs.override(expected, {path: str(x) for path, x in more.items()})
     record = json.loads((out / "config.json").read_text())
     assert record["seeds"] == list(range(seeds))
@@ -96,7 +95,7 @@ def test_a_whole_run_leaves_its_files(command, tmp_path, benchmark, preset, seed
 
     assert checkpoint.latest_step(out / "checkpoints") == training.trials
     trainer = train.make_trainer(config, envs.make(benchmark, horizon=config.env.horizon))
-    state, _ = checkpoint.restore(out / "checkpoints", waves.state_shape(trainer, seeds))
+    state, _ = checkpoint.restore(out / "checkpoints", scaling.state_shape(trainer, seeds))
     assert state.learners[0].updates.tolist() == [row["updates"] for row in last]
     if not training.updates_per_iteration:  # paid for by environment steps, the first ones too
         paid = state.exploitation_steps // training.env_steps_per_update

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import envs, validation
+from dream_jax import envs, presets, validation
 from dream_jax.config import ConfigError
 from dream_jax.losses.dream import dual_step
-from dream_jax.presets import methods as presets
 from dream_jax.training import bottleneck as dual
 from dream_jax.training import trainer as train
 
@@ -27,7 +26,7 @@ SMALL = {
 def made(**changes):
     """A small trainer on `bus` with lambda adapted."""
     config = configs.override(
-        presets.smoke(presets.preset("bus", "dream")),
+        presets.smoke(presets.get("bus", "dream")),
         SMALL | {name.replace("__", "."): str(value) for name, value in changes.items()},
     )
     return train.make_trainer(config, envs.from_config("bus", config.env))
@@ -129,6 +128,6 @@ def test_without_it_the_state_is_what_it_was():
     ],
 )
 def test_bad_settings_are_named(change, message):
-    config = configs.override(presets.preset("bus", "dream"), SMALL | change)
+    config = configs.override(presets.get("bus", "dream"), SMALL | change)
     with pytest.raises(ConfigError, match=message):
         validation.validate(config, 9)

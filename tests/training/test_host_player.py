@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import envs
+from dream_jax import envs, presets
 from dream_jax.agents.dream import Dream
 from dream_jax.config import ConfigError
 from dream_jax.data import rollout
 from dream_jax.envs.adapters.dm_env import DmEnvAdapter
-from dream_jax.presets import methods as presets
 from dream_jax.training import evaluation as evaluate
 from dream_jax.training import host_player as play
 
@@ -19,7 +18,7 @@ SMALL = {"networks.hidden_size": "8", "networks.head_size": "8"}
 
 
 def make(benchmark, **overrides):
-    config = configs.override(presets.preset(benchmark, "dream"), SMALL | overrides)
+    config = configs.override(presets.get(benchmark, "dream"), SMALL | overrides)
     env = envs.from_config(benchmark, config.env)
     agent = Dream(config, env)
     # Far from 0, or every greedy action is the same.

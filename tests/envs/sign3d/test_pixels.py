@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax import envs
+from dream_jax import envs, presets
 from dream_jax.agents.dream import Dream
 from dream_jax.config import ConfigError, TrialConfig
 from dream_jax.data import replay, rollout
 from dream_jax.networks.embedding import PatchEmbedding, check_observations, make_embedding
-from dream_jax.presets import methods as presets
 from dream_jax.training import trainer as train
 
 SMALL = {"env.horizon": "4", "networks.hidden_size": "8", "networks.head_size": "8"}
-CONFIG = configs.override(presets.smoke(presets.preset("sign", "dream")), SMALL)
+CONFIG = configs.override(presets.smoke(presets.get("sign", "dream")), SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +135,7 @@ def test_embeddings_of_pictures_take_any_leading_axes(kind):
     "benchmark, embedding, valid", [("sign", "sum", "patches, conv"), ("bus", "conv", "sum, mlp")]
 )
 def test_an_embedding_for_other_observations_is_refused(benchmark, embedding, valid):
-    config = configs.override(presets.preset(benchmark, "dream"), {"networks.embedding": embedding})
+    config = configs.override(presets.get(benchmark, "dream"), {"networks.embedding": embedding})
     with pytest.raises(ConfigError) as error:
         Dream(config, envs.make(benchmark))
     assert (

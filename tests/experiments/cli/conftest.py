@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dream_jax import config as configs
-from dream_jax.presets import methods as presets
+from dream_jax import presets
 
 
 @pytest.fixture
@@ -23,6 +23,6 @@ def place(tmp_path, monkeypatch):
     Path("binary.json").write_bytes(b"\xff\xfe\x00\x81")
     Path("list.json").write_text("[]")
     Path("typo.json").write_text('{"td": {"discuont": 0.9}}')
-    values = configs.to_dict(presets.preset("cooking", "dream"))
+    values = configs.to_dict(presets.get("cooking", "dream"))
     Path("cooking.json").write_text(json.dumps({"config": values}))
     return tmp_path

@@ -1,10 +1,10 @@
 """A small run to sweep over."""
 
 from dream_jax import config as configs
-from dream_jax.presets import methods as presets
+from dream_jax import presets
 
 SMALL = configs.override(
-    presets.smoke(presets.preset("bus", "dream")),
+    presets.smoke(presets.get("bus", "dream")),
     {
         "env.horizon": "5",
         "networks.hidden_size": "8",
@@ -19,7 +19,7 @@ GRID = ["--grid.optimizer.learning_rate=1e-4,1e-2", "--grid.networks.z_size=4,8"
 
 
 def small_changes():
-    changed = configs.differences(presets.smoke(presets.preset("bus", "dream")), SMALL)
+    changed = configs.differences(presets.smoke(presets.get("bus", "dream")), SMALL)
     return {path: new for path, (_, new) in changed.items()}
 
 
