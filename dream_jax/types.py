@@ -8,6 +8,7 @@ Shapes are those of ONE trial or ONE sequence; callers add batch axes with `jax.
   K  observation components, I  instruction components, Z  size of the encoding z
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import jax
@@ -16,6 +17,7 @@ import numpy as np
 Array = jax.Array
 Key = jax.Array
 Params = Any
+Gather = Callable[[Array], Array]
 
 
 class TimeStep(NamedTuple):
@@ -56,18 +58,44 @@ class Trial(NamedTuple):
     exploration: Episode  # T = L
     instruction: Array  # [N, I] uint8
     exploitation: Episode  # leaves have a leading N
-    # [] bool: acted on what was explored; false: on the problem id (DREAM: exploitation on
-    # z = f(mu) + noise; IMPORT: the whole trial). True of agents that never act on the id.
-    z_from_decoder: Array
+    # [] bool, whether the agent acted on its exploration. If false it acted on the problem id:
+    # DREAM exploits with z = f(mu) + noise, IMPORT acts on f(mu) in the whole trial. Always true
+    # for agents that never see the id.
+    acts_on_exploration: Array
 
 
 class MetaTest(NamedTuple):
-    """A trial as at meta-test, with what is needed to draw it. Unused, that costs nothing."""
+    """A trial at meta-test, with what a picture of it needs. Fields left unused cost nothing."""
 
     exploration: Episode  # T = L
     exploitation: Episode  # leaves have a leading N
     exploration_states: Any  # leaves [L + 1, ...]
     exploitation_states: Any  # leaves [N, T + 1, ...]
+    exploration_q: Array  # [L, A] Q-values that chose each action
+    exploitation_q: Array  # [N, T, A]
+    z: Array | None  # [Z] the encoding that exploitation acted on; None: the agent has none
+
+
+class LossTerm(NamedTuple):
+    """One loss of one trial, before it is averaged. `training.objective` makes the mean."""
+
+    values: Array  # any shape
+    mask: Array  # the same shape, true where a value counts
+
+
+# The loss terms of one trial, by name.
+LossTerms = dict[str, LossTerm]
+
+
+class LossContext(NamedTuple):
+    """What the loss terms of one trial depend on besides parameters and the trial."""
+
+    key: Key
+    # What the agent's `batch_statistics` computed from the whole batch, the same for every trial.
+    statistics: Any
+    # Which terms to compute: "exploitation", "exploration" or both. DREAM may train exploration on
+    # a part of each batch. An agent with one policy computes all its terms for "exploitation".
+    phases: tuple[str, ...]
 
 
 class LearnerState(NamedTuple):
@@ -83,12 +111,13 @@ class Learner(NamedTuple):
     """How one of an agent's learners is trained: static, the same throughout a run."""
 
     warmup_trials: int  # collected before its first update
-    # Phases of a trial whose steps are its own: they move its schedules and pay for its updates.
+    # Phases of a trial that this learner acts in. Their steps drive its schedules, and its number
+    # of updates where updates follow environment steps.
     phases: tuple[str, ...] = ("exploration", "exploitation")
     weight_decay: float = 0.0
-    decayed: Any = None  # tree of bool, a prefix of its parameters': which decay; None: all
-    learns: bool = True  # false: its parameters stay as they are
-    losses: tuple[str, ...] | None = None  # those of `Agent.loss_names` that are its; None: all
+    decayed: Any = None  # tree of bool, a prefix of its parameters; None: all of them decay
+    learns: bool = True  # false: its parameters never change
+    losses: tuple[str, ...] | None = None  # which of `Agent.loss_names` train it; None: all
 
 
 class Dual(NamedTuple):
@@ -173,10 +202,18 @@ def is_pixel_env(env: Env) -> TypeGuard[PixelEnv]:
 class Agent(Protocol):
     """A meta-learner: pure functions of explicit parameters, each of ONE trial; callers vmap.
 
-    `init` returns a NamedTuple with one field for each learner; `learners` is the same with a
-    `Learner` in each field, and TrainState.learners with a `LearnerState`. The first learner is the
-    one whose updates are reported.
+    `init` returns a NamedTuple with one field per learner. `learners` is the same NamedTuple with a
+    `Learner` in each field, and `TrainState.learners` holds a `LearnerState` in each. The updates
+    of the first learner are the ones that a run reports.
+
+    A class declares itself by the class attributes below. `agents.registry` lists the classes of
+    this package; a config may also name one from outside as MODULE:CLASS.
     """
+
+    name: str  # of the class, as configs and presets give it
+    analytic: bool  # of the class: returns are computed, nothing is trained
+    acts_on_whole_trial: bool  # of the class: one policy explores and exploits
+    has_bottleneck: bool  # of the class: lambda of Eq. 2 applies to its loss "bottleneck"
 
     config: Any  # config.Config
     env: Env
@@ -184,8 +221,18 @@ class Agent(Protocol):
     explorer: str  # the learner whose policy explores
     exploiter: str  # the learner whose policy exploits
 
+    def __init__(self, config: Any, env: Env) -> None: ...
+
+    @classmethod
+    def check(cls, config: Any) -> None:
+        """Raises ConfigError if the agent cannot be trained with this config."""
+
     @property
     def learners(self) -> Any: ...
+
+    @property
+    def loss_weights(self) -> Mapping[str, float]:
+        """The weight of each of `loss_names` in what is minimised."""
 
     def init(self, key: Key) -> Params: ...
 
@@ -195,15 +242,16 @@ class Agent(Protocol):
         key: Key,
         exploration_epsilon: Array,
         exploitation_epsilon: Array,
-        from_decoder: Array,
+        acts_on_exploration: Array,
     ) -> Trial:
-        """A trial of a training problem, with exploration noise (epsilons and flag are []).
+        """One trial of a training problem, with exploration noise (epsilons and flag are []).
 
-        `from_decoder`: act on what was explored; else, where the agent does so, on the problem id.
+        `acts_on_exploration`: act on the exploration. Otherwise act on the problem id, if the agent
+        can.
         """
 
     def meta_test(self, params: Params, key: Key, problem: Array, instructions: Array) -> MetaTest:
-        """A greedy trial; `problem` [] drives the environment and nothing else.
+        """One greedy trial. `problem` [] drives the environment and nothing else.
 
         instructions: [N, I], of the exploitation episodes.
         """
@@ -211,25 +259,24 @@ class Agent(Protocol):
     def informed_test(
         self, params: Params, key: Key, problem: Array, instructions: Array
     ) -> Episode | None:
-        """The greedy exploitation episodes, leaves [N, ...], of an agent that is told the problem
-        id; None of an agent that cannot be."""
+        """Greedy exploitation episodes, leaves [N, ...], of the agent told the problem id.
 
-    def batch_loss(
-        self,
-        params: Params,
-        target: Params,
-        trials: Trial,
-        key: Key,
-        exploring: Trial | None = None,
-        shards: Any = ...,
-        bottleneck_weight: Array | None = None,
-    ) -> tuple[Array, dict[str, Array]]:
-        """Loss of a batch of trials (leaves [B, ...]) and its parts by name.
-
-        `exploring`: the trials for what learns to explore where they are fewer. `shards`, a
-        parallel.Shards: both are this device's part of a batch, and the results are its share.
-        `bottleneck_weight`: lambda [], if not the config's; None for an agent without a bottleneck.
+        None if the agent cannot be told.
         """
 
-    def told(self, params: Params, exploration: Episode, problem: int) -> tuple[str, Array]:
-        """For pictures: what each exploration step told, [L], and the name of that quantity."""
+    def batch_statistics(self, params: Params, trials: Trial, gather: Gather) -> Any:
+        """What the loss terms of every trial need from the whole batch; None if nothing.
+
+        `trials`: this device's part of the batch, leaves [B, ...]. `gather` turns an array of this
+        part, [B, ...], into that of the whole batch.
+        """
+
+    def loss_terms(
+        self, params: Params, target: Params, trial: Trial, context: LossContext
+    ) -> LossTerms:
+        """The loss terms of one trial, for the online parameters and the target network's."""
+
+    def step_information(
+        self, params: Params, exploration: Episode, problem: int
+    ) -> tuple[str, Array]:
+        """What each exploration step told the agent, for pictures: a caption and values [L]."""

@@ -1,22 +1,31 @@
-"""What becomes of DREAM when exploration is paid for something else; all the rest is `dream`'s."""
+"""Ablations of DREAM: exploration is paid for something else. All the rest is `dream`'s."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.agents import recurrent_q
-from dream_jax.agents.dream import Dream
+from dream_jax.agents import inputs
+from dream_jax.agents.dream import Dream, Explored, prefix_mask
 from dream_jax.agents.dream_policy import ExploitationParams
-from dream_jax.config import Config
-from dream_jax.data import rollout
+from dream_jax.config import Config, ConfigError
+from dream_jax.data import pictures, rollout
 from dream_jax.losses import dream as losses
-from dream_jax.losses.reduce import masked_mean
 from dream_jax.networks.policies import Decoder
-from dream_jax.training import shards as parallel
-from dream_jax.types import Array, Env, Episode, Key, Learner, Params, Trial
+from dream_jax.types import (
+    Array,
+    Env,
+    Episode,
+    Key,
+    Learner,
+    LossContext,
+    LossTerm,
+    LossTerms,
+    Params,
+    Trial,
+)
 
 
 class DynamicsParams(NamedTuple):
@@ -26,19 +35,20 @@ class DynamicsParams(NamedTuple):
 
 
 class DreamDynamics(Dream):
-    """Exploration is paid for predicting all of mu, whether the task needs it or not.
+    """Exploration is paid for predicting the whole problem id, whether the task needs it or not.
 
-    A decoder of its own reads the id from the exploration, q(mu | tau), and a step earns
+    A decoder of its own predicts the id from the exploration, q(mu | tau). A step earns
     log q(mu | tau_:t+1) - log q(mu | tau_:t). z, its decoder and exploitation stay DREAM's.
     """
 
+    name: ClassVar[str] = "dream_dynamics"
     loss_names = (*Dream.loss_names, "identification")
 
     def __init__(self, config: Config, env: Env):
         super().__init__(config, env)
-        nets = dataclasses.replace(config.networks, z_size=env.num_problems)
+        networks = dataclasses.replace(config.networks, z_size=env.num_problems)
         shown = config.trial.rewards_in_exploration
-        self._identifier = Decoder(nets, env.observation_sizes, env.num_actions, shown)
+        self._identifier = Decoder(networks, env.observation_sizes, env.num_actions, shown)
         # Information gain as a share of what there is to know, as in `dream`.
         known = np.log(len(env.problem_ids("train")))
         self._scale = max(known, 1.0) if config.losses.normalise_information_gain else 1.0
@@ -60,48 +70,29 @@ class DreamDynamics(Dream):
 
     def init(self, key: Key) -> Any:
         key, identifier_key = jax.random.split(key)
-        observation = recurrent_q.example_observation(self.env, 2)
+        observation = inputs.example_observation(self.env, 2)
         action, reward = jnp.zeros(1, jnp.int32), jnp.zeros(1)
         identifier = self._identifier.init(identifier_key, observation, action, reward)
         return DynamicsParams(*super().init(key), identifier)
 
-    def batch_loss(
-        self,
-        params: Any,
-        target: Any,
-        trials: Trial,
-        key: Key,
-        exploring: Trial | None = None,
-        shards: parallel.Shards = parallel.ONE,
-        bottleneck_weight: Array | None = None,
-    ) -> tuple[Array, dict[str, Array]]:
-        """DREAM's, and the cross-entropy of q(mu | tau_:t), the mean over prefixes."""
-        total, parts = super().batch_loss(
-            params, target, trials, key, exploring, shards, bottleneck_weight
-        )
-        exploring = trials if exploring is None else exploring
-
-        def one(trial: Trial) -> tuple[Array, Array]:
-            seen = rollout.seen(self.env, trial.exploration)
-            mask = jnp.concatenate([jnp.ones_like(seen.mask[:1]), seen.mask])
-            return -self._log_likelihood(params, trial.problem, seen), mask
-
-        loss, mask = jax.vmap(one)(exploring)
-        parts["identification"] = masked_mean(loss, mask, shards.total(jnp.sum(mask)))
-        return total + parts["identification"], parts
-
-    def _exploration_reward(
+    def exploration_terms(
         self,
         params: Any,
         target: Any,
         trial: Trial,
-        seen: Episode,
-        g: Array,
         f: Array,
-        gain_scale: Array,
-    ) -> Array:
-        del target, g, f, gain_scale
-        log_q = self._log_likelihood(params, trial.problem, seen)
+        context: LossContext,
+        heads: Array | None = None,
+    ) -> LossTerms:
+        """DREAM's, and the cross-entropy of q(mu | tau_:t) for every prefix, [L + 1]."""
+        terms = super().exploration_terms(params, target, trial, f, context, heads)
+        seen = pictures.as_seen(self.env, trial.exploration)
+        loss = -self._log_likelihood(params, trial.problem, seen)
+        return terms | {"identification": LossTerm(loss, prefix_mask(seen))}
+
+    def exploration_reward(self, params: Any, target: Any, explored: Explored) -> Array:
+        """[L] growth of log q(mu | tau_:t), without gradient."""
+        log_q = self._log_likelihood(params, explored.trial.problem, explored.episode)
         penalty = self.config.losses.exploration_step_penalty
         return losses.log_likelihood_gain(log_q, penalty, self._scale)
 
@@ -113,32 +104,35 @@ class DreamDynamics(Dream):
 
 
 class DreamEndToEnd(Dream):
-    """Exploration is trained on exploitation returns, end to end, instead of information gain.
+    """Exploration is trained end to end on exploitation returns instead of information gain.
 
-    Its last step is paid what exploitation is worth with the z that was read,
-    discount * V(s_0, i, z = g(tau)), by double Q-learning as across the two episodes of an RL^2
-    agent (mean over exploitation episodes); no other step is paid. Values of z = g(tau) must be
-    learned for this, so `losses.td_reaches_decoder` is required.
+    Its last step earns the value of exploitation with z = g(tau), discount * V(s_0, i, z), by
+    double Q-learning as across the two episodes of an RL^2 agent (mean over exploitation
+    episodes). No other step earns anything. The values of z = g(tau) must be learned for this,
+    so `losses.td_reaches_decoder` is required.
     """
 
-    def _exploration_reward(
-        self,
-        params: Any,
-        target: Any,
-        trial: Trial,
-        seen: Episode,
-        g: Array,
-        f: Array,
-        gain_scale: Array,
-    ) -> Array:
-        del f, gain_scale
-        steps = jnp.sum(seen.mask)
-        z = g[steps]
+    name: ClassVar[str] = "dream_end_to_end"
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Raises ConfigError unless TD errors reach the decoder."""
+        if not config.losses.td_reaches_decoder:
+            raise ConfigError(
+                f"agent={cls.name!r} needs losses.td_reaches_decoder=true: exploration earns the "
+                "value of what the decoder read, and nothing else trains that value"
+            )
+
+    def exploration_reward(self, params: Any, target: Any, explored: Explored) -> Array:
+        """[L] the value of exploitation at the last step, 0 before it; without gradient."""
+        trial, mask = explored.trial, explored.episode.mask
+        steps = jnp.sum(mask)
+        z = explored.g[steps]
         fraction = rollout.fraction_over(self.env.horizon)[:1]
 
         def value(episode: Episode, instruction: Array) -> Array:
             first = jax.tree.map(lambda x: x[:1], episode.observation)
-            shown = rollout.seen(self.env, episode._replace(observation=first)).observation
+            shown = pictures.as_seen(self.env, episode._replace(observation=first)).observation
             online, slow = (
                 self._exploit.apply(p.exploitation.policy, shown, instruction, z, fraction)[0]
                 for p in (params, target)
@@ -146,5 +140,5 @@ class DreamEndToEnd(Dream):
             return slow[jnp.argmax(online)]
 
         worth = jnp.mean(rollout.over_episodes(value, trial.exploitation, trial.instruction))
-        last = jnp.arange(seen.mask.shape[0]) == steps - 1
+        last = jnp.arange(mask.shape[0]) == steps - 1
         return jax.lax.stop_gradient(jnp.where(last, self.config.td.discount * worth, 0.0))

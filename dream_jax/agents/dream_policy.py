@@ -1,19 +1,26 @@
-"""DREAM's networks, and acting with them in ONE trial; `dream` has its losses.
+"""DREAM's networks, and how they act in ONE trial. `agents.dream` has the losses.
 
-Two learners. "exploitation": pi_task, the encoder f and the decoder g. "exploration": pi_exp.
-Callers vmap over trials; parameters are explicit; nothing is stored here.
+There are two learners. "exploitation" is pi_task, the encoder f and the decoder g. "exploration" is
+pi_exp. Parameters are explicit; callers vmap over trials.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.agents import recurrent_q
-from dream_jax.agents.recurrent_q import GREEDY, Plan
+from dream_jax.agents import inputs
+from dream_jax.agents.exploration_noise import (
+    GREEDY,
+    ExplorationNoise,
+    draw_noise,
+    epsilon_greedy,
+    random_action_set,
+)
 from dream_jax.config import Config, ConfigError
-from dream_jax.data import rollout
+from dream_jax.data import pictures, rollout
+from dream_jax.data.rollout import Decision, Policy, Rollout, View
 from dream_jax.losses import dream as losses
 from dream_jax.networks.embedding import check_observations
 from dream_jax.networks.policies import Decoder, Encoder, ExploitationPolicy, ExplorationPolicy
@@ -31,9 +38,12 @@ class DreamParams(NamedTuple):
     exploration: Params
 
 
-class DreamActor:
+class DreamPolicy:
     """The networks of DREAM for an environment, and acting as functions of their parameters."""
 
+    analytic: ClassVar[bool] = False
+    acts_on_whole_trial: ClassVar[bool] = False
+    has_bottleneck: ClassVar[bool] = True
     explorer, exploiter = "exploration", "exploitation"
 
     def __init__(self, config: Config, env: Env):
@@ -48,12 +58,15 @@ class DreamActor:
         self._decoder = Decoder(nets, env.observation_sizes, env.num_actions, shown, folds)
         self._fold = _folds(env, folds)
         self._encoder = Encoder(nets, env.num_problems)
-        self._random_actions = recurrent_q.random_action_set(config.acting, env.num_actions)
+        self._random_actions = random_action_set(config.acting, env.num_actions)
 
     @property
     def learners(self) -> Any:
-        """Weights decay where z is made and used: encodings of few training problems then share
-        parts, and what is learned from them carries over to problems never seen."""
+        """Weights decay where z is made and used.
+
+        Encodings of few training problems then share parts, so that what they teach carries over
+        to unseen problems.
+        """
         replay, settings = self.config.replay, self.config.optimizer
         decayed = ExploitationParams(policy=True, encoder=settings.decay_encoder, decoder=True)
         exploitation = Learner(
@@ -66,7 +79,7 @@ class DreamActor:
         exploration = Learner(
             replay.warmup_trials_exploration,
             ("exploration",),
-            learns=self.config.agent != "random_exploration",
+            learns=not self.config.acting.random_exploration,
             losses=("exploration_td",),
         )
         return DreamParams(exploitation, exploration)  # type: ignore[arg-type]
@@ -74,16 +87,14 @@ class DreamActor:
     def init(self, key: Key) -> DreamParams:
         keys = jax.random.split(key, 4)
         env, nets = self.env, self.config.networks
-        observation = recurrent_q.example_observation(env, 2)
+        observation = inputs.example_observation(env, 2)
         instruction = jnp.zeros(len(env.instruction_sizes), jnp.int32)
         action, reward, time = jnp.zeros(2, jnp.int32), jnp.zeros(2), jnp.zeros(2)
         z = jnp.zeros(nets.z_size)
         return DreamParams(
             ExploitationParams(
                 self._exploit.init(keys[0], observation, instruction, z, time),
-                self._encoder.init(
-                    keys[1], recurrent_q.problem_input(env, jnp.zeros((), jnp.int32))
-                ),
+                self._encoder.init(keys[1], inputs.problem_input(env, jnp.zeros((), jnp.int32))),
                 self._decoder.init(keys[2], observation, action[:1], reward[:1]),
             ),
             self._explore.init(keys[3], observation, action, reward, time),
@@ -94,37 +105,46 @@ class DreamActor:
     def encode(self, params: DreamParams, problem: Array) -> Array:
         """f(mu): [] id -> [Z]."""
         return self._encoder.apply(
-            params.exploitation.encoder, recurrent_q.problem_input(self.env, problem)
+            params.exploitation.encoder, inputs.problem_input(self.env, problem)
         )
 
     def decode(self, params: DreamParams, exploration: Episode) -> Array:
         """g(tau_:t) of every prefix, the mean of the decoder's heads: [L + 1, Z]."""
-        seen = rollout.seen(self.env, exploration)
+        seen = pictures.as_seen(self.env, exploration)
         return jnp.mean(self._decode(params.exploitation.decoder, seen), axis=0)
 
     def read(self, params: DreamParams, exploration: Episode) -> Array:
-        """z = g(tau) of the whole exploration: [Z]. Knows nothing of the problem id."""
-        steps, seen = jnp.sum(exploration.mask), rollout.seen(self.env, exploration)
+        """z = g(tau) of the whole exploration, [Z]. The problem id plays no part."""
+        steps, seen = jnp.sum(exploration.mask), pictures.as_seen(self.env, exploration)
         return jnp.mean(self._decode(params.exploitation.decoder, seen, steps), axis=0)
 
-    def explore(self, params: DreamParams, key: Key, problem: Array, epsilon: Array) -> Episode:
-        """Exploration of one trial; `problem` drives the environment and nothing else."""
-        actor, carry = self.exploration_actor(params, epsilon)
-        return rollout.explore(self.env, actor, carry, key, problem, self.config.trial)[0]
+    def explore(self, params: DreamParams, key: Key, problem: Array, epsilon: Array) -> Rollout:
+        """Exploration of one trial. `problem` [] drives the environment and nothing else."""
+        policy, memory = self.exploration_policy(params, epsilon)
+        return rollout.explore(self.env, policy, memory, key, problem, self.config.trial)
 
-    def exploration_actor(
-        self, params: DreamParams, epsilon: Array
-    ) -> tuple[rollout.ExplorationActor, Any]:
-        """pi_exp one step at a time, and what it carries from step to step at first."""
+    def exploration_policy(self, params: DreamParams, epsilon: Array | float) -> tuple[Policy, Any]:
+        """pi_exp, one step at a time, and its memory before the first step."""
         net, weights = self._explore, params.exploration
 
-        def actor(carry, observation, action, reward, fraction, key):
-            carry, q = net.apply(
-                weights, carry, observation, action, reward, fraction, method="step"
+        def policy(memory: Any, view: View, key: Key) -> tuple[Any, Decision]:
+            memory, q = net.apply(
+                weights,
+                memory,
+                view.observation,
+                view.previous_action,
+                view.previous_reward,
+                view.fraction_over,
+                method="step",
             )
-            return carry, recurrent_q.epsilon_greedy(key, q, epsilon, self._random_actions)
+            return memory, Decision(epsilon_greedy(key, q, epsilon, self._random_actions), q)
 
-        return actor, net.apply(weights, method="initial")
+        return policy, net.apply(weights, method="initial")
+
+    @property
+    def test_epsilon(self) -> float:
+        """Epsilon of exploration at meta-test: 0, or 1 if exploration is random by config."""
+        return 1.0 if self.config.acting.random_exploration else 0.0
 
     def exploit(
         self,
@@ -133,28 +153,34 @@ class DreamActor:
         problem: Array,
         instruction: Array,
         z: Array,
-        plan: Plan = GREEDY,
-    ) -> Episode:
-        """One exploitation episode conditioned on z; `plan`: exploration noise."""
-        actor, carry = self.exploitation_actor(params, instruction, z, plan)
-        return rollout.exploit(self.env, actor, carry, key, problem, instruction)[0]
+        noise: ExplorationNoise = GREEDY,
+    ) -> Rollout:
+        """One exploitation episode conditioned on z, [Z]."""
+        policy, memory = self.exploitation_policy(params, instruction, z, noise)
+        return rollout.exploit(self.env, policy, memory, key, problem, instruction)
 
-    def exploitation_actor(
-        self, params: DreamParams, instruction: Array, z: Array, plan: Plan = GREEDY
-    ) -> tuple[rollout.ExploitationActor, Any]:
-        """pi_task one step at a time, and what it carries from step to step at first."""
+    def exploitation_policy(
+        self,
+        params: DreamParams,
+        instruction: Array,
+        z: Array,
+        noise: ExplorationNoise = GREEDY,
+    ) -> tuple[Policy, Any]:
+        """pi_task, one step at a time, and its memory before the first step.
+
+        It acts on (s, i, z) and the time, not on previous actions and rewards.
+        """
         net, weights = self._exploit, params.exploitation.policy
 
-        def actor(carry, observation, action, reward, fraction, step, key):
-            del action, reward  # (s, i, z) is all it needs
-            fraction = jnp.minimum(fraction + plan.time_shift, 1.0)
-            carry, q = net.apply(
-                weights, carry, observation, instruction, z, fraction, method="step"
+        def policy(memory: Any, view: View, key: Key) -> tuple[Any, Decision]:
+            time = jnp.minimum(view.fraction_over + noise.time_shift, 1.0)
+            memory, q = net.apply(
+                weights, memory, view.observation, instruction, z, time, method="step"
             )
-            rate = plan.rate(step)
-            return carry, recurrent_q.epsilon_greedy(key, q, rate, self._random_actions)
+            epsilon = noise.rate(view.step)
+            return memory, Decision(epsilon_greedy(key, q, epsilon, self._random_actions), q)
 
-        return actor, net.apply(weights, method="initial")
+        return policy, net.apply(weights, method="initial")
 
     # Whole trials
 
@@ -164,71 +190,80 @@ class DreamActor:
         key: Key,
         exploration_epsilon: Array,
         exploitation_epsilon: Array,
-        from_decoder: Array,
+        acts_on_exploration: Array,
     ) -> Trial:
-        """One trial to learn from; exploitation acts on z = g(tau) if `from_decoder`, else on
-        z = f(mu) + noise ("choose z ~ q every other trial", Section 4.2)."""
+        """One trial to learn from.
+
+        Exploitation acts on z = g(tau) if `acts_on_exploration`, else on z = f(mu) + noise
+        ("choose z ~ q every other trial", Section 4.2).
+        """
         env, config = self.env, self.config
         keys = jax.random.split(key, 9)
-        problem = recurrent_q.draw_problem(keys[0], env)
-        exploration = self.explore(params, keys[1], problem, exploration_epsilon)
+        problem = inputs.draw_problem(keys[0], env)
+        exploration = self.explore(params, keys[1], problem, exploration_epsilon).episode
         instructions = rollout.sample_instructions(env, keys[2], problem, config.trial)
 
         z_encoder = losses.sample_encoding(keys[3], self.encode(params, problem), config.losses.rho)
-        z = jnp.where(from_decoder, self.read(params, exploration), z_encoder)
+        z = jnp.where(acts_on_exploration, self.read(params, exploration), z_encoder)
 
-        plan = recurrent_q.plan(keys[4:8], config.acting, exploitation_epsilon, env.horizon)
+        noise = draw_noise(keys[4:8], config.acting, exploitation_epsilon, env.horizon)
         episode_keys = jax.random.split(keys[8], config.trial.exploitation_episodes)
         exploitation = rollout.over_episodes(
-            lambda k, i: self.exploit(params, k, problem, i, z, plan), episode_keys, instructions
+            lambda k, i: self.exploit(params, k, problem, i, z, noise).episode,
+            episode_keys,
+            instructions,
         )
-        return Trial(problem, exploration, instructions, exploitation, from_decoder)
+        return Trial(problem, exploration, instructions, exploitation, acts_on_exploration)
 
     def meta_test(
         self, params: DreamParams, key: Key, problem: Array, instructions: Array
     ) -> MetaTest:
-        """One greedy trial, z = g(tau): the problem id drives the environment and nothing else."""
+        """One greedy trial with z = g(tau). `problem` [] drives the environment and nothing else.
+
+        instructions: [N, I].
+        """
         explore_key, exploit_key = jax.random.split(key)
-        random = self.config.agent == "random_exploration"
-        explorer = self.exploration_actor(params, jnp.float32(1.0 if random else 0.0))
-        exploration, states, _ = rollout.explore(
-            self.env, *explorer, explore_key, problem, self.config.trial
+        explored = self.explore(params, explore_key, problem, jnp.float32(self.test_epsilon))
+        z = self.read(params, explored.episode)
+        exploited = self.exploit_all(params, exploit_key, problem, instructions, z)
+        return MetaTest(
+            explored.episode,
+            exploited.episode,
+            explored.states,
+            exploited.states,
+            explored.q,
+            exploited.q,
+            z,
         )
-        z = self.read(params, exploration)
-        exploitation = self._exploit_all(params, exploit_key, problem, instructions, z)
-        return MetaTest(exploration, exploitation[0], states, exploitation[1])
 
     def informed_test(
         self, params: DreamParams, key: Key, problem: Array, instructions: Array
     ) -> Episode:
-        """Greedy exploitation with z = f(mu): leaves [N, ...]."""
-        return self.exploit_all(params, key, problem, instructions, self.encode(params, problem))
+        """Greedy exploitation episodes with z = f(mu): leaves [N, ...]."""
+        z = self.encode(params, problem)
+        return self.exploit_all(params, key, problem, instructions, z).episode
 
     def exploit_all(
         self, params: DreamParams, key: Key, problem: Array, instructions: Array, z: Array
-    ) -> Episode:
+    ) -> Rollout:
         """N greedy exploitation episodes with the same z: leaves [N, ...]."""
-        return self._exploit_all(params, key, problem, instructions, z)[0]
+        keys = jax.random.split(key, instructions.shape[0])
+        return rollout.over_episodes(
+            lambda k, i: self.exploit(params, k, problem, i, z), keys, instructions
+        )
 
-    def told(self, params: DreamParams, exploration: Episode, problem: int) -> tuple[str, Array]:
-        """Information gain. Of a problem never trained on, f(mu) was not either: how far each step
-        moved the reading of z, |g(tau_:t) - g(tau_:t-1)|."""
+    def step_information(
+        self, params: DreamParams, exploration: Episode, problem: int
+    ) -> tuple[str, Array]:
+        """The information gain of each step (Eq. 5), [L].
+
+        f(mu) has not been trained on an unseen problem. There the values are the distances that
+        each step moved the decoder's reading, |g(tau_:t) - g(tau_:t-1)|.
+        """
         g = self.decode(params, exploration)
         if problem in self.env.problem_ids("train"):
             return "gain", losses.information_gain(g, self.encode(params, jnp.int32(problem)), 0.0)
         return "z moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)
-
-    def _exploit_all(
-        self, params: DreamParams, key: Key, problem: Array, instructions: Array, z: Array
-    ) -> tuple[Episode, Any]:
-        """The episodes and the states of the environment."""
-        keys = jax.random.split(key, instructions.shape[0])
-
-        def one(key, instruction):
-            actor = self.exploitation_actor(params, instruction, z)
-            return rollout.exploit(self.env, *actor, key, problem, instruction)[:2]
-
-        return rollout.over_episodes(one, keys, instructions)
 
     # Reading a trajectory
 

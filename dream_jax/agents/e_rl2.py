@@ -1,17 +1,17 @@
-"""E-RL2: RL^2 (Duan et al., 2016; Wang et al., 2016) whose exploration return is left out.
+"""E-RL2: RL^2 (Duan et al., 2016; Wang et al., 2016) trained on exploitation returns only.
 
-As in Stadie et al. (2018) and the comparison of Liu et al. (2021, Section 6): one recurrent policy
-acts in the whole trial and is trained on exploitation returns only.
+One recurrent policy acts in the whole trial, and the return of exploration does not count, as in
+Stadie et al. (2018) and the comparison of Liu et al. (2021, Section 6).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from dream_jax.agents.whole_trial import Terms, WholeTrial
+from dream_jax.agents.whole_trial import WholeTrial
 from dream_jax.config import Config
-from dream_jax.types import Env, Key, Learner, Params, Trial
+from dream_jax.types import Env, Key, Learner, LossContext, LossTerm, LossTerms, Params, Trial
 
 
 class RecurrentPolicy(NamedTuple):
@@ -24,7 +24,9 @@ class ERl2Params(NamedTuple):
 
 
 class ERl2(WholeTrial):
-    """The context is the history itself; TD errors reach all there is."""
+    """The context is the history itself. TD errors reach all parameters."""
+
+    name: ClassVar[str] = "e_rl2"
 
     def __init__(self, config: Config, env: Env):
         size = config.networks.z_size
@@ -46,10 +48,11 @@ class ERl2(WholeTrial):
     def policy_weights(self, params: ERl2Params) -> Params:
         return params.policy.q
 
-    def terms(self, params: ERl2Params, target: ERl2Params, trial: Trial, key: Key) -> Terms:
+    def loss_terms(
+        self, params: ERl2Params, target: ERl2Params, trial: Trial, context: LossContext
+    ) -> LossTerms:
         """Squared TD errors of all actions of the trial, [L + N T]."""
-        del key  # nothing is random
-        stream = self.stream(trial)
-        context, slow = self.remember(params, stream), self.remember(target, stream)
-        errors, mask = self.td_errors(params, target, stream, context, slow)
-        return {"td": (jnp.square(errors), mask)}
+        sequence = self.sequence(trial)
+        history, slow = self.remember(params, sequence), self.remember(target, sequence)
+        errors, mask = self.td_errors(params, target, sequence, history, slow)
+        return {"td": LossTerm(jnp.square(errors), mask)}

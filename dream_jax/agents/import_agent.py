@@ -1,21 +1,31 @@
 """IMPORT (Kamienny et al., 2020): E-RL2 that may also act on an embedding of the problem id.
 
-In alternate trials of meta-training the context is the id's embedding f(mu) in place of that of the
-history; TD errors reach whichever was used. An auxiliary loss draws the history's embedding
-towards f(mu) at every step, so that what informed trials learned is of use without the id.
+In every other trial of meta-training the context is the id's embedding f(mu) instead of the
+history's. TD errors reach the one that was used. An auxiliary loss draws the history's embedding
+towards f(mu) at every step, so that what informed trials taught also serves without the id.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from dream_jax.agents import recurrent_q
-from dream_jax.agents.whole_trial import Informed, Terms, WholeTrial
+from dream_jax.agents import inputs
+from dream_jax.agents.whole_trial import Informed, WholeTrial
 from dream_jax.config import Config
 from dream_jax.losses.dream import squared_distances
 from dream_jax.networks.policies import Encoder
-from dream_jax.types import Array, Env, Key, Learner, Params, Trial
+from dream_jax.types import (
+    Array,
+    Env,
+    Key,
+    Learner,
+    LossContext,
+    LossTerm,
+    LossTerms,
+    Params,
+    Trial,
+)
 
 
 class InformedPolicy(NamedTuple):
@@ -31,6 +41,7 @@ class ImportParams(NamedTuple):
 class Import(WholeTrial):
     """The context is h(tau_:t), or f(mu)."""
 
+    name: ClassVar[str] = "import"
     loss_names = ("td", "distance")
 
     def __init__(self, config: Config, env: Env):
@@ -52,7 +63,7 @@ class Import(WholeTrial):
 
     def init(self, key: Key) -> ImportParams:
         keys = jax.random.split(key, 3)
-        problem = recurrent_q.problem_input(self.env, jnp.zeros((), jnp.int32))
+        problem = inputs.problem_input(self.env, jnp.zeros((), jnp.int32))
         return ImportParams(
             InformedPolicy(
                 self.init_history(keys[0]),
@@ -69,23 +80,24 @@ class Import(WholeTrial):
 
     def encode(self, params: ImportParams, problem: Array) -> Array:
         """f(mu): [] id -> [C]."""
-        problem = recurrent_q.problem_input(self.env, problem)
+        problem = inputs.problem_input(self.env, problem)
         return self._encoder.apply(params.policy.encoder, problem)
 
     def informed(self, params: ImportParams, problem: Array, use: Array | bool) -> Informed:
         return Informed(use, self.encode(params, problem))
 
-    def terms(self, params: ImportParams, target: ImportParams, trial: Trial, key: Key) -> Terms:
+    def loss_terms(
+        self, params: ImportParams, target: ImportParams, trial: Trial, context: LossContext
+    ) -> LossTerms:
         """Squared TD errors [L + N T], and squared distances |h(tau_:t) - f(mu)|^2 of all slots."""
-        del key  # nothing is random
-        stream = self.stream(trial)
-        history, f = self.remember(params, stream), self.encode(params, trial.problem)
+        sequence = self.sequence(trial)
+        history, f = self.remember(params, sequence), self.encode(params, trial.problem)
 
         def used(history: Array, f: Array) -> Array:
-            return jnp.where(trial.z_from_decoder, history, f)
+            return jnp.where(trial.acts_on_exploration, history, f)
 
-        slow = used(self.remember(target, stream), self.encode(target, trial.problem))
-        errors, mask = self.td_errors(params, target, stream, used(history, f), slow)
-        # f is a constant there: the history follows the id's embedding, not the other way round.
-        distance = squared_distances(history, f), stream.mask
-        return {"td": (jnp.square(errors), mask), "distance": distance}
+        slow = used(self.remember(target, sequence), self.encode(target, trial.problem))
+        errors, mask = self.td_errors(params, target, sequence, used(history, f), slow)
+        # f is a constant in it: the history follows the id's embedding, not the reverse.
+        distance = LossTerm(squared_distances(history, f), sequence.mask)
+        return {"td": LossTerm(jnp.square(errors), mask), "distance": distance}

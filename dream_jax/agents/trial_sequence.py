@@ -1,11 +1,11 @@
-"""A recorded trial as one stream of slots, for agents whose memory lasts a whole trial.
+"""A recorded trial as one sequence of slots, for agents whose memory lasts a whole trial.
 
-One slot for each observation, with padding inside; while exploring, the instruction is hidden:
+There is one slot per observation, with padding inside. The instruction is hidden while exploring:
 
     o_0 .. o_n of exploration, then o_0 .. o_n of each exploitation episode
 
-In the last slot of an episode ("done") nothing is done; it only shows the memory how the episode
-ended. S = (L + 1) + N (T + 1).
+The last slot of an episode ("done") has no action. It shows the memory how the episode ended.
+S = (L + 1) + N (T + 1).
 """
 
 from typing import NamedTuple
@@ -13,41 +13,41 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dream_jax.agents import recurrent_q
+from dream_jax.agents import inputs
 from dream_jax.config import Config
-from dream_jax.data import rollout
+from dream_jax.data import pictures, rollout
 from dream_jax.networks.history import Slots
 from dream_jax.types import Array, Env, Episode, Trial
 
 
-class Stream(NamedTuple):
+class TrialSequence(NamedTuple):
     """A recorded trial, to learn from."""
 
     slots: Slots
-    mask: Array  # [S] bool, slots that came to be
-    acted: Array  # [S] bool, slots in which an action was taken
+    mask: Array  # [S] bool, false for padding
+    acted: Array  # [S] bool, slots with an action
     action: Array  # [S] int32, that action
-    reward: Array  # [S] what the environment paid for it
+    reward: Array  # [S] the reward of that action
     exploring: Array  # [S] bool
-    discount: Array  # [S] after it: 0 at the end of the trial only
+    discount: Array  # [S] after that action: 0 only at the end of the trial
 
 
 def hidden(env: Env) -> Array:
-    """[1 + I] exploring; no instruction: one index more than there are values."""
+    """[1 + I] while exploring: 0, then for each component one more than its largest value."""
     return jnp.array((0, *env.instruction_sizes), jnp.int32)
 
 
 def shown(instruction: Array) -> Array:
-    """[1 + I] exploiting; this instruction, [I]."""
+    """[1 + I] while exploiting: 1, then the instruction [I]."""
     return jnp.append(1, instruction.astype(jnp.int32))
 
 
 def instruction_sizes(env: Env) -> tuple[int, ...]:
-    """Sizes of the components of the two above."""
+    """Sizes of the components of `hidden` and `shown`."""
     return 2, *(size + 1 for size in env.instruction_sizes)
 
 
-def of_trial(config: Config, env: Env, trial: Trial) -> Stream:
+def of_trial(config: Config, env: Env, trial: Trial) -> TrialSequence:
     """All slots of a trial. Rewards of exploitation are always shown."""
     count = trial.instruction.shape[0]
 
@@ -61,21 +61,21 @@ def of_trial(config: Config, env: Env, trial: Trial) -> Stream:
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, flat)
 
 
-def of_exploration(config: Config, env: Env, exploration: Episode) -> Stream:
+def of_exploration(config: Config, env: Env, exploration: Episode) -> TrialSequence:
     """The slots of exploration alone, [L + 1]."""
     rewards, ends = config.trial.rewards_in_exploration, jnp.zeros((), bool)
     return _part(config, env, exploration, hidden(env), rewards, ends, True)
 
 
-def actions(stream: Stream, episodes: int) -> Array:
-    """[L + N T + 1] slots in which an action was taken, in order; then the one after the last.
+def actions(sequence: TrialSequence, episodes: int) -> Array:
+    """[L + N T + 1] indices of the slots with an action, in order, then the slot after the last.
 
-    What is left over are other slots, `acted` nowhere. So the first slot of an episode comes right
-    after the last action of the episode before.
+    The rest of the array is filled with other slots, whose `acted` is false. So the first slot of
+    an episode comes right after the last action of the episode before.
     """
-    count = stream.mask.shape[0]
-    last = jnp.max(jnp.where(stream.mask, jnp.arange(count), 0))
-    keep = stream.acted | (jnp.arange(count) == last)
+    count = sequence.mask.shape[0]
+    last = jnp.max(jnp.where(sequence.mask, jnp.arange(count), 0))
+    keep = sequence.acted | (jnp.arange(count) == last)
     return jnp.argsort(~keep, stable=True)[: count - episodes + 1]
 
 
@@ -87,14 +87,17 @@ def _part(
     rewards: bool,
     ends: Array,
     exploring: bool,
-) -> Stream:
-    """The slots of one episode; `rewards`: shown; `ends`: [] bool, nothing comes after it."""
-    seen = rollout.seen(env, episode)
+) -> TrialSequence:
+    """The slots of one episode.
+
+    `rewards`: whether they are shown. `ends`: [] bool, the trial ends with this episode.
+    """
+    seen = pictures.as_seen(env, episode)
     length, steps = seen.mask.shape[0], jnp.sum(seen.mask)
     index = jnp.arange(length + 1)
     action = seen.action.astype(jnp.int32)
     reward = seen.reward if rewards else jnp.zeros_like(seen.reward)
-    cut = recurrent_q.discounts(config, seen.terminated, seen.truncated)
+    cut = inputs.discounts(config.td, seen.terminated, seen.truncated)
     discount = jnp.where(ends, cut, config.td.discount)
     slots = Slots(
         seen.observation,
@@ -104,7 +107,7 @@ def _part(
         index == steps,
         rollout.fraction_over(length),
     )
-    return Stream(
+    return TrialSequence(
         slots,
         index <= steps,
         jnp.append(seen.mask, False),

@@ -8,18 +8,29 @@ decoders of rewards and next states, trained on the evidence lower bound (`losse
 deviation 1e-6, no KL, and TD errors do reach the encoder.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.agents.trial_sequence import Stream
-from dream_jax.agents.whole_trial import Terms, WholeTrial
+from dream_jax.agents.trial_sequence import TrialSequence
+from dream_jax.agents.whole_trial import WholeTrial
 from dream_jax.config import Config
-from dream_jax.losses import elbo as latent
+from dream_jax.losses import elbo
 from dream_jax.networks.history import TrialDecoder
-from dream_jax.types import Array, Env, Key, Learner, Params, Trial, is_pixel_env
+from dream_jax.types import (
+    Array,
+    Env,
+    Key,
+    Learner,
+    LossContext,
+    LossTerm,
+    LossTerms,
+    Params,
+    Trial,
+    is_pixel_env,
+)
 
 POINT_STD = 1e-6
 LOG_VARIANCE_LIMIT = 10.0
@@ -37,6 +48,8 @@ class VariBadParams(NamedTuple):
 
 class VariBad(WholeTrial):
     """The context is the mean and the log variance of the belief."""
+
+    name: ClassVar[str] = "varibad"
 
     def __init__(self, config: Config, env: Env):
         size = config.end_to_end.latent_size
@@ -104,46 +117,53 @@ class VariBad(WholeTrial):
             return jnp.concatenate([mean, jnp.zeros_like(mean)], axis=-1)
         return jax.lax.stop_gradient(jnp.concatenate([mean, log_variance], axis=-1))
 
-    def decode(self, params: VariBadParams, stream: Stream, m: Array) -> tuple[Array, Array]:
+    def decode(
+        self, params: VariBadParams, sequence: TrialSequence, m: Array
+    ) -> tuple[Array, Array]:
         """The trial as beliefs m [P, Z] predict it: rewards [P, S - 1], logits [P, S - 1, ...]."""
-        slots = stream.slots
+        slots = sequence.slots
         before, after = slots.observation[:-1], slots.observation[1:]
         return self._decoder.apply(
-            params.belief.decoder, before, slots.instruction[:-1], stream.action[:-1], after, m
+            params.belief.decoder, before, slots.instruction[:-1], sequence.action[:-1], after, m
         )
 
-    def terms(self, params: VariBadParams, target: VariBadParams, trial: Trial, key: Key) -> Terms:
-        """Squared TD errors [L + N T]; and of P beliefs, drawn evenly from those of the trial, the
-        KL and the decoders' errors, sums over all steps of the trial, each [P]."""
+    def loss_terms(
+        self, params: VariBadParams, target: VariBadParams, trial: Trial, context: LossContext
+    ) -> LossTerms:
+        """Squared TD errors [L + N T]; the KL and the decoders' errors of P beliefs, each [P].
+
+        The P beliefs are drawn evenly from those of the trial. Errors are sums over its steps.
+        """
         c = self.config.end_to_end
-        stream = self.stream(trial)
-        history = self.remember(params, stream)
-        context = self.context(history)
+        sequence = self.sequence(trial)
+        history = self.remember(params, sequence)
+        belief = self.context(history)
         # The target network is given the online belief, as a constant.
         errors, mask = self.td_errors(
-            params, target, stream, context, jax.lax.stop_gradient(context)
+            params, target, sequence, belief, jax.lax.stop_gradient(belief)
         )
         mean, log_variance = self.belief(history)
 
-        which_key, noise_key = jax.random.split(key)
-        order = jnp.argsort(~stream.mask, stable=True)  # slots that came to be, then padding
+        which_key, noise_key = jax.random.split(context.key)
+        order = jnp.argsort(~sequence.mask, stable=True)  # padding comes last
         share = jax.random.uniform(which_key, (c.beliefs_per_trial,))
-        which = order[jnp.floor(share * jnp.sum(stream.mask)).astype(jnp.int32)]
-        m = latent.sample_gaussian(noise_key, mean[which], log_variance[which])
+        which = order[jnp.floor(share * jnp.sum(sequence.mask)).astype(jnp.int32)]
+        m = elbo.sample_gaussian(noise_key, mean[which], log_variance[which])
 
-        reward, logits = self.decode(params, stream, m)
-        acted = stream.acted[:-1]
+        reward, logits = self.decode(params, sequence, m)
+        acted = sequence.acted[:-1]
         known = acted
         if not self.config.trial.rewards_in_exploration:  # hidden from all of the agent
-            known = acted & ~stream.exploring[:-1]
-        reward_error = jnp.square(reward - stream.reward[:-1])
+            known = acted & ~sequence.exploring[:-1]
+        reward_error = jnp.square(reward - sequence.reward[:-1])
         found = {"reward_decoder": jnp.sum(jnp.where(known, reward_error, 0.0), axis=-1)}
         if "state_decoder" in self.loss_names:
-            sizes, after = self.env.observation_sizes, stream.slots.observation[1:]
-            log_p = latent.component_log_likelihood(logits, after, sizes)
+            sizes, after = self.env.observation_sizes, sequence.slots.observation[1:]
+            log_p = elbo.component_log_likelihood(logits, after, sizes)
             found["state_decoder"] = -jnp.sum(jnp.where(acted, log_p, 0.0), axis=-1)
         if "kl" in self.loss_names:
             # Padding leaves the memory as it is, so that the slot before has the belief before.
-            found["kl"] = latent.filtering_kl(mean, log_variance)[which]
-        every = jnp.ones(c.beliefs_per_trial)
-        return {"td": (jnp.square(errors), mask)} | {k: (x, every) for k, x in found.items()}
+            found["kl"] = elbo.filtering_kl(mean, log_variance)[which]
+        every = jnp.ones(c.beliefs_per_trial, bool)
+        terms = {name: LossTerm(values, every) for name, values in found.items()}
+        return {"td": LossTerm(jnp.square(errors), mask)} | terms

@@ -1,8 +1,8 @@
-"""Random changes to the pictures that networks learn from, so that they read no single pixel.
+"""Random changes to the pictures that networks learn from, so that they rely on no single pixel.
 
-In the manner of DrQ (Kostrikov et al., 2021): every picture of a batch anew, never those that the
-agent acts on. A picture is blended with itself moved by one pixel, in one of eight directions or in
-none, and gets noise that grows from its left edge to its right one, by as much as `noise_std` over
+As in DrQ (Kostrikov et al., 2021), every picture of a batch is changed anew. Pictures that the
+agent acts on are not. A picture is blended with a copy of itself that is shifted by at most one
+pixel in each direction. Then it gets noise that grows from left to right, up to `noise_std` over
 two widths.
 """
 
@@ -14,16 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax.config import AugmentationConfig
-from dream_jax.data import rollout
+from dream_jax.data import pictures
 from dream_jax.types import Array, Env, Episode, Key, Trial, is_pixel_env
 
 _GRAIN = 4  # pixels: half of the noise's variance is in squares of this side
 
 
 def make_batch(config: AugmentationConfig, env: Env) -> Callable[[Key, Trial], Trial]:
-    """(keys [B], trials [B, ...]) -> the same with their pictures drawn and changed.
+    """A function (keys [B], trials [B, ...]) -> trials whose pictures are drawn and changed.
 
-    Trials without pictures, and all if nothing is to be changed, stay as they are.
+    Trials without pictures stay as they are, and so do all trials if the config changes nothing.
     """
     if not is_pixel_env(env) or not (config.shift_pixels or config.noise_std):
         return lambda keys, trials: trials
@@ -36,7 +36,7 @@ def make_batch(config: AugmentationConfig, env: Env) -> Callable[[Key, Trial], T
     def drawn(key: Key, episode: Episode) -> Episode:
         states = episode.observation
         keys = jax.random.split(key, jax.tree.leaves(states)[0].shape[0])
-        return episode._replace(observation=rollout.draw(look, (keys, states)))
+        return episode._replace(observation=pictures.draw(look, (keys, states)))
 
     def one(key: Key, trial: Trial) -> Trial:
         exploration_key, exploitation_key = jax.random.split(key)
@@ -50,9 +50,9 @@ def make_batch(config: AugmentationConfig, env: Env) -> Callable[[Key, Trial], T
 
 
 def make(config: AugmentationConfig, shape: tuple[int, ...]) -> Callable[[Key, Array], Array]:
-    """(key, picture `shape` [H, W, C] uint8) -> the same, changed."""
+    """A function (key, picture [H, W, C] uint8) -> the changed picture. shape: (H, W, C)."""
     height, width, channels = shape
-    # Drawing new noise for each picture would cost more than the networks do: a window of this.
+    # New noise for each picture would cost more than the networks do: each gets a window of this.
     sheet = _noise_sheet(2 * height, 2 * width, channels, config.noise_std)
 
     def window(image: Array, row: Array, column: Array) -> Array:
@@ -80,9 +80,9 @@ def make(config: AugmentationConfig, shape: tuple[int, ...]) -> Callable[[Key, A
 
 
 def _noise_sheet(height: int, width: int, channels: int, most: float) -> np.ndarray:
-    """[height, width * channels] int16, as strong as `most` at the right end, nothing at the left.
+    """[height, width * channels] int16 noise, from 0 at the left end to `most` at the right.
 
-    Half of its variance is in squares; all channels alike.
+    Half of its variance is in squares. All channels are alike.
     """
     random = np.random.default_rng(0)
     coarse = random.normal(size=(-(-height // _GRAIN), -(-width // _GRAIN)))

@@ -1,26 +1,83 @@
-"""Whole episodes and trials under scan; knows environments and policies by protocol only.
+"""Rolls whole episodes in a scan. Environments and policies are known by their protocol only.
 
-Every function rolls ONE episode or trial; callers vmap over trials.
+Every function rolls ONE episode; callers vmap over trials.
 
-Several exploration episodes of a trial are one stream of L = E * T + (E - 1) steps: after an
-episode ends, one step whose action has no effect shows the first observation of the next one.
-For E = 1 this is the episode itself.
+Several exploration episodes of a trial make one stream of L = E * T + (E - 1) steps. After an
+episode ends, one step whose action has no effect shows the first observation of the next episode.
+With E = 1 the stream is the episode itself.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from dream_jax.config import TrialConfig
-from dream_jax.types import Array, Env, Episode, Key, is_pixel_env
+from dream_jax.types import Array, Env, Episode, Key, TimeStep, is_pixel_env
 
-# (carry, observation, previous action, previous reward, fraction over, key) -> (carry, action)
-ExplorationActor = Callable[[Any, Array, Array, Array, Array, Key], tuple[Any, Array]]
-# The same with the number of the step: (carry, observation, previous action, previous reward,
-# fraction over, step, key) -> (carry, action)
-ExploitationActor = Callable[[Any, Array, Array, Array, Array, Array, Key], tuple[Any, Array]]
+
+class View(NamedTuple):
+    """What a policy sees before a step."""
+
+    observation: Array  # as the environment shows it
+    previous_action: Array  # [] int32; `num_actions` before the first step
+    previous_reward: Array  # [] 0 before the first step
+    fraction_over: Array  # [] share of the episode, or of the exploration stream, that is over
+    step: Array  # [] int32, steps taken before
+
+
+class Decision(NamedTuple):
+    """What a policy does at a step."""
+
+    action: Array  # [] int32
+    q: Array  # [A] the values that it chose by
+
+
+# A recurrent policy: (memory, view, key) -> (memory, decision).
+Policy = Callable[[Any, View, Key], tuple[Any, Decision]]
+
+
+class Rollout(NamedTuple):
+    """One episode, or one exploration stream, as it was played. Fields left unused cost nothing."""
+
+    episode: Episode  # of S steps
+    states: Any  # leaves [S + 1, ...], of the environment
+    q: Array  # [S, A]
+    memory: Any  # of the policy, after its last step
+
+
+class _World(NamedTuple):
+    """Where an episode stands."""
+
+    state: Any
+    observation: Array
+    kept: Any  # what the record keeps of the observation
+
+
+class _Loop(NamedTuple):
+    """What `exploit` carries from step to step."""
+
+    world: _World
+    memory: Any
+    last_memory: Any  # after the last step that was taken
+    previous_action: Array  # []
+    previous_reward: Array  # []
+    alive: Array  # [] bool, false from the end of the episode on
+
+
+class _ExplorationLoop(NamedTuple):
+    """What `explore` carries from step to step."""
+
+    world: _World
+    memory: Any
+    last_memory: Any  # after the last step that was taken
+    previous_action: Array  # []
+    previous_reward: Array  # []
+    steps: Array  # [] int32, taken in this episode
+    ended: Array  # [] bool: the episode is over, so this step resets the environment
+    episode: Array  # [] int32, how many episodes came before
+    alive: Array  # [] bool, false from the end of the stream on
 
 
 def exploration_length(env: Env, trial: TrialConfig) -> int:
@@ -34,158 +91,91 @@ def fraction_over(length: int) -> Array:
 
 
 def explore(
-    env: Env,
-    actor: ExplorationActor,
-    carry: Any,
-    key: Key,
-    problem: Array,
-    trial: TrialConfig,
-) -> tuple[Episode, Any, Any]:
-    """The exploration stream of a trial, each episode with a hidden instruction of its own.
+    env: Env, policy: Policy, memory: Any, key: Key, problem: Array, trial: TrialConfig
+) -> Rollout:
+    """The exploration stream of a trial. Each episode has a hidden instruction of its own.
 
-    Also returns the environment states [L + 1, ...], for rendering, and what the actor carried
-    after its last step; unused, they cost nothing under jit.
+    `memory`: the policy's before the first step.
     """
     length = exploration_length(env, trial)
-    episodes = trial.exploration_episodes
+    several = trial.exploration_episodes > 1
 
-    def start(key):
-        instruction_key, reset_key = jax.random.split(key)
-        instruction = env.sample_instruction(instruction_key, problem)
-        return env.reset(reset_key, problem, instruction)
-
-    def body(loop, inputs):
-        (
-            state,
-            observation,
-            kept,
-            memory,
-            last_memory,
-            last_action,
-            last_reward,
-            steps,
-            ended,
-            episode,
-            alive,
-        ) = loop
-        key, fraction = inputs
-        if episodes > 1:
+    def body(loop: _ExplorationLoop, inputs: tuple) -> tuple[_ExplorationLoop, tuple]:
+        key, fraction, step = inputs
+        if several:
             key, start_key = jax.random.split(key)
-        memory, action = actor(memory, observation, last_action, last_reward, fraction, key)
-        next_state, time_step = env.step(state, action)
-        steps = steps + 1
-        over = time_step.terminated
-        if not trial.hidden_goal_ends_exploration:
-            over = action == env.end_episode_action
-        truncated = (time_step.truncated | (steps >= env.horizon)) & ~over
-        reward = time_step.reward
-        next_observation = time_step.observation
-        if episodes > 1:  # this step may be the reset between two episodes
-            fresh_state, fresh = start(start_key)
-            next_state = _select(ended, fresh_state, next_state)
-            next_observation = jnp.where(ended, fresh.observation, next_observation)
-            reward = jnp.where(ended, 0.0, reward)
-            over, truncated = over & ~ended, truncated & ~ended
-            steps = jnp.where(ended, 0, steps)
-            episode = episode + ended
-        now_ended = over | truncated
-        last = now_ended & (episode == episodes - 1)
-        # Padding repeats the last observation; the state is never looked at again.
-        next_kept = _select(alive, _keep(env, next_state, next_observation), kept)
-        record = Episode(
-            kept,
-            action.astype(jnp.uint8),
-            jnp.where(alive, reward, 0.0),
-            alive & last & over,
-            alive & last & truncated,
-            alive,
-        )
-        loop = (
-            next_state,
-            next_observation,
-            next_kept,
+        world = loop.world
+        view = View(world.observation, loop.previous_action, loop.previous_reward, fraction, step)
+        memory, decision = policy(loop.memory, view, key)
+        next_state, shown = env.step(world.state, decision.action)
+        steps = loop.steps + 1
+        shown = _exploration_end(env, trial, shown, decision.action, steps)
+        episode = loop.episode
+        if several:  # this step may be the reset between two episodes
+            fresh = _start_exploration(env, start_key, problem)
+            next_state, shown = _reset_where(loop.ended, fresh, next_state, shown)
+            steps = jnp.where(loop.ended, 0, steps)
+            episode = episode + loop.ended
+        last = shown.done & (episode == trial.exploration_episodes - 1)
+        # Padding repeats the last observation; nothing reads the state after it.
+        kept = _select(loop.alive, _keep(env, next_state, shown.observation), world.kept)
+        record = _record(world.kept, decision.action, shown, loop.alive, last)
+        loop = _ExplorationLoop(
+            _World(next_state, shown.observation, kept),
             memory,
-            _select(alive, memory, last_memory),
-            action,
-            reward,
+            _select(loop.alive, memory, loop.last_memory),
+            decision.action,
+            shown.reward,
             steps,
-            now_ended,
+            shown.done,
             episode,
-            alive & ~last,
+            loop.alive & ~last,
         )
-        return loop, (record, state)
+        return loop, (record, world.state, decision.q)
 
     reset_key, loop_key = jax.random.split(key)
-    state, first = start(reset_key)
-    loop = (
-        state,
-        first.observation,
-        _keep(env, state, first.observation),
-        carry,
-        carry,
-        *_nothing_before(env),
-        jnp.zeros((), jnp.int32),
-        jnp.zeros((), bool),
-        jnp.zeros((), jnp.int32),
-        jnp.ones((), bool),
+    state, first = _start_exploration(env, reset_key, problem)
+    zero, yes = jnp.zeros((), jnp.int32), jnp.ones((), bool)
+    world = _World(state, first.observation, _keep(env, state, first.observation))
+    start = _ExplorationLoop(
+        world, memory, memory, *_nothing_before(env), zero, jnp.zeros((), bool), zero, yes
     )
-    inputs = (jax.random.split(loop_key, length), fraction_over(length)[:-1])
-    loop, (record, states) = jax.lax.scan(body, loop, inputs)
-    return _with_last(record, loop[2]), _append(states, loop[0]), loop[4]
+    end, (record, states, q) = jax.lax.scan(body, start, _inputs(loop_key, length))
+    return _rollout(record, states, q, end.world, end.last_memory)
 
 
 def exploit(
-    env: Env,
-    actor: ExploitationActor,
-    carry: Any,
-    key: Key,
-    problem: Array,
-    instruction: Array,
-) -> tuple[Episode, Any, Any]:
-    """One exploitation episode. `actor` already knows the instruction and z.
+    env: Env, policy: Policy, memory: Any, key: Key, problem: Array, instruction: Array
+) -> Rollout:
+    """One exploitation episode. `policy` already knows the instruction and z.
 
-    Also returns the environment states [T + 1, ...] and what was carried last, as `explore`.
+    `memory`: the policy's before the first step.
     """
 
-    def body(loop, inputs):
-        state, observation, kept, memory, last_memory, last_action, last_reward, alive = loop
+    def body(loop: _Loop, inputs: tuple) -> tuple[_Loop, tuple]:
         key, fraction, step = inputs
-        memory, action = actor(memory, observation, last_action, last_reward, fraction, step, key)
-        next_state, time_step = env.step(state, action)
-        next_kept = _select(alive, _keep(env, next_state, time_step.observation), kept)
-        record = Episode(
-            kept,
-            action.astype(jnp.uint8),
-            jnp.where(alive, time_step.reward, 0.0),
-            alive & time_step.terminated,
-            alive & time_step.truncated,
-            alive,
-        )
-        loop = (
-            next_state,
-            time_step.observation,
-            next_kept,
+        world = loop.world
+        view = View(world.observation, loop.previous_action, loop.previous_reward, fraction, step)
+        memory, decision = policy(loop.memory, view, key)
+        next_state, shown = env.step(world.state, decision.action)
+        kept = _select(loop.alive, _keep(env, next_state, shown.observation), world.kept)
+        record = _record(world.kept, decision.action, shown, loop.alive, jnp.ones((), bool))
+        loop = _Loop(
+            _World(next_state, shown.observation, kept),
             memory,
-            _select(alive, memory, last_memory),
-            action,
-            time_step.reward,
-            alive & ~time_step.done,
+            _select(loop.alive, memory, loop.last_memory),
+            decision.action,
+            shown.reward,
+            loop.alive & ~shown.done,
         )
-        return loop, (record, state)
+        return loop, (record, world.state, decision.q)
 
     reset_key, loop_key = jax.random.split(key)
     state, first = env.reset(reset_key, problem, instruction)
-    length = env.horizon
-    inputs = (
-        jax.random.split(loop_key, length),
-        fraction_over(length)[:-1],
-        jnp.arange(length),
-    )
-    kept = _keep(env, state, first.observation)
-    alive = jnp.ones((), bool)
-    loop = (state, first.observation, kept, carry, carry, *_nothing_before(env), alive)
-    loop, (record, states) = jax.lax.scan(body, loop, inputs)
-    return _with_last(record, loop[2]), _append(states, loop[0]), loop[4]
+    world = _World(state, first.observation, _keep(env, state, first.observation))
+    start = _Loop(world, memory, memory, *_nothing_before(env), jnp.ones((), bool))
+    end, (record, states, q) = jax.lax.scan(body, start, _inputs(loop_key, env.horizon))
+    return _rollout(record, states, q, end.world, end.last_memory)
 
 
 def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) -> Array:
@@ -208,39 +198,67 @@ def over_episodes(function: Callable[..., Any], *trees: Any) -> Any:
     return jax.tree.map(lambda x: x[None], function(*jax.tree.map(lambda x: x[0], trees)))
 
 
-def draw(look: Callable[[Any], Array], states: Any) -> Array:
-    """`look` at each of an episode's states: leaves [n, ...] -> pictures [n, ...].
-
-    In a loop of two halves, because XLA would otherwise draw inside the networks that look at the
-    pictures, byte by byte: on a CPU seven times slower (an optimization barrier does not help).
-    """
-    count = jax.tree.leaves(states)[0].shape[0]
-    half = (count + 1) // 2
-    halves = jax.tree.map(lambda x: jnp.stack([x[:half], x[count - half :]]), states)
-    first, second = jax.lax.map(jax.vmap(look), halves)
-    return jnp.concatenate([first, second[2 * half - count :]])
+def _start_exploration(env: Env, key: Key, problem: Array) -> tuple[Any, TimeStep]:
+    """The first state and time step of an episode with a hidden instruction."""
+    instruction_key, reset_key = jax.random.split(key)
+    instruction = env.sample_instruction(instruction_key, problem)
+    return env.reset(reset_key, problem, instruction)
 
 
-def seen(env: Env, episode: Episode) -> Episode:
-    """An episode with its observations as networks take them: pictures are drawn now, unless they
-    were seen elsewhere and are there already."""
-    if not is_pixel_env(env) or isinstance(episode.observation, jax.Array):
-        return episode
-    return episode._replace(observation=draw(env.observe, episode.observation))
+def _exploration_end(
+    env: Env, trial: TrialConfig, shown: TimeStep, action: Array, steps: Array
+) -> TimeStep:
+    """The time step with the ends that count while exploring, after `steps` steps."""
+    terminated = shown.terminated
+    if not trial.hidden_goal_ends_exploration:
+        terminated = action == env.end_episode_action
+    truncated = (shown.truncated | (steps >= env.horizon)) & ~terminated
+    return shown._replace(terminated=terminated, truncated=truncated)
+
+
+def _reset_where(
+    ended: Array, fresh: tuple[Any, TimeStep], state: Any, shown: TimeStep
+) -> tuple[Any, TimeStep]:
+    """The fresh episode where the last one has ended, else the step that was taken."""
+    fresh_state, first = fresh
+    return _select(ended, fresh_state, state), TimeStep(
+        jnp.where(ended, first.observation, shown.observation),
+        jnp.where(ended, 0.0, shown.reward),
+        shown.terminated & ~ended,
+        shown.truncated & ~ended,
+    )
+
+
+def _record(kept: Any, action: Array, shown: TimeStep, alive: Array, last: Array) -> Episode:
+    """One step of an episode. `last`: [] bool, an end here would be the end of the sequence."""
+    return Episode(
+        kept,
+        action.astype(jnp.uint8),
+        jnp.where(alive, shown.reward, 0.0),
+        alive & last & shown.terminated,
+        alive & last & shown.truncated,
+        alive,
+    )
+
+
+def _inputs(key: Key, length: int) -> tuple[Key, Array, Array]:
+    """Of each step: its key, the share that is over before it, and its number."""
+    return jax.random.split(key, length), fraction_over(length)[:-1], jnp.arange(length)
+
+
+def _rollout(record: Episode, states: Any, q: Array, end: _World, memory: Any) -> Rollout:
+    episode = record._replace(observation=_append(record.observation, end.kept))
+    return Rollout(episode, _append(states, end.state), q, memory)
 
 
 def _nothing_before(env: Env) -> tuple[Array, Array]:
-    """What the first step of an episode is told of the step before: no action, no reward."""
+    """What the first step sees of the step before: no action, no reward."""
     return jnp.array(env.num_actions, jnp.int32), jnp.zeros((), jnp.float32)
 
 
 def _keep(env: Env, state: Any, observation: Array) -> Any:
     """What an episode keeps of an observation: small integers, or for a picture its state."""
     return state if is_pixel_env(env) else observation.astype(jnp.uint8)
-
-
-def _with_last(record: Episode, last: Any) -> Episode:
-    return record._replace(observation=_append(record.observation, last))
 
 
 def _append(sequence: Any, last: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Lambda as a dual variable of the constraint of Eq. 2: exploitation must return the target."""
+"""Lambda as the dual variable of Eq. 2's constraint: exploitation must return its target."""
 
 import jax.numpy as jnp
 
@@ -11,7 +11,7 @@ _RETURN_AVERAGE = 0.05  # weight of an iteration in the slow average of returns
 
 
 def init(config: Config) -> Dual | None:
-    """None where lambda is the config's throughout."""
+    """The dual variable at the start; None if lambda stays what the config says."""
     c = config.losses
     if not c.bottleneck_dual:
         return None
@@ -19,12 +19,13 @@ def init(config: Config) -> Dual | None:
 
 
 def adapt(config: Config, dual: Dual, trials: Trial, epsilon: Array) -> Dual:
-    """After trials [B, ...], of which `epsilon` [B] are the rates of exploitation.
+    """One step of dual ascent after trials [B, ...].
 
-    Told by actors that exploit nearly greedily with z = f(mu); who reads z may have read it wrong.
+    Only actors that exploit nearly greedily with z = f(mu) count: a z that was read from an
+    exploration may be wrong. epsilon: [B], of exploitation.
     """
     c = config.losses
-    counts = ~trials.z_from_decoder & (epsilon <= NEARLY_GREEDY)
+    counts = ~trials.acts_on_exploration & (epsilon <= NEARLY_GREEDY)
     returns = jnp.mean(jnp.sum(trials.exploitation.reward, axis=-1), axis=-1)
     found = masked_mean(returns, counts)
     weight = _RETURN_AVERAGE * jnp.any(counts)

@@ -1,4 +1,4 @@
-"""Evaluation on fixed trials: greedy, from what was explored, without the problem id."""
+"""Evaluation on fixed trials: greedy, acting on the exploration, without the problem id."""
 
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ class Evaluation(NamedTuple):
     """Results of n trials."""
 
     trial_return: Array  # [n] undiscounted, mean over the exploitation episodes
-    # [n] the same told the problem id (DREAM: z = f(mu)): which half is still learning? None of an
-    # agent that cannot be told.
+    # [n] the same for the agent told the problem id (DREAM: z = f(mu)). The gap between the two
+    # shows whether exploitation or exploration still learns. None if the agent cannot be told.
     encoder_return: Array | None
     exploration_length: Array  # [n] steps
 
@@ -31,8 +31,13 @@ def trial_set(
 ) -> TrialSet:
     """About `trials` trials that use every (problem, instruction) pair of a split equally often.
 
-    The N `episodes` of a trial have instructions of their own, or with `redraw` off the same.
-    If there are more pairs than `trials`, all are used when `cover`, else a fixed random subset.
+    Args:
+      env: the environment.
+      split: "train" or "test".
+      trials: how many; rounded up so that every pair comes equally often.
+      episodes: N, exploitation episodes of a trial.
+      cover: if there are more pairs than `trials`, use them all. Otherwise a fixed random subset.
+      redraw: each episode of a trial has an instruction of its own. Otherwise all have the same.
     """
     pairs = [
         (problem, index)
@@ -58,24 +63,16 @@ def evaluate(agent: Agent, params: Params, key: Key, trials: TrialSet) -> Evalua
 
     def one(key, problem, instructions):
         test_key, encoder_key = jax.random.split(key)
-        exploration, exploitation = meta_test(agent, params, test_key, problem, instructions)
-        told = agent.informed_test(params, encoder_key, problem, instructions)
+        test = agent.meta_test(params, test_key, problem, instructions)
+        informed = agent.informed_test(params, encoder_key, problem, instructions)
         return Evaluation(
-            _mean_return(exploitation),
-            None if told is None else _mean_return(told),
-            jnp.sum(exploration.mask),
+            _mean_return(test.exploitation),
+            None if informed is None else _mean_return(informed),
+            jnp.sum(test.exploration.mask),
         )
 
     keys = jax.random.split(key, trials.problem.shape[0])
     return jax.vmap(one)(keys, jnp.asarray(trials.problem), jnp.asarray(trials.instruction))
-
-
-def meta_test(
-    agent: Agent, params: Params, key: Key, problem: Array, instructions: Array
-) -> tuple[Episode, Episode]:
-    """The exploration episode and the N exploitation episodes of one trial at meta-test."""
-    test = agent.meta_test(params, key, problem, instructions)
-    return test.exploration, test.exploitation
 
 
 def _mean_return(episodes: Episode) -> Array:

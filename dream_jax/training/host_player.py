@@ -1,5 +1,6 @@
-"""A trained agent in any dm_env world, step by step: for worlds that JAX cannot roll."""
+"""A trained agent in any dm_env world, step by step. The world need not run in JAX."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -8,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.agents.dream_policy import DreamActor, DreamParams
+from dream_jax.agents.dream_policy import DreamParams, DreamPolicy
 from dream_jax.config import ConfigError
 from dream_jax.data import rollout
+from dream_jax.data.rollout import Decision, Policy, View
 from dream_jax.losses.dream import information_gain
 from dream_jax.types import Array, Episode, Key
 
@@ -41,35 +43,46 @@ class PlayedTrial(NamedTuple):
 
 
 class Player:
-    """Meta-testing in a `World`: greedy, z = g(tau), the problem id chooses the task and no more.
+    """A trained DREAM agent at meta-test in a `World`, step by step.
 
-    The agent is told nothing but what the world shows; a trial has one exploration episode.
+    It acts greedily with z = g(tau). The problem id chooses the task and nothing else; the agent
+    sees only what the world shows. A trial has one exploration episode. For example, with an agent
+    trained on `map`, in the same map as a dm_env world:
+
+        from dream_jax.envs.adapters.dm_env import DmEnvAdapter
+
+        player = Player(agent, params)
+        world = DmEnvAdapter(agent.env)
+        instructions = agent.env.instructions(3)[:1]
+        played = player.trial(world, jax.random.key(0), 3, instructions, instructions[0])
+        played.exploitation[0].reward.sum()
     """
 
     def __init__(
-        self, agent: DreamActor, params: DreamParams, watch: Callable[[], Any] = lambda: None
+        self, agent: DreamPolicy, params: DreamParams, watch: Callable[[], Any] = lambda: None
     ):
-        """`watch` is called after every step; the agent learns nothing of it."""
+        """`watch` is called after every step, for pictures. The agent does not see its result.
+
+        Raises ConfigError unless an exploration is one episode of the world.
+        """
         trial = agent.config.trial
         if trial.exploration_episodes != 1 or not trial.hidden_goal_ends_exploration:
             raise ConfigError(
                 f"trial.exploration_episodes={trial.exploration_episodes}, "
-                f"trial.hidden_goal_ends_exploration={trial.hidden_goal_ends_exploration}: here "
-                "an exploration is one episode of the world, 1 and true"
+                f"trial.hidden_goal_ends_exploration={trial.hidden_goal_ends_exploration}: a world "
+                "is explored for one episode; set 1 and true"
             )
         self._agent, self._params, self._watch = agent, params, watch
-        epsilon = jnp.float32(1.0 if agent.config.agent == "random_exploration" else 0.0)
 
-        # DREAM's exploitation policy looks at neither.
-        nothing_before = jnp.int32(agent.env.num_actions), jnp.float32(0.0)
+        def exploring(memory: Any, view: View, key: Key) -> tuple[Any, Decision]:
+            policy, _ = agent.exploration_policy(params, jnp.float32(agent.test_epsilon))
+            return policy(memory, view, key)
 
-        def exploring(carry, observation, action, reward, fraction, key):
-            actor, _ = agent.exploration_actor(params, epsilon)
-            return actor(carry, observation, action, reward, fraction, key)
-
-        def exploiting(carry, observation, instruction, z, fraction, step, key):
-            actor, _ = agent.exploitation_actor(params, instruction, z)
-            return actor(carry, observation, *nothing_before, fraction, step, key)
+        def exploiting(
+            memory: Any, view: View, key: Key, instruction: Array, z: Array
+        ) -> tuple[Any, Decision]:
+            policy, _ = agent.exploitation_policy(params, instruction, z)
+            return policy(memory, view, key)
 
         def reading(episode: Episode, problem: Array) -> tuple[Array, Array]:
             gain = information_gain(
@@ -90,64 +103,45 @@ class Player:
           key: random actions are drawn with it, where there are any.
           problem: id of the task.
           instructions: [N, I] one for each exploitation episode.
-          hidden: [I] what the exploration episode's world pays for; the agent is not told.
+          hidden: [I] the instruction that the exploration pays for. The agent never sees it.
         """
-        exploration = self._explore(world, key, problem, hidden)
+        _, memory = self._agent.exploration_policy(self._params, 0.0)
+        first = world.begin(problem, hidden.tolist())
+        exploration = self._play(first, world, memory, key, self._exploring)
         z, gain = self._reading(self._padded(exploration), jnp.int32(problem))
-        episodes = [
-            self._exploit(world, jax.random.fold_in(key, n + 1), problem, instruction, z)
-            for n, instruction in enumerate(instructions)
-        ]
+        episodes = []
+        for n, instruction in enumerate(instructions):
+            shown = jnp.asarray(instruction, jnp.int32)
+            _, memory = self._agent.exploitation_policy(self._params, shown, z)
+            act = functools.partial(self._exploiting, instruction=shown, z=z)
+            first = world.begin(problem, instruction.tolist())
+            episode_key = jax.random.fold_in(key, n + 1)
+            episodes.append(self._play(first, world, memory, episode_key, act))
         return PlayedTrial(
             exploration, episodes, np.asarray(z), np.asarray(gain)[: len(exploration.action)]
         )
 
-    def _explore(self, world: World, key: Key, problem: int, hidden: np.ndarray) -> Played:
-        _, carry = self._agent.exploration_actor(self._params, jnp.float32(0.0))
-        last = [jnp.int32(self._agent.env.num_actions), jnp.float32(0.0)]
-
-        def act(carry: Any, observation: Array, fraction: Array, step: int) -> tuple[Any, Array]:
-            step_key = jax.random.fold_in(key, step)
-            return self._exploring(carry, observation, *last, fraction, step_key)
-
-        def note(action: int, reward: float) -> None:
-            last[:] = jnp.int32(action), jnp.float32(reward)
-
-        return self._play(world.begin(problem, hidden.tolist()), world, carry, act, note)
-
-    def _exploit(
-        self, world: World, key: Key, problem: int, instruction: np.ndarray, z: Array
-    ) -> Played:
-        shown = jnp.asarray(instruction, jnp.int32)
-        _, carry = self._agent.exploitation_actor(self._params, shown, z)
-
-        def act(carry: Any, observation: Array, fraction: Array, step: int) -> tuple[Any, Array]:
-            step_key = jax.random.fold_in(key, step)
-            return self._exploiting(
-                carry, observation, shown, z, fraction, jnp.int32(step), step_key
-            )
-
-        return self._play(
-            world.begin(problem, instruction.tolist()), world, carry, act, lambda *_: None
-        )
-
     def _play(
-        self, first: dm_env.TimeStep, world: World, carry: Any, act: Any, note: Any
+        self, first: dm_env.TimeStep, world: World, memory: Any, key: Key, policy: Policy
     ) -> Played:
+        """One episode, from its first time step."""
         horizon = self._agent.env.horizon
         fractions = rollout.fraction_over(horizon)
         now, observations, watched = first, [_seen(first)], [self._watch()]
+        previous = jnp.int32(self._agent.env.num_actions), jnp.float32(0.0)
         actions: list[int] = []
         rewards: list[float] = []
         while not now.last() and len(actions) < horizon:
             step = len(actions)
-            carry, action = act(carry, jnp.asarray(observations[-1]), fractions[step], step)
-            now = world.step(int(action))
-            note(int(action), float(now.reward))
+            observation = jnp.asarray(observations[-1])
+            view = View(observation, *previous, fractions[step], jnp.int32(step))
+            memory, decision = policy(memory, view, jax.random.fold_in(key, step))
+            now = world.step(int(decision.action))
+            actions.append(int(decision.action))
+            rewards.append(float(now.reward))
             observations.append(_seen(now))
             watched.append(self._watch())
-            actions.append(int(action))
-            rewards.append(float(now.reward))
+            previous = jnp.int32(actions[-1]), jnp.float32(rewards[-1])
         return Played(
             np.stack(observations),
             np.array(actions, np.int32),
@@ -166,7 +160,7 @@ class Player:
             jnp.asarray(observation),
             jnp.asarray(np.pad(played.action, (0, rest)).astype(np.uint8)),
             jnp.asarray(np.pad(played.reward, (0, rest))),
-            jnp.asarray(no),  # how it ended is for learning only
+            jnp.asarray(no),  # only learning needs to know how it ended
             jnp.asarray(no),
             jnp.asarray(mask),
         )

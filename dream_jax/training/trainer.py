@@ -1,226 +1,279 @@
-"""Training of one seed: collect -> add -> sample -> update. `waves` makes many of it."""
+"""Training of one seed: collect -> add -> sample -> update. `scaling.seeds` trains many seeds."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from dream_jax.agents import recurrent_q, registry
+from dream_jax.agents import exploration_noise, registry
 from dream_jax.config import Config
-from dream_jax.data import augmentation as augment
-from dream_jax.data import replay
-from dream_jax.training import bottleneck as dual
-from dream_jax.training import shards as parallel
+from dream_jax.data import augmentation, replay
+from dream_jax.training import bottleneck, learner, objective
+from dream_jax.training.objective import Batch
+from dream_jax.training.shards import Shards
 from dream_jax.types import Agent, Array, Env, Key, Learner, Params, TrainState, Trial
 
 Metrics = dict[str, Array]
 
 
-class Trainer(NamedTuple):
-    """Pure functions of one seed's TrainState; `iterate` within the mesh axis of its `shards`."""
+class Due(NamedTuple):
+    """The updates that an iteration makes."""
+
+    updates: Array  # [learners] int32
+    warm: Array  # [learners] bool: has enough trials; without them its updates change nothing
+    bottleneck_weight: Array | None  # [] lambda, where it is adapted
+
+
+class Learned(NamedTuple):
+    """What the updates of an iteration carry from one to the next."""
+
+    learners: Any  # the agent's parameters, with a LearnerState for each learner
+    average: Params
+    sums: Metrics  # of each loss over the updates
+    key: Key
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trainer:
+    """Training as pure functions of one seed's TrainState. `make_trainer` makes it.
+
+    Where several devices share each batch, `iterate` and `losses` run inside the mesh axis of
+    `shards`.
+    """
 
     agent: Agent
-    init: Callable[[Array], TrainState]  # [] seed -> state
-    iterate: Callable[[TrainState], tuple[TrainState, Metrics]]
-    losses: Callable[[TrainState], Metrics]  # of the newest parameters, on a batch from replay
+    optimizers: Any  # of each learner, in the same NamedTuple
+    augmented: Callable[[Key, Trial], Trial]  # of a batch
     trial_shape: Trial  # of jax.ShapeDtypeStruct
-    metrics: tuple[str, ...]  # names of what `iterate` tells
-    shards: parallel.Shards  # devices that share every batch of trials
+    metrics: tuple[str, ...]  # the names of what `iterate` returns
+    shards: Shards  # the devices that share every batch of trials
 
+    @property
+    def config(self) -> Config:
+        return self.agent.config
 
-def make_trainer(config: Config, env: Env) -> Trainer:
-    agent = registry.make(config, env)
-    learners = agent.learners
-    shards = parallel.Shards(config.training.trial_shards)
-    training, acting = config.training, config.acting
-    actors = training.trials_per_iteration
-    explorer, exploiter = getattr(learners, agent.explorer), getattr(learners, agent.exploiter)
-    random_exploration = config.agent == "random_exploration"
-    fixed_updates = training.updates_per_iteration
-    losses_of = [agent.loss_names if x.losses is None else x.losses for x in learners]
-    exploration_batch = config.exploration_batch_trials
-    everyone = tuple(k for k, learner in enumerate(learners) if learner.learns)
-    optimizers = _make_optimizers(config, learners)
-    augmented = augment.make_batch(config.augmentation, env)
-
-    def exploitation_epsilons(state: TrainState) -> Array:
-        """[B] beside those of exploration."""
-        epsilon = recurrent_q.epsilons(acting, _own_steps(state, exploiter), actors)
-        if agent.explorer == agent.exploiter:
-            return epsilon[recurrent_q.pairing(actors)]
-        return epsilon[::-1]  # who explores most randomly exploits most greedily
-
-    def collect(state: TrainState, params: Params, key: Key) -> Trial:
-        """Trials of all parallel actors, leaves [B, ...]."""
-        explore_epsilon = recurrent_q.epsilons(acting, _own_steps(state, explorer), actors)
-        if random_exploration:
-            explore_epsilon = jnp.ones(actors)
-        if acting.epsilon == "ladder":
-            # An untrained policy acts randomly: DREAM's decoder needs to see everything first.
-            warming = state.trials < explorer.warmup_trials
-            explore_epsilon = jnp.where(warming, 1.0, explore_epsilon)
-        exploit_epsilon = exploitation_epsilons(state)
-        actor = jnp.arange(actors)
-        # "Choose z ~ q every other trial" (Section 4.2); IMPORT alternates too.
-        from_decoder = (actor + (state.trials // actors) * (actors % 2)) % 2 == 0
-        keys = jax.random.split(key, actors)
-        mine = shards.mine((keys, explore_epsilon, exploit_epsilon, from_decoder))
-        return shards.gather(jax.vmap(agent.collect, in_axes=(None, 0, 0, 0, 0))(params, *mine))
-
-    def init(seed: Array) -> TrainState:
+    def init(self, seed: Array) -> TrainState:
+        """The state before training. seed: [] int32."""
         params_key, key = jax.random.split(jax.random.key(seed))
-        params = agent.init(params_key)
+        params = self.agent.init(params_key)
         zero = jnp.zeros((), jnp.int32)
         return TrainState(
-            type(params)(*map(recurrent_q.init_learner, params, optimizers)),
+            type(params)(*map(learner.init_learner, params, self.optimizers)),
             jax.tree.map(jnp.copy, params),
-            replay.init(trial_shape, config.replay.capacity_trials),
+            replay.init(self.trial_shape, self.config.replay.capacity_trials),
             key,
             zero,
             zero,
             zero,
-            jnp.zeros(len(learners)),
-            dual.init(config),
+            jnp.zeros(len(params)),
+            bottleneck.init(self.config),
         )
 
-    def take(state: TrainState, index: Array) -> Trial:
-        return replay.take(state.replay, index, trial_shape)
-
-    def learn(
-        state: TrainState, key: Key, due: Array, warm: Array, bottleneck_weight: Array | None
-    ) -> tuple[Any, Params, Metrics]:
-        """`due` updates of the learners that are `warm`: [learners] both. Their states, the average
-        parameters, and the sums of the losses."""
-
-        def update_of(which: tuple[int, ...]) -> Callable[[Array, tuple], tuple]:
-            """One update of these learners, and the sums of their losses."""
-            names = [name for name in agent.loss_names if any(name in losses_of[k] for k in which)]
-
-            def update(i: Array, loop: tuple) -> tuple:
-                states, average, sums, key = loop
-                key, sample_key, augment_key, loss_key = jax.random.split(key, 4)
-                index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
-                keys = jax.random.split(augment_key, len(index))
-                batch = augmented(shards.mine(keys), take(state, shards.mine(index)))
-                exploring = None
-                if exploration_batch < config.replay.batch_trials:
-                    exploring = take(state, shards.mine(index[:exploration_batch]))
-                    exploring = augmented(shards.mine(keys[:exploration_batch]), exploring)
-                states, average, parts = _update(
-                    agent,
-                    optimizers,
-                    which,
-                    states,
-                    average,
-                    batch,
-                    exploring,
-                    loss_key,
-                    warm,
-                    shards,
-                    bottleneck_weight,
-                )
-                sums = sums | {name: sums[name] + parts[name] for name in names}
-                return states, average, sums, key
-
-            return update
-
-        zeros = {name: jnp.zeros(()) for name in agent.loss_names}
-        loop = (state.learners, state.average, zeros, key)
-        together = jnp.min(due[jnp.array(everyone)])
-        loop = jax.lax.fori_loop(0, together, update_of(everyone), loop)
-        if not fixed_updates and len(everyone) > 1:  # then those that have more of them due, alone
-            for k in everyone:
-                loop = jax.lax.fori_loop(together, due[k], update_of((k,)), loop)
-        states, average, sums, _ = loop
-        return states, average, sums
-
-    def iterate(state: TrainState) -> tuple[TrainState, Metrics]:
+    def iterate(self, state: TrainState) -> tuple[TrainState, Metrics]:
+        """Collect a batch of trials, add it to replay, and make the updates that are then due."""
         key, collect_key, update_key = jax.random.split(state.key, 3)
-        trials = collect(state, newest_params(state), collect_key)
-        exploration_steps = jnp.sum(trials.exploration.mask)
-        exploitation_steps = jnp.sum(trials.exploitation.mask)
-        bottleneck_weight = None  # the config's
+        trials = self.collect(state, collect_key)
         if state.dual is not None:
-            adapted = dual.adapt(config, state.dual, trials, exploitation_epsilons(state))
-            state = state._replace(dual=adapted)
-            bottleneck_weight = jnp.exp(adapted.log_weight)
-        state = state._replace(
-            key=key,
-            replay=replay.add(state.replay, trials),
-            trials=state.trials + actors,
-            exploration_steps=state.exploration_steps + exploration_steps,
-            exploitation_steps=state.exploitation_steps + exploitation_steps,
-        )
-        # Which learner may update, and how often: [learners].
-        warm = state.trials >= jnp.array([learner.warmup_trials for learner in learners])
-        if fixed_updates:
-            due = jnp.full(len(learners), fixed_updates)
-        else:
-            new = {"exploration": exploration_steps, "exploitation": exploitation_steps}
-            steps = jnp.stack([sum(new[phase] for phase in x.phases) for x in learners])
-            steps = steps.astype(jnp.float32)
-            credit = state.update_credit + steps * warm / training.env_steps_per_update
-            due = jnp.floor(credit).astype(jnp.int32)
-            state = state._replace(update_credit=credit - due)
+            epsilon = self.exploitation_epsilons(state)
+            state = state._replace(dual=bottleneck.adapt(self.config, state.dual, trials, epsilon))
+        state, due = self.add(state._replace(key=key), trials)
+        learned = self.learn(state, update_key, due)
+        state = state._replace(learners=learned.learners, average=learned.average)
+        return state, self._means(learned.sums, due)
 
-        learned, average, sums = learn(state, update_key, due, warm, bottleneck_weight)
-        state = state._replace(learners=learned, average=average)
-        metrics = {
-            f"loss_{name}": sums[name]
-            / jnp.maximum(sum(due[k] for k in everyone if name in losses_of[k]), 1)
-            for name in agent.loss_names
-        }
-        if bottleneck_weight is not None:
-            metrics["bottleneck_weight"] = bottleneck_weight
-        return state, metrics
-
-    def newest_losses(state: TrainState) -> Metrics:
+    def losses(self, state: TrainState) -> Metrics:
+        """The losses of the newest parameters on a batch from replay. Changes nothing."""
         # `split(key, n)[i]` is `fold_in(key, i)`: no number that the next iteration splits into.
         sample_key, loss_key = jax.random.split(jax.random.fold_in(state.key, 2**31 - 1))
-        index = replay.draw(state.replay, sample_key, config.replay.batch_trials)
-        batch = take(state, shards.mine(index))
-        target = _targets(state.learners)
-        parts = agent.batch_loss(newest_params(state), target, batch, loss_key, shards=shards)[1]
-        return shards.total(parts)
+        index = replay.draw(state.replay, sample_key, self.config.replay.batch_trials)
+        batch = Batch(self._take(state, self.shards.mine(index)))
+        params, target = newest_params(state), target_params(state.learners)
+        parts = objective.loss(self.agent, params, target, batch, loss_key, self.shards)[1]
+        return self.shards.total(parts)
+
+    # The steps of an iteration
+
+    def exploration_epsilons(self, state: TrainState) -> Array:
+        """[B] epsilon of exploration of each parallel trial."""
+        acting, explorer = self.config.acting, self._learner(self.agent.explorer)
+        actors = self.config.training.trials_per_iteration
+        if acting.random_exploration:
+            return jnp.ones(actors)
+        epsilon = exploration_noise.epsilons(acting, _own_steps(state, explorer), actors)
+        if acting.epsilon == "ladder":
+            # An untrained policy acts at random: DREAM's decoder must first see everything.
+            epsilon = jnp.where(state.trials < explorer.warmup_trials, 1.0, epsilon)
+        return epsilon
+
+    def exploitation_epsilons(self, state: TrainState) -> Array:
+        """[B] epsilon of exploitation of each parallel trial."""
+        acting, exploiter = self.config.acting, self._learner(self.agent.exploiter)
+        actors = self.config.training.trials_per_iteration
+        epsilon = exploration_noise.epsilons(acting, _own_steps(state, exploiter), actors)
+        if self.agent.explorer == self.agent.exploiter:
+            return epsilon[exploration_noise.pairing(actors)]
+        return epsilon[::-1]  # the most random explorer is the most greedy exploiter
+
+    def collect(self, state: TrainState, key: Key) -> Trial:
+        """Trials of all parallel actors, leaves [B, ...]."""
+        actors = self.config.training.trials_per_iteration
+        explore, exploit = self.exploration_epsilons(state), self.exploitation_epsilons(state)
+        # "Choose z ~ q every other trial" (Section 4.2). IMPORT alternates too.
+        actor = jnp.arange(actors)
+        acts_on_exploration = (actor + (state.trials // actors) * (actors % 2)) % 2 == 0
+        keys = jax.random.split(key, actors)
+        mine = self.shards.mine((keys, explore, exploit, acts_on_exploration))
+        collect = jax.vmap(self.agent.collect, in_axes=(None, 0, 0, 0, 0))
+        return self.shards.gather(collect(newest_params(state), *mine))
+
+    def add(self, state: TrainState, trials: Trial) -> tuple[TrainState, Due]:
+        """The state with these trials in replay and counted, and the updates that are then due."""
+        training, learners = self.config.training, self.agent.learners
+        steps = {
+            "exploration": jnp.sum(trials.exploration.mask),
+            "exploitation": jnp.sum(trials.exploitation.mask),
+        }
+        state = state._replace(
+            replay=replay.add(state.replay, trials),
+            trials=state.trials + training.trials_per_iteration,
+            exploration_steps=state.exploration_steps + steps["exploration"],
+            exploitation_steps=state.exploitation_steps + steps["exploitation"],
+        )
+        warm = state.trials >= jnp.array([each.warmup_trials for each in learners])
+        weight = None if state.dual is None else jnp.exp(state.dual.log_weight)
+        if training.updates_per_iteration:
+            updates = jnp.full(len(learners), training.updates_per_iteration)
+            return state, Due(updates, warm, weight)
+        own = [sum(steps[phase] for phase in each.phases) for each in learners]
+        new = jnp.stack(own).astype(jnp.float32) * warm
+        credit = state.update_credit + new / training.env_steps_per_update
+        updates = jnp.floor(credit).astype(jnp.int32)
+        return state._replace(update_credit=credit - updates), Due(updates, warm, weight)
+
+    def learn(self, state: TrainState, key: Key, due: Due) -> Learned:
+        """All updates of an iteration: of all learners together, then of those with more due."""
+        zeros = {name: jnp.zeros(()) for name in self.agent.loss_names}
+        learned = Learned(state.learners, state.average, zeros, key)
+        everyone = self._learning
+
+        def updates_of(which: tuple[int, ...]) -> Callable[[Array, Learned], Learned]:
+            return lambda _, learned: self.update(which, learned, state, due)
+
+        together = jnp.min(due.updates[jnp.array(everyone)])
+        learned = jax.lax.fori_loop(0, together, updates_of(everyone), learned)
+        if not self.config.training.updates_per_iteration and len(everyone) > 1:
+            for k in everyone:
+                learned = jax.lax.fori_loop(together, due.updates[k], updates_of((k,)), learned)
+        return learned
+
+    def update(
+        self, which: tuple[int, ...], learned: Learned, state: TrainState, due: Due
+    ) -> Learned:
+        """One update of the learners `which`. Losses that only others need are not computed."""
+        key, batch_key, augment_key, loss_key = jax.random.split(learned.key, 4)
+        batch = self.sample(state, batch_key, augment_key)
+        newest, target = _newest(learned.learners), target_params(learned.learners)
+        fields = [newest._fields[k] for k in which]
+        weights = {} if due.bottleneck_weight is None else {"bottleneck": due.bottleneck_weight}
+
+        def loss(mine: dict[str, Params]) -> tuple[Array, Metrics]:
+            params = newest._replace(**mine)
+            return objective.loss(self.agent, params, target, batch, loss_key, self.shards, weights)
+
+        mine = {name: getattr(newest, name) for name in fields}
+        gradient, parts = self.shards.total(jax.grad(loss, has_aux=True)(mine))
+        period = self.config.td.target_update_period_updates
+        updated = {
+            name: learner.update_learner(
+                getattr(learned.learners, name),
+                gradient[name],
+                getattr(self.optimizers, name),
+                period,
+                due.warm[k],
+            )
+            for k, name in zip(which, fields, strict=True)
+        }
+        learners = learned.learners._replace(**updated)
+        average, decay = learned.average, self.config.optimizer.average_decay
+        if decay:
+            average = jax.tree.map(
+                lambda a, p: decay * a + (1.0 - decay) * p, average, _newest(learners)
+            )
+        sums = {name: learned.sums[name] + parts[name] for name in self._losses_of(which)}
+        return Learned(learners, average, learned.sums | sums, key)
+
+    def sample(self, state: TrainState, key: Key, augment_key: Key) -> Batch:
+        """This device's part of a batch from replay, augmented."""
+        settings, shards = self.config.replay, self.shards
+        index = replay.draw(state.replay, key, settings.batch_trials)
+        keys = jax.random.split(augment_key, len(index))
+        trials = self.augmented(shards.mine(keys), self._take(state, shards.mine(index)))
+        fewer = self.config.exploration_batch_trials
+        if fewer == settings.batch_trials:
+            return Batch(trials)
+        exploring = self._take(state, shards.mine(index[:fewer]))
+        return Batch(trials, self.augmented(shards.mine(keys[:fewer]), exploring))
+
+    # Helpers
+
+    @property
+    def _learning(self) -> tuple[int, ...]:
+        """The learners whose parameters change."""
+        return tuple(k for k, each in enumerate(self.agent.learners) if each.learns)
+
+    def _learner(self, name: str) -> Learner:
+        return getattr(self.agent.learners, name)
+
+    def _losses_of(self, which: tuple[int, ...]) -> list[str]:
+        """The names of the losses that train these learners."""
+        learners = self.agent.learners
+        mine = [self.agent.loss_names if x.losses is None else x.losses for x in learners]
+        return [name for name in self.agent.loss_names if any(name in mine[k] for k in which)]
+
+    def _means(self, sums: Metrics, due: Due) -> Metrics:
+        """The mean of each loss over the updates of the learners that it trains."""
+        metrics = {}
+        for name in self.agent.loss_names:
+            updates = sum(due.updates[k] for k in self._learning if name in self._losses_of((k,)))
+            metrics[f"loss_{name}"] = sums[name] / jnp.maximum(updates, 1)
+        if due.bottleneck_weight is not None:
+            metrics["bottleneck_weight"] = due.bottleneck_weight
+        return metrics
+
+    def _take(self, state: TrainState, index: Array) -> Trial:
+        return replay.take(state.replay, index, self.trial_shape)
+
+
+def make_trainer(config: Config, env: Env) -> Trainer:
+    """The trainer of a config. Raises ConfigError if its agent is not trained, or refuses it."""
+    agent = registry.make(config, env)
 
     def one_trial(key: Key) -> Trial:
         zero, no = jnp.zeros(()), jnp.zeros((), bool)
         return agent.collect(agent.init(key), key, zero, zero, no)
 
-    trial_shape = jax.eval_shape(one_trial, jax.random.key(0))
     metrics = tuple(f"loss_{name}" for name in agent.loss_names)
     if config.losses.bottleneck_dual:
         metrics = (*metrics, "bottleneck_weight")
-    return Trainer(agent, init, iterate, newest_losses, trial_shape, metrics, shards)
-
-
-def _make_optimizers(config: Config, learners: Any) -> Any:
-    """One for each learner, in the same NamedTuple."""
-    settings, updates = config.optimizer, total_updates(config)
-    return type(learners)(
-        *(
-            recurrent_q.make_optimizer(settings, updates, learner.weight_decay, learner.decayed)
-            for learner in learners
-        )
+    return Trainer(
+        agent,
+        _make_optimizers(config, agent.learners),
+        augmentation.make_batch(config.augmentation, env),
+        jax.eval_shape(one_trial, jax.random.key(0)),
+        metrics,
+        Shards(config.training.trial_shards),
     )
-
-
-def _own_steps(state: TrainState, learner: Learner) -> Array:
-    """[] environment steps of the phases that are a learner's own."""
-    return sum(getattr(state, f"{phase}_steps") for phase in learner.phases)
 
 
 def newest_params(state: TrainState) -> Params:
     return _newest(state.learners)
 
 
-def _newest(states: Any) -> Params:
-    return type(states)(*(state.params for state in states))
-
-
-def _targets(states: Any) -> Params:
-    return type(states)(*(state.target_params for state in states))
+def target_params(learners: Any) -> Params:
+    """The parameters of the target networks, from the states of an agent's learners."""
+    return type(learners)(*(each.target_params for each in learners))
 
 
 def evaluation_params(config: Config, state: TrainState) -> Params:
@@ -228,52 +281,35 @@ def evaluation_params(config: Config, state: TrainState) -> Params:
     return state.average if config.optimizer.average_decay else newest_params(state)
 
 
-def _update(
-    agent: Agent,
-    optimizers: Any,
-    which: tuple[int, ...],
-    states: Any,
-    average: Params,
-    batch: Trial,
-    exploring: Trial | None,
-    key: Key,
-    enabled: Array,
-    shards: parallel.Shards,
-    bottleneck_weight: Array | None,
-) -> tuple[Any, Params, Metrics]:
-    """One update from one batch, of the learners `which`: what only others need is not computed."""
-    config, newest, target = agent.config, _newest(states), _targets(states)
-    fields = [states._fields[k] for k in which]
-
-    def loss(mine: dict[str, Any]) -> tuple[Array, Metrics]:
-        params = newest._replace(**mine)
-        return agent.batch_loss(params, target, batch, key, exploring, shards, bottleneck_weight)
-
-    gradient, parts = shards.total(
-        jax.grad(loss, has_aux=True)({name: getattr(newest, name) for name in fields})
-    )
-    period = config.td.target_update_period_updates
-    states = states._replace(
-        **{
-            name: recurrent_q.update_learner(
-                getattr(states, name), gradient[name], getattr(optimizers, name), period, enabled[k]
-            )
-            for k, name in zip(which, fields, strict=True)
-        }
-    )
-    if config.optimizer.average_decay:
-        decay = config.optimizer.average_decay
-        average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, average, _newest(states))
-    return states, average, parts
-
-
 def total_updates(config: Config) -> int:
-    """Updates of a learner in a whole run; an upper bound, since it warms up first, and since
-    updates may be paid for by environment steps."""
+    """An upper bound on the updates of a learner in a whole run.
+
+    A learner warms up first. Where updates follow environment steps, episodes may be short.
+    """
     training = config.training
     iterations = training.trials // training.trials_per_iteration
     # A policy of the whole trial counts the steps of both phases as its own, DREAM's those of one.
-    phases = 2 if config.agent in registry.WHOLE_TRIAL else 1
+    phases = 2 if registry.find(config.agent).acts_on_whole_trial else 1
     steps = training.trials_per_iteration * config.env.horizon * phases
     per_iteration = training.updates_per_iteration or steps // training.env_steps_per_update
     return iterations * per_iteration
+
+
+def _make_optimizers(config: Config, learners: Any) -> Any:
+    """One for each learner, in the same NamedTuple."""
+    updates = total_updates(config)
+    return type(learners)(
+        *(
+            learner.make_optimizer(config.optimizer, updates, each.weight_decay, each.decayed)
+            for each in learners
+        )
+    )
+
+
+def _newest(learners: Any) -> Params:
+    return type(learners)(*(each.params for each in learners))
+
+
+def _own_steps(state: TrainState, learner: Learner) -> Array:
+    """[] environment steps of the phases that a learner acts in."""
+    return sum(getattr(state, f"{phase}_steps") for phase in learner.phases)

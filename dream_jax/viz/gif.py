@@ -26,7 +26,7 @@ def write(folder: Path, agent: Agent, params: Params, seeds: Sequence[int]) -> N
         nonlocal label
         mu = jnp.int32(problem)
         test = agent.meta_test(params, key, mu, instruction[None])
-        label, told = agent.told(params, test.exploration, problem)
+        label, told = agent.step_information(params, test.exploration, problem)
         return test, told
 
     for i, seed in enumerate(seeds):
