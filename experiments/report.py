@@ -20,6 +20,7 @@ from absl import flags
 from dream_jax import config as configs
 from dream_jax import presets
 from dream_jax.config import ConfigError
+from dream_jax.runs import provenance
 from dream_jax.runs.folder import RUN_FILE, refuse_files
 from experiments.cli import flags as cli
 from experiments.cli import process as common
@@ -83,7 +84,7 @@ def read(folder: Path) -> Run:
     """Raises ConfigError if there is no run in `folder`, or not a single evaluation yet."""
     try:
         record = json.loads((folder / RUN_FILE).read_text())
-        config = configs.from_dict(record["config"])
+        config = provenance.config_of(record)
         rows = reproduce_report.read_rows(folder / "metrics.jsonl")
         path = folder / "summary.json"
         summary = json.loads(path.read_text()) if path.exists() else None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
+from dream_jax.runs import provenance
 from dream_jax.runs.metrics import write_json
 
 RUN_FILE = "config.json"
@@ -123,7 +124,7 @@ def saved_run(out: Path) -> dict[str, Any]:
 
 def _check_same_run(request: RunRequest, saved: dict) -> None:
     try:
-        old = configs.from_dict(saved["config"], type(request.config))
+        old = provenance.config_of(saved, type(request.config))
     except ConfigError as error:
         raise ConfigError(f"--resume: {request.out / RUN_FILE}: {error}") from error
     seeds = tuple(saved["seeds"])

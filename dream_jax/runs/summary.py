@@ -9,7 +9,7 @@ import numpy as np
 from dream_jax.config import Config
 from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles.bounds import Bounds
-from dream_jax.runs.metrics import versions
+from dream_jax.runs import provenance
 from dream_jax.types import Env
 from dream_jax.viz.plots import ci95
 
@@ -50,9 +50,7 @@ def split_summary(returns: Sequence[float], bounds: Bounds) -> dict[str, Any]:
 
 def run_record(config: Config, seeds: Sequence[int]) -> dict[str, Any]:
     """config.json: the resolved config and what it ran on."""
-    from dream_jax.config import to_dict
-
-    return {"config": to_dict(config), "seeds": list(seeds), "versions": versions()}
+    return provenance.record(config, seeds)
 
 
 def describe(summary: Mapping[str, Any]) -> str:
