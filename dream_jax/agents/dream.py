@@ -10,20 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from dream_jax.agents import inputs
-from dream_jax.agents.dream_policy import DreamParams, DreamPolicy
+from dream_jax.agents.dream_networks import DreamParams
+from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.config import Config
 from dream_jax.data import pictures, rollout
 from dream_jax.losses import dream as losses
 from dream_jax.losses.td import double_q_lambda
-from dream_jax.types import (
-    Array,
-    Episode,
-    Gather,
-    LossContext,
-    LossTerm,
-    LossTerms,
-    Trial,
-)
+from dream_jax.types import Array, Episode, Gather, LossContext, LossTerm, LossTerms, Trial
 
 
 class Explored(NamedTuple):
@@ -178,10 +171,10 @@ class Dream(DreamPolicy):
         previous_action = jnp.concatenate([jnp.array([self.env.num_actions]), action])
         previous_reward = jnp.concatenate([jnp.zeros(1), episode.reward])
 
+        seen = episode.observation, previous_action, previous_reward, fraction
+
         def values(weights):
-            return self._explore.apply(
-                weights, episode.observation, previous_action, previous_reward, fraction
-            )
+            return self._explore.apply(weights, *seen)
 
         q, q_target = values(params.exploration), values(target.exploration)
         return self._td(q, q_target, episode, jnp.where(episode.mask, reward, 0.0))

@@ -9,7 +9,7 @@ import numpy as np
 
 from dream_jax.agents import inputs
 from dream_jax.agents.dream import Dream, Explored, prefix_mask
-from dream_jax.agents.dream_policy import ExploitationParams
+from dream_jax.agents.dream_networks import ExploitationParams
 from dream_jax.config import Config, ConfigError
 from dream_jax.data import pictures, rollout
 from dream_jax.losses import dream as losses

@@ -1,122 +1,29 @@
-"""DREAM's networks, and how they act in ONE trial. `agents.dream` has the losses.
+"""How DREAM acts in ONE trial: it explores, reads z from the exploration, and exploits with it.
 
-There are two learners. "exploitation" is pi_task, the encoder f and the decoder g. "exploration" is
-pi_exp. Parameters are explicit; callers vmap over trials.
+`agents.dream` has the losses, `agents.dream_networks` the networks. Callers vmap over trials.
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dream_jax.agents import inputs
-from dream_jax.agents.exploration_noise import (
-    GREEDY,
-    ExplorationNoise,
-    draw_noise,
-    epsilon_greedy,
-    random_action_set,
-)
-from dream_jax.config import Config, ConfigError
-from dream_jax.data import pictures, rollout
+from dream_jax.agents.dream_networks import DreamNetworks, DreamParams
+from dream_jax.agents.exploration_noise import GREEDY, ExplorationNoise, draw_noise, epsilon_greedy
+from dream_jax.data import rollout
 from dream_jax.data.rollout import Decision, Policy, Rollout, View
 from dream_jax.losses import dream as losses
-from dream_jax.networks.embedding import check_observations
-from dream_jax.networks.policies import Decoder, Encoder, ExploitationPolicy, ExplorationPolicy
-from dream_jax.types import Array, Env, Episode, Key, Learner, MetaTest, Params, Trial
+from dream_jax.types import Array, Episode, Key, MetaTest, Trial
 
 
-class ExploitationParams(NamedTuple):
-    policy: Params
-    encoder: Params
-    decoder: Params
-
-
-class DreamParams(NamedTuple):
-    exploitation: ExploitationParams
-    exploration: Params
-
-
-class DreamPolicy:
-    """The networks of DREAM for an environment, and acting as functions of their parameters."""
+class DreamPolicy(DreamNetworks):
+    """Acting, as functions of the parameters."""
 
     analytic: ClassVar[bool] = False
     acts_on_whole_trial: ClassVar[bool] = False
     has_bottleneck: ClassVar[bool] = True
     explorer, exploiter = "exploration", "exploitation"
-
-    def __init__(self, config: Config, env: Env):
-        check_observations(config.networks, env)
-        self.config, self.env = config, env
-        nets, shown = config.networks, config.trial.rewards_in_exploration
-        self._explore = ExplorationPolicy(nets, env.observation_sizes, env.num_actions, shown)
-        self._exploit = ExploitationPolicy(
-            nets, env.observation_sizes, env.instruction_sizes, env.num_actions
-        )
-        folds = config.losses.decoder_folds
-        self._decoder = Decoder(nets, env.observation_sizes, env.num_actions, shown, folds)
-        self._fold = _folds(env, folds)
-        self._encoder = Encoder(nets, env.num_problems)
-        self._random_actions = random_action_set(config.acting, env.num_actions)
-
-    @property
-    def learners(self) -> Any:
-        """Weights decay where z is made and used.
-
-        Encodings of few training problems then share parts, so that what they teach carries over
-        to unseen problems.
-        """
-        replay, settings = self.config.replay, self.config.optimizer
-        decayed = ExploitationParams(policy=True, encoder=settings.decay_encoder, decoder=True)
-        exploitation = Learner(
-            replay.warmup_trials_exploitation,
-            ("exploitation",),
-            settings.weight_decay,
-            decayed,
-            losses=("exploitation_td", "bottleneck", "decoder"),
-        )
-        exploration = Learner(
-            replay.warmup_trials_exploration,
-            ("exploration",),
-            learns=not self.config.acting.random_exploration,
-            losses=("exploration_td",),
-        )
-        return DreamParams(exploitation, exploration)  # type: ignore[arg-type]
-
-    def init(self, key: Key) -> DreamParams:
-        keys = jax.random.split(key, 4)
-        env, nets = self.env, self.config.networks
-        observation = inputs.example_observation(env, 2)
-        instruction = jnp.zeros(len(env.instruction_sizes), jnp.int32)
-        action, reward, time = jnp.zeros(2, jnp.int32), jnp.zeros(2), jnp.zeros(2)
-        z = jnp.zeros(nets.z_size)
-        return DreamParams(
-            ExploitationParams(
-                self._exploit.init(keys[0], observation, instruction, z, time),
-                self._encoder.init(keys[1], inputs.problem_input(env, jnp.zeros((), jnp.int32))),
-                self._decoder.init(keys[2], observation, action[:1], reward[:1]),
-            ),
-            self._explore.init(keys[3], observation, action, reward, time),
-        )
-
-    # Acting
-
-    def encode(self, params: DreamParams, problem: Array) -> Array:
-        """f(mu): [] id -> [Z]."""
-        return self._encoder.apply(
-            params.exploitation.encoder, inputs.problem_input(self.env, problem)
-        )
-
-    def decode(self, params: DreamParams, exploration: Episode) -> Array:
-        """g(tau_:t) of every prefix, the mean of the decoder's heads: [L + 1, Z]."""
-        seen = pictures.as_seen(self.env, exploration)
-        return jnp.mean(self._decode(params.exploitation.decoder, seen), axis=0)
-
-    def read(self, params: DreamParams, exploration: Episode) -> Array:
-        """z = g(tau) of the whole exploration, [Z]. The problem id plays no part."""
-        steps, seen = jnp.sum(exploration.mask), pictures.as_seen(self.env, exploration)
-        return jnp.mean(self._decode(params.exploitation.decoder, seen, steps), axis=0)
 
     def explore(self, params: DreamParams, key: Key, problem: Array, epsilon: Array) -> Rollout:
         """Exploration of one trial. `problem` [] drives the environment and nothing else."""
@@ -264,21 +171,3 @@ class DreamPolicy:
         if problem in self.env.problem_ids("train"):
             return "gain", losses.information_gain(g, self.encode(params, jnp.int32(problem)), 0.0)
         return "z moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)
-
-    # Reading a trajectory
-
-    def _decode(self, weights: Any, episode: Episode, prefix: Array | None = None) -> Array:
-        action = episode.action.astype(jnp.int32)
-        return self._decoder.apply(weights, episode.observation, action, episode.reward, prefix)
-
-
-def _folds(env: Env, folds: int) -> np.ndarray:
-    """[num_problems] the fold of each problem: training problems evenly, at random."""
-    ids = env.problem_ids("train")
-    if folds > len(ids):
-        raise ConfigError(
-            f"losses.decoder_folds={folds} is more than the {len(ids)} training problems"
-        )
-    fold = np.zeros(env.num_problems, np.int32)
-    fold[np.random.default_rng(0).permutation(ids)] = np.arange(len(ids)) % folds
-    return fold

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.agents.dream_policy import DreamParams, DreamPolicy
+from dream_jax.agents.dream_networks import DreamParams
+from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.config import ConfigError
 from dream_jax.data import rollout
 from dream_jax.data.rollout import Decision, Policy, View

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dream_jax.agents import exploration_noise, registry
+from dream_jax.agents import exploration_noise
 from dream_jax.config import Config
-from dream_jax.data import augmentation, replay
+from dream_jax.data import replay
 from dream_jax.training import bottleneck, learner, objective
 from dream_jax.training.objective import Batch
 from dream_jax.training.shards import Shards
-from dream_jax.types import Agent, Array, Env, Key, Learner, Params, TrainState, Trial
+from dream_jax.types import Agent, Array, Key, Learner, Params, TrainState, Trial
 
 Metrics = dict[str, Array]
 
@@ -37,7 +37,7 @@ class Learned(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trainer:
-    """Training as pure functions of one seed's TrainState. `make_trainer` makes it.
+    """Training as pure functions of one seed's TrainState. `setup.make_trainer` makes it.
 
     Where several devices share each batch, `iterate` and `losses` run inside the mesh axis of
     `shards`.
@@ -88,7 +88,7 @@ class Trainer:
         # `split(key, n)[i]` is `fold_in(key, i)`: no number that the next iteration splits into.
         sample_key, loss_key = jax.random.split(jax.random.fold_in(state.key, 2**31 - 1))
         index = replay.draw(state.replay, sample_key, self.config.replay.batch_trials)
-        batch = Batch(self._take(state, self.shards.mine(index)))
+        batch = Batch(replay.take(state.replay, self.shards.mine(index), self.trial_shape))
         params, target = newest_params(state), target_params(state.learners)
         parts = objective.loss(self.agent, params, target, batch, loss_key, self.shards)[1]
         return self.shards.total(parts)
@@ -175,27 +175,23 @@ class Trainer:
         key, batch_key, augment_key, loss_key = jax.random.split(learned.key, 4)
         batch = self.sample(state, batch_key, augment_key)
         newest, target = _newest(learned.learners), target_params(learned.learners)
-        fields = [newest._fields[k] for k in which]
         weights = {} if due.bottleneck_weight is None else {"bottleneck": due.bottleneck_weight}
 
-        def loss(mine: dict[str, Params]) -> tuple[Array, Metrics]:
-            params = newest._replace(**mine)
+        def loss(trained: dict[str, Params]) -> tuple[Array, Metrics]:
+            params = newest._replace(**trained)
             return objective.loss(self.agent, params, target, batch, loss_key, self.shards, weights)
 
-        mine = {name: getattr(newest, name) for name in fields}
-        gradient, parts = self.shards.total(jax.grad(loss, has_aux=True)(mine))
+        trained = {newest._fields[k]: newest[k] for k in which}
+        gradient, parts = self.shards.total(jax.grad(loss, has_aux=True)(trained))
         period = self.config.td.target_update_period_updates
-        updated = {
-            name: learner.update_learner(
-                getattr(learned.learners, name),
-                gradient[name],
-                getattr(self.optimizers, name),
-                period,
-                due.warm[k],
-            )
-            for k, name in zip(which, fields, strict=True)
-        }
-        learners = learned.learners._replace(**updated)
+        learners = learned.learners._replace(
+            **{
+                name: learner.update_learner(
+                    learned.learners[k], gradient[name], self.optimizers[k], period, due.warm[k]
+                )
+                for k, name in zip(which, trained, strict=True)
+            }
+        )
         average, decay = learned.average, self.config.optimizer.average_decay
         if decay:
             average = jax.tree.map(
@@ -206,15 +202,16 @@ class Trainer:
 
     def sample(self, state: TrainState, key: Key, augment_key: Key) -> Batch:
         """This device's part of a batch from replay, augmented."""
-        settings, shards = self.config.replay, self.shards
-        index = replay.draw(state.replay, key, settings.batch_trials)
-        keys = jax.random.split(augment_key, len(index))
-        trials = self.augmented(shards.mine(keys), self._take(state, shards.mine(index)))
-        fewer = self.config.exploration_batch_trials
-        if fewer == settings.batch_trials:
-            return Batch(trials)
-        exploring = self._take(state, shards.mine(index[:fewer]))
-        return Batch(trials, self.augmented(shards.mine(keys[:fewer]), exploring))
+        count, fewer = self.config.replay.batch_trials, self.config.exploration_batch_trials
+        index = replay.draw(state.replay, key, count)
+        keys = jax.random.split(augment_key, count)
+
+        def first(n: int) -> Trial:
+            places = self.shards.mine(index[:n])
+            trials = replay.take(state.replay, places, self.trial_shape)
+            return self.augmented(self.shards.mine(keys[:n]), trials)
+
+        return Batch(first(count), first(fewer) if fewer < count else None)
 
     # Helpers
 
@@ -242,30 +239,6 @@ class Trainer:
             metrics["bottleneck_weight"] = due.bottleneck_weight
         return metrics
 
-    def _take(self, state: TrainState, index: Array) -> Trial:
-        return replay.take(state.replay, index, self.trial_shape)
-
-
-def make_trainer(config: Config, env: Env) -> Trainer:
-    """The trainer of a config. Raises ConfigError if its agent is not trained, or refuses it."""
-    agent = registry.make(config, env)
-
-    def one_trial(key: Key) -> Trial:
-        zero, no = jnp.zeros(()), jnp.zeros((), bool)
-        return agent.collect(agent.init(key), key, zero, zero, no)
-
-    metrics = tuple(f"loss_{name}" for name in agent.loss_names)
-    if config.losses.bottleneck_dual:
-        metrics = (*metrics, "bottleneck_weight")
-    return Trainer(
-        agent,
-        _make_optimizers(config, agent.learners),
-        augmentation.make_batch(config.augmentation, env),
-        jax.eval_shape(one_trial, jax.random.key(0)),
-        metrics,
-        Shards(config.training.trial_shards),
-    )
-
 
 def newest_params(state: TrainState) -> Params:
     return _newest(state.learners)
@@ -279,31 +252,6 @@ def target_params(learners: Any) -> Params:
 def evaluation_params(config: Config, state: TrainState) -> Params:
     """Averaged parameters if the config asks for them, else the newest."""
     return state.average if config.optimizer.average_decay else newest_params(state)
-
-
-def total_updates(config: Config) -> int:
-    """An upper bound on the updates of a learner in a whole run.
-
-    A learner warms up first. Where updates follow environment steps, episodes may be short.
-    """
-    training = config.training
-    iterations = training.trials // training.trials_per_iteration
-    # A policy of the whole trial counts the steps of both phases as its own, DREAM's those of one.
-    phases = 2 if registry.find(config.agent).acts_on_whole_trial else 1
-    steps = training.trials_per_iteration * config.env.horizon * phases
-    per_iteration = training.updates_per_iteration or steps // training.env_steps_per_update
-    return iterations * per_iteration
-
-
-def _make_optimizers(config: Config, learners: Any) -> Any:
-    """One for each learner, in the same NamedTuple."""
-    updates = total_updates(config)
-    return type(learners)(
-        *(
-            learner.make_optimizer(config.optimizer, updates, each.weight_decay, each.decayed)
-            for each in learners
-        )
-    )
 
 
 def _newest(learners: Any) -> Params:

@@ -22,7 +22,8 @@ from dream_jax.envs.grids import bus
 from dream_jax.runs import trials as fixed_trials
 from dream_jax.runs.metrics import write_json
 from dream_jax.runs.summary import bounds_of, normalised
-from dream_jax.scaling import seeds as waves
+from dream_jax.scaling import seeds as scaling
+from dream_jax.training import setup
 from dream_jax.training import trainer as train
 from dream_jax.types import Array, Env, TrainState
 from experiments.analyses import bus_rides as riding
@@ -48,7 +49,7 @@ def swept_trainer(
     seed_of = np.tile(np.array(seeds, np.int32), len(values))
 
     def trainer_of(lane: dict[str, Array]) -> train.Trainer:
-        return train.make_trainer(sweep_space.with_values(config, lane), env)
+        return setup.make_trainer(sweep_space.with_values(config, lane), env)
 
     def init(number: Array) -> Lane:
         lane = {path: jnp.asarray(column)[number] for path, column in table.items()}
@@ -61,7 +62,7 @@ def swept_trainer(
     def losses(lane: Lane) -> train.Metrics:
         return trainer_of(lane.values).losses(lane.state)
 
-    plain: Any = train.make_trainer(config, env)
+    plain: Any = setup.make_trainer(config, env)
     return plain._replace(init=init, iterate=iterate, losses=losses)
 
 
@@ -76,20 +77,20 @@ def train_points(
     each = replay.size_bytes(trainer.trial_shape, config.replay.capacity_trials)
     replay.check_fits(each, lanes * training.trial_shards, config.replay.capacity_trials)
     iterations = training.evaluation_period_trials // training.trials_per_iteration
-    runner = waves.make_runner(trainer, range(lanes), iterations, jax.devices())
+    runner = scaling.make_runner(trainer, range(lanes), iterations, jax.devices())
 
     @runner.over_seeds
     def measure(params: Any, sets: fixed_trials.TrialSets) -> dict[str, Array]:
         found = fixed_trials.evaluate_on(trainer.agent, params, sets)
         return {f"{s}_return": jnp.mean(result.trial_return) for s, result in found.items()}
 
-    def params() -> waves.Units:
+    def params() -> scaling.SeedGroups:
         return tuple(train.evaluation_params(config, unit.state) for unit in state)
 
     def returns(trials: fixed_trials.TrialSets) -> dict[str, np.ndarray]:
         return jax.device_get(runner.join(measure(params(), trials)))
 
-    state: waves.Units = runner.init()  # of Lane
+    state: scaling.SeedGroups = runner.init()  # of Lane
     often = fixed_trials.of_splits(config, env, training.evaluation_trials, cover=False)
     curve, finite = [], np.ones(lanes, bool)
     for done in range(0, training.trials, training.evaluation_period_trials):

@@ -11,6 +11,7 @@ from dream_jax.agents import recurrent_q
 from dream_jax.agents import trial_sequence as streams
 from dream_jax.config import Config
 from dream_jax.training import evaluation as evaluate
+from dream_jax.training import setup
 from dream_jax.training import trainer as train
 from dream_jax.types import Trial
 from tests import probes
@@ -39,7 +40,7 @@ LONGER = {"training.trials": "2560"}
 def learn(agent, env, **changes):
     """(agent, parameters, evaluation on all problems) after training."""
     config = configs.override(Config(agent=agent), SMALL | changes)
-    trainer = train.make_trainer(validation.validate(config, env.num_actions), env)
+    trainer = setup.make_trainer(validation.validate(config, env.num_actions), env)
     iterations = config.training.trials // config.training.trials_per_iteration
 
     @jax.jit

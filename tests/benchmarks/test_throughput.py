@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import original_stand_ins, settings, throughput, worker
 from dream_jax import envs
-from dream_jax.training import trainer as train
+from dream_jax.training import setup
 from dream_jax.validation import validate
 
 has_torch = util.find_spec("torch") is not None
@@ -84,7 +84,7 @@ def test_what_is_measured_is_a_possible_config(benchmark, preset):
     for make in (settings.training, settings.collecting, settings.updating):
         config = make(benchmark, preset, quick=False)
         validate(config, envs.make(benchmark).num_actions)
-    assert train.total_updates(settings.collecting(benchmark, preset, quick=False)) == 0
+    assert setup.total_updates(settings.collecting(benchmark, preset, quick=False)) == 0
     updating = settings.updating(benchmark, preset, quick=False).training
     assert updating.updates_per_iteration >= 100 * updating.trials_per_iteration
 

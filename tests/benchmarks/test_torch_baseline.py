@@ -20,7 +20,7 @@ from dream_jax import config as configs  # noqa: E402
 from dream_jax import envs, presets  # noqa: E402
 from dream_jax.agents import dream, recurrent_q  # noqa: E402
 from dream_jax.config import ActingConfig, TdConfig, TrialConfig  # noqa: E402
-from dream_jax.training import trainer as train  # noqa: E402
+from dream_jax.training import setup  # noqa: E402
 
 BENCHMARKS = ("cooking", "distracting_bus")
 CASES = [(b, p) for b in BENCHMARKS for p in ("dream", "dream_paper")]
@@ -177,7 +177,7 @@ def test_replay_refuses_numbers_that_do_not_fit():
 def test_schedules_are_the_library_s(benchmark, preset):
     config = presets.get(benchmark, preset)
     total = torch_train.total_updates(config)
-    assert total == train.total_updates(config)
+    assert total == setup.total_updates(config)
     c = config.optimizer
     expected = optax.linear_schedule(
         c.learning_rate,

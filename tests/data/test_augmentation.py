@@ -9,7 +9,7 @@ from dream_jax import config as configs
 from dream_jax import envs, presets
 from dream_jax.config import AugmentationConfig
 from dream_jax.data import augmentation as augment
-from dream_jax.training import trainer as train
+from dream_jax.training import setup
 
 SHAPE = (12, 16, 3)
 COUNT = 200
@@ -57,7 +57,7 @@ def test_of_a_batch_only_the_pictures_change():
     small = {"env.horizon": "3", "networks.hidden_size": "8", "networks.head_size": "8"}
     config = configs.override(presets.smoke(presets.get("sign", "dream")), small)
     env = envs.from_config("sign", config.env)
-    agent = train.make_trainer(config, env).agent
+    agent = setup.make_trainer(config, env).agent
     keys = jax.random.split(jax.random.key(1), 3)
 
     def collect(key):

@@ -8,8 +8,8 @@ import pytest
 from dream_jax import config, envs
 from dream_jax.config import ConfigError
 from dream_jax.data import replay
-from dream_jax.scaling import seeds as waves
-from dream_jax.training import trainer as train
+from dream_jax.scaling import seeds as scaling
+from dream_jax.training import setup
 from dream_jax.types import Episode, Trial
 
 CAPACITY, COUNT = 6, 2
@@ -215,8 +215,8 @@ def test_training_needs_no_memory_but_the_printed_for_a_larger_replay():
         sizes = {"hidden_size": "8", "head_size": "8", "decoder_memory_size": "8", "z_size": "4"}
         settings = {f"networks.{name}": size for name, size in sizes.items()}
         settings |= {"replay.capacity_trials": f"{capacity}"}
-        trainer = train.make_trainer(config.override(config.Config(), settings), env)
-        runner = waves.make_runner(trainer, [0], 2, jax.devices()[:1])
+        trainer = setup.make_trainer(config.override(config.Config(), settings), env)
+        runner = scaling.make_runner(trainer, [0], 2, jax.devices()[:1])
         quick = {"xla_backend_optimization_level": 0}  # of the machine code; not of its buffers
         memory = runner.chunk.compile(runner.shape, options=quick).call.memory_analysis()
         held_twice = memory.output_size_in_bytes - memory.alias_size_in_bytes

@@ -20,7 +20,7 @@ from dream_jax import config as configs  # noqa: E402
 from dream_jax import envs, presets  # noqa: E402
 from dream_jax.agents import recurrent_q  # noqa: E402
 from dream_jax.agents.dream import Dream  # noqa: E402
-from dream_jax.agents.dream_policy import DreamParams  # noqa: E402
+from dream_jax.agents.dream_networks import DreamParams  # noqa: E402
 from dream_jax.types import Episode, Trial  # noqa: E402
 
 CASES = [(b, p) for b in ("cooking", "distracting_bus") for p in ("dream", "dream_paper")]

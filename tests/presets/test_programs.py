@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dream_jax import envs, presets, validation
-from dream_jax.training import trainer as train
+from dream_jax.training import setup
 from tests.presets.kinds import ANALYTIC, TRAINED
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 def small_trainer(benchmark, preset):
     config = presets.smoke(presets.get(benchmark, preset))
     env = envs.make(benchmark, horizon=config.env.horizon)
-    return train.make_trainer(validation.validate(config, env.num_actions), env)
+    return setup.make_trainer(validation.validate(config, env.num_actions), env)
 
 
 @pytest.mark.parametrize("benchmark", envs.BENCHMARKS)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from dream_jax import validation
-from dream_jax.training import trainer as train
+from dream_jax.training import setup
 from tests.training.held_out import CONFIG, ITERATIONS, HeldOut
 
 
@@ -16,7 +16,7 @@ def env():
 
 @pytest.fixture(scope="module")
 def trainer(env):
-    return train.make_trainer(validation.validate(CONFIG, env.num_actions), env)
+    return setup.make_trainer(validation.validate(CONFIG, env.num_actions), env)
 
 
 @pytest.fixture(scope="module")

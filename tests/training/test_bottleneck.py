@@ -10,6 +10,7 @@ from dream_jax import envs, presets, validation
 from dream_jax.config import ConfigError
 from dream_jax.losses.dream import dual_step
 from dream_jax.training import bottleneck as dual
+from dream_jax.training import setup
 from dream_jax.training import trainer as train
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -29,7 +30,7 @@ def made(**changes):
         presets.smoke(presets.get("bus", "dream")),
         SMALL | {name.replace("__", "."): str(value) for name, value in changes.items()},
     )
-    return train.make_trainer(config, envs.from_config("bus", config.env))
+    return setup.make_trainer(config, envs.from_config("bus", config.env))
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from dream_jax.losses.reduce import masked_mean
 from dream_jax.losses.td import double_q_lambda
 from dream_jax.networks.policies import ExplorationPolicy
 from dream_jax.oracles import bounds as oracles
-from dream_jax.scaling import seeds as waves
+from dream_jax.scaling import seeds as scaling
 from dream_jax.training import evaluation as evaluate
+from dream_jax.training import setup
 from dream_jax.training import trainer as train
 from dream_jax.types import TimeStep
 from tests.running import trained
@@ -107,9 +108,9 @@ def small_config(env, **changes) -> Config:
 
 def learn(config: Config, env: Corridor) -> dict[str, np.ndarray]:
     """Normalised test returns [seeds] after training: of the agent, and with less to go by."""
-    trainer = train.make_trainer(config, env)
+    trainer = setup.make_trainer(config, env)
     iterations = config.training.trials // config.training.trials_per_iteration
-    runner = waves.make_runner(trainer, SEEDS, iterations, jax.devices()[:1])
+    runner = scaling.make_runner(trainer, SEEDS, iterations, jax.devices()[:1])
     state, losses = trained(runner)
     assert np.all(state.trials == config.training.trials)
     assert all(np.all(np.isfinite(loss)) for loss in losses.values())
@@ -131,7 +132,7 @@ def learn(config: Config, env: Corridor) -> dict[str, np.ndarray]:
         return result.trial_return.mean(), result.encoder_return.mean(), blind.mean()
 
     low, high = oracles.no_exploration(env, "test").mean(), oracles.optimal(env, "test").mean()
-    params = runner.grid.place(train.newest_params(state))
+    params = runner.place(train.newest_params(state))
     found = runner.join(runner.over_seeds(returns)(params))
     names = ("agent", "encoder", "blind")
     return {

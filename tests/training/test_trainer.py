@@ -11,6 +11,7 @@ import pytest
 from dream_jax import config as configs
 from dream_jax.agents import dream
 from dream_jax.data import replay
+from dream_jax.training import setup
 from dream_jax.training import trainer as train
 from tests.training.held_out import (
     CAPACITY,
@@ -162,7 +163,7 @@ def test_share_of_the_batch_that_trains_exploration(env, monkeypatch):
 
     monkeypatch.setattr(dream.Dream, "batch_loss", spy)
     for config in (CONFIG, quarter):
-        trainer = train.make_trainer(config, env)
+        trainer = setup.make_trainer(config, env)
         jax.eval_shape(trainer.iterate, jax.eval_shape(trainer.init, 0))
     assert set(sizes) == {(size, size), (size, size // 4)}
 
@@ -181,4 +182,4 @@ def test_total_updates(trials, parallel, fixed, steps, expected):
         "updates_per_iteration": fixed,
         "env_steps_per_update": steps,
     }
-    assert train.total_updates(configs.from_dict({"training": values})) == expected
+    assert setup.total_updates(configs.from_dict({"training": values})) == expected

@@ -12,7 +12,7 @@ from dream_jax.agents.dream import Dream
 from dream_jax.config import ConfigError, TrialConfig
 from dream_jax.data import replay, rollout
 from dream_jax.networks.embedding import PatchEmbedding, check_observations, make_embedding
-from dream_jax.training import trainer as train
+from dream_jax.training import setup
 
 SMALL = {"env.horizon": "4", "networks.hidden_size": "8", "networks.head_size": "8"}
 CONFIG = configs.override(presets.smoke(presets.get("sign", "dream")), SMALL)
@@ -73,7 +73,7 @@ def test_padding_repeats_the_last_picture(env):
 
 
 def test_a_trial_in_replay_is_far_smaller_than_its_pictures(env):
-    trainer = train.make_trainer(CONFIG, env)
+    trainer = setup.make_trainer(CONFIG, env)
     pictures = 2 * (env.horizon + 1) * int(np.prod(env.observation_shape))
     assert replay.size_bytes(trainer.trial_shape, 1) < pictures / 100
 
