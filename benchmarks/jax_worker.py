@@ -13,11 +13,11 @@ from benchmarks import settings
 from benchmarks.worker import Handlers, cores, peak_memory_bytes, repeat, serve
 from dream_jax import envs
 from dream_jax.agents import recurrent_q
-from dream_jax.agents.dream_policy import DreamParams
+from dream_jax.agents.dream_networks import DreamParams
 from dream_jax.config import Config
 from dream_jax.data import replay
-from dream_jax.scaling import seeds as waves
-from dream_jax.training import trainer as train
+from dream_jax.scaling import seeds as scaling
+from dream_jax.training import setup
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 # Iterations in one call, for calls of some tenths of a second.
@@ -39,7 +39,7 @@ class Contender:
         self.env = envs.from_config(benchmark, self.config.env)
         self.compilations = 0
         self._runners = {name: self._runner(c, CHUNKS[name]) for name, c in configs.items()}
-        self._shape = train.make_trainer(self.config, self.env).trial_shape
+        self._shape = setup.make_trainer(self.config, self.env).trial_shape
 
     def prepare(self) -> dict[str, Any]:
         """Compile and warm up."""
@@ -54,7 +54,7 @@ class Contender:
         capacity = self.config.replay.capacity_trials
         return {
             "compile_s": compile_s,
-            "devices": self._runners["train"].grid.mesh.devices.size,
+            "devices": self._runners["train"].placement.mesh.devices.size,
             "replay_bytes": self.seeds * replay.size_bytes(self._shape, capacity),
         }
 
@@ -72,7 +72,7 @@ class Contender:
         """What the compiler says of the training program. Measures nothing."""
         runner = self._runners["train"]
         memory: Any = runner.chunk.compile(runner.shape).call.memory_analysis()  # on each device
-        held = memory.argument_size_in_bytes * self.seeds // runner.grid.wave_seeds
+        held = memory.argument_size_in_bytes * self.seeds // runner.placement.round_seeds
         new = memory.output_size_in_bytes - memory.alias_size_in_bytes + memory.temp_size_in_bytes
         return {"state_bytes": held, "peak_bytes": held + new}
 
@@ -87,7 +87,7 @@ class Contender:
 
         The analysis counts the body of a loop once, hence unrolled.
         """
-        trainer = train.make_trainer(self.config, self.env)
+        trainer = setup.make_trainer(self.config, self.env)
         params = jax.eval_shape(trainer.agent.init, jax.random.key(0))
         optimizer = self.config.optimizer
         optimizers = [
@@ -123,9 +123,9 @@ class Contender:
             lowered = jax.jit(update).lower(learners, batch, exploring, jax.random.key(0))
         return {"flops": _flops(lowered.compile()), "flops_before_optimisation": _flops(lowered)}
 
-    def _runner(self, config: Config, iterations: int) -> waves.SeedRunner:
-        trainer = train.make_trainer(config, self.env)
-        return waves.make_runner(trainer, range(self.seeds), iterations, jax.devices())
+    def _runner(self, config: Config, iterations: int) -> scaling.SeedRunner:
+        trainer = setup.make_trainer(config, self.env)
+        return scaling.make_runner(trainer, range(self.seeds), iterations, jax.devices())
 
     def _run(self, what: str) -> None:
         self._state, metrics = self._runners[what].chunk(self._state)

@@ -9,16 +9,17 @@ import jax
 from absl import flags
 
 from dream_jax import config as configs
-from dream_jax.agents.dream_policy import DreamActor
+from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.grids import bus, cooking
-from dream_jax.runs import checkpoint
+from dream_jax.runs import checkpoint, provenance
 from dream_jax.runs import summary as summaries
 from dream_jax.runs import trials as fixed_trials
 from dream_jax.runs.folder import RUN_FILE, refuse_files, saved_run
 from dream_jax.runs.metrics import to_json
-from dream_jax.scaling import seeds as waves
+from dream_jax.scaling import seeds as scaling
 from dream_jax.training import evaluation as evaluate
+from dream_jax.training import setup
 from dream_jax.training import trainer as train
 from experiments.analyses import bus_rides as riding
 from experiments.analyses import fridges as opening
@@ -85,11 +86,11 @@ def load(folder: Path, overrides: dict[str, str]) -> Loaded:
     if not (folder / RUN_FILE).is_file():
         raise ConfigError(f"--checkpoint={folder} holds no run (no {RUN_FILE}); give its --out")
     saved = saved_run(folder)
-    config, seeds = configs.override(configs.from_dict(saved["config"]), overrides), saved["seeds"]
+    config, seeds = configs.override(provenance.config_of(saved), overrides), saved["seeds"]
     env = cli.checked_env(config)
-    trainer = train.make_trainer(config, env)
+    trainer = setup.make_trainer(config, env)
     try:
-        shape = waves.state_shape(trainer, len(seeds))
+        shape = scaling.state_shape(trainer, len(seeds))
         state, about = checkpoint.restore(folder / "checkpoints", shape)
     except (OSError, ValueError) as error:
         raise ConfigError(f"--checkpoint={folder}: {error}") from error
@@ -128,7 +129,7 @@ def run(request: Request) -> dict[str, Any]:
     }
     if request.world is None:
         result["splits"] = in_benchmark(loaded, request.trials)
-        is_dream = isinstance(loaded.trainer.agent, DreamActor)
+        is_dream = isinstance(loaded.trainer.agent, DreamPolicy)
         if loaded.config.benchmark == "sign" and is_dream:
             result["reading"] = reading.accuracy(loaded, request.trials)
         if isinstance(loaded.env, bus.Bus):

@@ -1,13 +1,10 @@
-"""A training run: chunks of training, evaluations, rows, checkpoints, and a summary at the end."""
+"""A training run: chunks of training, each followed by an evaluation, and a summary at the end."""
 
-import json
-import sys
+import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,316 +12,372 @@ import numpy as np
 from dream_jax import envs
 from dream_jax.config import Config, ConfigError
 from dream_jax.data import replay
-from dream_jax.oracles import bounds as oracles
-from dream_jax.runs import checkpoint
-from dream_jax.runs import metrics as logs
+from dream_jax.runs import rows as run_rows
 from dream_jax.runs import summary as summaries
 from dream_jax.runs import trials as fixed_trials
-from dream_jax.runs.folder import RunRequest, prepare_folder
+from dream_jax.runs.agent_programs import AgentPrograms
+from dream_jax.runs.metrics import progress_line
+from dream_jax.runs.programs import Programs, compile_programs, curve_trials, evaluation_params
+from dream_jax.runs.rows import Row
 from dream_jax.runs.signals import StopSignal
-from dream_jax.scaling import seeds as waves
-from dream_jax.training import trainer as train
-from dream_jax.types import TrainState
-from dream_jax.viz import gif as video
-from dream_jax.viz import plots as report
-
-SPLITS = summaries.SPLITS
-
-
-class Programs(NamedTuple):
-    """Everything compiled for a run."""
-
-    chunk: waves.ChunkProgram
-    evaluate: waves.WaveProgram  # (params, TrialSets) -> Results, on the trials of the curves
-    evaluate_any: waves.WaveProgram  # compiles anew for other trials
-    bounds: dict[str, oracles.Bounds]
-    compile_s: float
+from dream_jax.runs.storage import InMemory, Progress, Storage, lines_of
+from dream_jax.runs.trained_agent import TrainedAgent
+from dream_jax.scaling import seeds as scaling
+from dream_jax.training import trainer as training
+from dream_jax.types import Params
+from dream_jax.viz import page, plots
 
 
-class Resumed(NamedTuple):
-    """Where a run goes on from."""
-
-    state: TrainState | None  # None: from the start
-    about: dict[str, Any]  # the checkpoint's metadata
-    rows: list[dict[str, Any]]  # of metrics.jsonl so far
+class NotFinite(FloatingPointError):
+    """A loss is NaN or infinite. Training has ended; checkpoints from before are good."""
 
 
-def run(arguments: RunRequest, started_s: float) -> int:
-    config, seeds = arguments.config, arguments.seeds
-    env = envs.from_config(config.benchmark, config.env)
-    trainer = train.make_trainer(config, env)
-    iterations = config.training.evaluation_period_trials // config.training.trials_per_iteration
-    runner = waves.make_runner(trainer, seeds, iterations, jax.devices())
+class Evaluation(NamedTuple):
+    """What `on_evaluation` is called with."""
 
-    _announce_memory(config, trainer, len(seeds) * config.training.trial_shards)
-    resumed = _read_run(arguments, trainer)
-    prepare_folder(arguments, summaries.run_record(config, seeds))
-    with StopSignal() as stop:
-        programs, state = _compile(arguments, trainer, runner, resumed.state)
-        resumed = resumed._replace(state=None)  # not to hold the replays twice
-        return _train(arguments, trainer, runner, programs, state, resumed, started_s, stop)
+    run: "Run"
+    rows: list[Row]  # of this evaluation, one per seed, with the columns of metrics.jsonl
+    trials: int  # of each seed so far
+    line: str  # the line of progress
 
 
-def _train(
-    arguments: RunRequest,
-    trainer: train.Trainer,
-    runner: waves.SeedRunner,
-    programs: Programs,
-    state: waves.Units,  # of TrainState
-    resumed: "Resumed",
-    started_s: float,
-    stop: StopSignal,
-) -> int:
-    config, out, seeds = arguments.config, arguments.out, arguments.seeds
-    env = trainer.agent.env
-    about, rows = resumed.about, list(resumed.rows)
-    bounds, checkpoints = programs.bounds, out / "checkpoints"
-    compile_s = about["compile_s"] + programs.compile_s
-    earlier_s = about["wall_s"]  # spent before this process, when resumed
-    trials, evaluations = about["trials"], about["evaluations"]
-    total_updates = train.total_updates(config)
-    curve_sets = fixed_trials.of_splits(config, env, config.training.evaluation_trials, cover=False)
-    began_s, began_trials = time.time(), trials
-    began_steps = sum(row["env_steps"] for row in rows[len(rows) - len(seeds) :])
-
-    def clock() -> float:
-        return time.time() - started_s + earlier_s
-
-    def save() -> None:
-        metadata = {
-            "rows": len(rows),
-            "trials": trials,
-            "evaluations": evaluations,
-            "wall_s": clock(),
-            "compile_s": compile_s,
-            "time_to_95_s": about["time_to_95_s"],
-        }
-        checkpoint.save(checkpoints, trials, runner.join(state), metadata)
-
-    with logs.MetricsWriter(out, resume_rows=len(rows)) as writer:
-        while trials < config.training.trials:
-            state, losses = programs.chunk(state)
-            metrics = runner.join(losses)
-            bad = _not_finite(metrics)
-            if bad:
-                _report_failure(bad, checkpoints, out)
-                return 1
-            trials += config.training.evaluation_period_trials
-            evaluations += 1
-            results = jax.device_get(
-                runner.join(programs.evaluate(_params(config, state), curve_sets))
-            )
-            # Done: what follows reads the clock.
-            counts = _counts(runner, state)
-            new = _rows(seeds, counts, metrics, results, clock(), compile_s)
-            for row in new:
-                writer.write(row)
-            rows.extend(new)
-            for i, row in enumerate(new):
-                if (
-                    summaries.solved(row["test_return"], bounds["test"])
-                    and about["time_to_95_s"][i] is None
-                ):
-                    about["time_to_95_s"][i] = row["wall_s"]
-
-            steps = sum(row["env_steps"] for row in new)
-            elapsed = max(time.time() - began_s, 1e-9)
-            done = (trials - began_trials) / max(config.training.trials - began_trials, 1)
-            rate = (steps - began_steps) / elapsed
-            left = elapsed * (1.0 - done) / done
-            print(logs.progress_line(new, total_updates, rate, left), flush=True)
-
-            stopping = stop.requested and trials < config.training.trials
-            due = evaluations % config.training.evaluations_per_checkpoint == 1
-            if due or stopping or config.training.evaluations_per_checkpoint == 1:
-                save()
-            if stopping:
-                _curves(out, config, rows, bounds)
-                print(f"stopped by {stop.requested}; --resume goes on from {out}", flush=True)
-                return 0
-        save()
-
-    _curves(out, config, rows, bounds)
-    final_sets = fixed_trials.of_splits(
-        config, env, config.training.final_evaluation_trials, cover=True
-    )
-    results = jax.device_get(runner.join(programs.evaluate_any(_params(config, state), final_sets)))
-    summary = _summary(arguments, bounds, results, _counts(runner, state), about, compile_s)
-    summary |= {"wall_s": clock()}
-    logs.write_json(out / "summary.json", summary)
-    video.write(out / "videos", trainer.agent, runner.join(_params(config, state)), seeds)
-    print(summaries.describe(summary), flush=True)
-    print(f"written to {out}: summary.json, metrics.jsonl, curves.png, videos/", flush=True)
-    return 0
+OnEvaluation = Callable[[Evaluation], Any]
 
 
-def _compile(
-    arguments: RunRequest,
-    trainer: train.Trainer,
-    runner: waves.SeedRunner,
-    state: TrainState | None,  # None: from the start
-) -> tuple[Programs, waves.Units]:
-    """Compile evaluation, then training, computing the oracles beside it; place the state.
+class Clock:
+    """Seconds that a run has taken. The time while it is stopped does not count."""
 
-    In between a first result is printed: that of agents that have not trained.
+    def __init__(self, started_s: float, earlier_s: float):
+        """
+        Args:
+          started_s: Unix time of the start.
+          earlier_s: seconds that the run took in earlier processes.
+        """
+        self._started_s: float | None = started_s
+        self._earlier_s = earlier_s
+
+    def seconds(self) -> float:
+        now = time.time()
+        return now - (now if self._started_s is None else self._started_s) + self._earlier_s
+
+    def stop(self) -> None:
+        self._earlier_s, self._started_s = self.seconds(), None
+
+    def go_on(self) -> None:
+        if self._started_s is None:
+            self._started_s = time.time()
+
+
+class Run:
+    """A training run of one or more seeds. `train` trains it and, after a stop, goes on.
+
+    Attributes:
+      config: all settings.
+      seeds: in the order of the rows of each evaluation.
+      rows: one dict per evaluation and seed, with the columns of metrics.jsonl.
+      summary: the contents of summary.json; None until the run has finished.
     """
-    config, env = arguments.config, trainer.agent.env
-    sets = fixed_trials.of_splits(config, env, config.training.evaluation_trials, cover=False)
-    params = train.evaluation_params(config, runner.shape)
-    evaluate_any = runner.over_seeds(partial(fixed_trials.evaluate_on, trainer.agent))
-    began = time.time()
-    with ThreadPoolExecutor(4) as pool:
-        evaluation = pool.submit(lambda: evaluate_any.compile(params, sets))
-        placed = pool.submit(lambda: runner.init() if state is None else runner.grid.place(state))
-        if state is None:
-            untrained = runner.join(evaluation.result()(_params(config, placed.result()), sets))
-            rows = [_returns(jax.device_get(untrained), i) for i in range(len(arguments.seeds))]
-            total = train.total_updates(config)
-            print(logs.progress_line([{"updates": 0} | row for row in rows], total), flush=True)
-        chunk = pool.submit(lambda: runner.chunk.compile(runner.shape))
-        bounds = pool.submit(lambda: summaries.bounds_of(env))
-        compiled = chunk.result(), evaluation.result(), evaluate_any, bounds.result()
-    compile_s = time.time() - began
-    print(f"compiled in {compile_s:.1f}s", flush=True)
-    return Programs(*compiled, compile_s), placed.result()
 
+    def __init__(
+        self,
+        config: Config,
+        seeds: Sequence[int],
+        storage: Storage | None = None,
+        started_s: float | None = None,
+        signals: Callable[[], StopSignal] = StopSignal.of_library,
+        log: Callable[[str], None] = print,
+    ):
+        """
+        Args:
+          config: a valid one.
+          seeds: at least one.
+          storage: what keeps the results; by default nothing does.
+          started_s: Unix time that `wall_s` counts from; by default now.
+          signals: makes the context that notes a request to stop.
+          log: is called with each line of progress.
 
-def _params(config: Config, state: waves.Units) -> waves.Units:
-    """The parameters to evaluate."""
-    return tuple(train.evaluation_params(config, unit) for unit in state)
-
-
-def _read_run(arguments: RunRequest, trainer: train.Trainer) -> Resumed:
-    """What there is to resume. Raises ConfigError if it is damaged; changes nothing."""
-    about: dict[str, Any] = {
-        "rows": 0,
-        "trials": 0,
-        "evaluations": 0,
-        "wall_s": 0.0,
-        "compile_s": 0.0,
-        "time_to_95_s": [None] * len(arguments.seeds),
-    }
-    folder = arguments.out / "checkpoints"
-    if not arguments.resume:
-        return Resumed(None, about, [])
-    if checkpoint.latest_step(folder) is None:
-        print(f"no checkpoint in {folder}: starting anew", flush=True)
-        return Resumed(None, about, [])
-    metrics = arguments.out / "metrics.jsonl"
-    try:
-        shape = waves.state_shape(trainer, len(arguments.seeds))
-        state, about = checkpoint.restore(folder, shape)
-        lines = metrics.read_text().splitlines()[: about["rows"]]
-        rows = [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--resume: {arguments.out} is damaged: {error}") from error
-    if len(rows) < about["rows"]:
-        raise ConfigError(
-            f"--resume: {metrics} has {len(rows)} rows, its checkpoint was saved after "
-            f"{about['rows']}; use --overwrite to start anew"
+        Raises:
+          ConfigError: the run does not fit this machine, or cannot use its folder.
+        """
+        self.config, self.seeds = config, tuple(seeds)
+        self._storage = storage or InMemory()
+        self._signals, self._log = signals, log
+        started_s = time.time() if started_s is None else started_s
+        env = envs.from_config(config.benchmark, config.env)
+        self._trainer = training.make_trainer(config, env)
+        self._runner = scaling.make_runner(
+            self._trainer, self.seeds, _iterations_per_chunk(config), jax.devices()
         )
-    print(f"resumed from {folder} at {about['trials']:,} trials", flush=True)
-    return Resumed(state, about, rows)
+        _check_memory(config, self._trainer, len(self.seeds) * config.training.trial_shards)
+        resumed = self._storage.read(self._trainer, len(self.seeds), log)
+        self._storage.prepare(config, self.seeds)
+        self._programs: Programs | None = None
+        self._agent_programs = AgentPrograms(self._trainer.agent)
+        self._state: Any = resumed.state  # of TrainState; SeedGroups once compiled
+        self._progress = resumed.progress
+        self._clock = Clock(started_s, resumed.progress.wall_s)
+        self._parameters: Params | None = None  # on the host, leaves [seeds, ...]
+        self._training = threading.Lock()
+        self.rows: list[Row] = list(resumed.rows)
+        self.summary: dict[str, Any] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether all trials of the config are done, and the final evaluation too."""
+        return self.summary is not None
+
+    @property
+    def trials(self) -> int:
+        """Trials that each seed has trained on."""
+        return self._progress.trials
+
+    @property
+    def out(self) -> Path | None:
+        """The folder of the run, or None."""
+        return self._storage.out
+
+    def train(self, on_evaluation: OnEvaluation | None = None) -> "Run":
+        """Train until the run has finished or is stopped. Call it again to go on after a stop.
+
+        A run stops after the current chunk when `on_evaluation` returns False or, in the main
+        thread, at Ctrl-C or a notebook's Stop button.
+
+        Args:
+          on_evaluation: is called after each evaluation with an `Evaluation`.
+
+        Returns:
+          The run itself.
+
+        Raises:
+          ConfigError: the run has finished, failed, or is training already.
+          NotFinite: a loss is NaN or infinite.
+        """
+        if not self._training.acquire(blocking=False):
+            raise ConfigError("this run is training already; return False from on_evaluation first")
+        try:
+            self._check_can_train()
+            self._clock.go_on()
+            with self._signals() as stop:
+                self._train(stop, on_evaluation)
+        except NotFinite:
+            raise
+        except BaseException:
+            if not self.rows:
+                self._storage.discard()
+            raise
+        finally:
+            self._clock.stop()
+            self._training.release()
+        return self
+
+    def agent(self, seed: int | None = None) -> TrainedAgent:
+        """The agent as it was at the newest evaluation.
+
+        Args:
+          seed: one of `seeds`; the first by default.
+        """
+        seed = self.seeds[0] if seed is None else seed
+        if seed not in self.seeds:
+            raise ConfigError(f"seed={seed}: the run has the seeds {_listed(self.seeds)}")
+        if self._parameters is None:
+            raise ConfigError("the run has not been evaluated yet; train it first")
+        i = self.seeds.index(seed)
+        params = jax.tree.map(lambda x: x[i], self._parameters)
+        return TrainedAgent(self._agent_programs, params, seed, self.trials)
+
+    def save(self) -> None:
+        """Write a checkpoint now. Raises ConfigError if the run has no folder."""
+        if self.out is None:
+            raise ConfigError(
+                "this run has no folder; train it with out=DIR, or use run.agent().save(FILE)"
+            )
+        self._check_state()
+        if self._programs is not None:
+            self._save()
+
+    def __repr__(self) -> str:
+        total = self.config.training.trials
+        state = "finished" if self.finished else f"at {self.trials:,} of {total:,} trials"
+        return (
+            f"Run({self.config.preset} on {self.config.benchmark}, seeds {_listed(self.seeds)}, "
+            f"{state})"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the learning curves."""
+        if not self.rows or self._programs is None:
+            return page.caption(repr(self))
+        picture = plots.curves_png(self.rows, lines_of(self._programs.bounds), self._title)
+        return page.picture(picture, "image/png", repr(self))
+
+    # One call of `train`
+
+    def _train(self, stop: StopSignal, on_evaluation: OnEvaluation | None) -> None:
+        programs = self._compiled()
+        stopped_by = None
+        pace = _Pace(time.time(), self.trials, self._env_steps())
+        with self._storage.writer(len(self.rows)) as write:
+            while self.trials < self.config.training.trials and stopped_by is None:
+                rows = self._chunk(programs, write)
+                line = self._line(rows, pace)
+                self._log(line)
+                if self._checkpoint_is_due():
+                    self._save()
+                event = Evaluation(self, rows, self.trials, line)
+                go_on = on_evaluation is None or on_evaluation(event) is not False
+                stopped_by = stop.requested or (None if go_on else "on_evaluation")
+                if self.trials >= self.config.training.trials:
+                    stopped_by = None  # it is done anyway
+            self._save()
+        self._storage.draw(self.rows, programs.bounds, self._title)
+        if stopped_by is None:
+            self._finish(programs)
+        else:
+            goes_on = f"--resume goes on from {self.out}" if self.out else "run.train() goes on"
+            self._log(f"stopped by {stopped_by}; {goes_on}")
+
+    def _compiled(self) -> Programs:
+        if self._programs is None:
+            state, self._state = self._state, None  # not to hold the replays twice
+            self._programs, self._state = compile_programs(
+                self.config, self._trainer, self._runner, state, self._log
+            )
+            compile_s = self._progress.compile_s + self._programs.compile_s
+            self._progress = self._progress._replace(compile_s=compile_s)
+            self._curve_trials = curve_trials(self.config, self._trainer)
+        return self._programs
+
+    def _chunk(self, programs: Programs, write: Callable[[Row], None]) -> list[Row]:
+        """Train for one chunk and evaluate: the new rows. Raises NotFinite."""
+        state, self._state = self._state, None  # donated
+        state, losses = programs.chunk(state)
+        metrics = jax.device_get(self._runner.join(losses))
+        bad = _not_finite(metrics)
+        if bad:
+            raise NotFinite(f"{bad}; training stopped, {self._storage.describe_checkpoint()}")
+        self._state = state
+        params = evaluation_params(self.config, state)
+        evaluated = programs.evaluate(params, self._curve_trials)
+        results = jax.device_get(self._runner.join(evaluated))
+        # The computation is done, so the clock may be read.
+        counts = run_rows.count(self._runner, state)
+        progress = self._progress
+        rows = run_rows.make_rows(
+            self.seeds, counts, metrics, results, self._clock.seconds(), progress.compile_s
+        )
+        for row in rows:
+            write(row)
+        self.rows.extend(rows)
+        self._parameters = jax.tree.map(np.array, jax.device_get(self._runner.join(params)))
+        self._progress = progress._replace(
+            rows=len(self.rows),
+            trials=progress.trials + self.config.training.evaluation_period_trials,
+            evaluations=progress.evaluations + 1,
+            time_to_95_s=[
+                row["wall_s"] if first is None and _solved(row, programs) else first
+                for first, row in zip(progress.time_to_95_s, rows, strict=True)
+            ],
+        )
+        return rows
+
+    def _finish(self, programs: Programs) -> None:
+        """The final evaluation, the summary and the videos."""
+        config, env = self.config, self._trainer.agent.env
+        sets = fixed_trials.of_splits(
+            config, env, config.training.final_evaluation_trials, cover=True
+        )
+        evaluated = programs.evaluate_any(evaluation_params(config, self._state), sets)
+        results = jax.device_get(self._runner.join(evaluated))
+        counts = run_rows.count(self._runner, self._state)
+        summary = run_rows.make_summary(
+            config,
+            self.seeds,
+            {split: results[split].trial_return.mean(axis=1).tolist() for split in results},
+            programs.bounds,
+            self._progress.time_to_95_s,
+            {name: int(values.mean()) for name, values in counts.items()},
+            self._progress.compile_s,
+            self._clock.seconds(),
+        )
+        self._storage.summarise(summary)
+        if self.out is not None:
+            for seed in self.seeds:
+                self.agent(seed).save_video(self.out / "videos")
+        self._log(summaries.describe(summary))
+        if self.out is not None:
+            written = "summary.json, metrics.jsonl, curves.png, videos/"
+            self._log(f"written to {self.out}: {written}")
+        self.summary = summary
+
+    # Small parts
+
+    @property
+    def _title(self) -> str:
+        return f"{self.config.preset} on {self.config.benchmark}"
+
+    def _check_can_train(self) -> None:
+        if self.finished:
+            raise ConfigError(
+                f"this run has finished training.trials={self.config.training.trials}, where its "
+                "schedules end; start one with more in overrides"
+            )
+        self._check_state()
+
+    def _check_state(self) -> None:
+        if self._state is None and (self._programs is not None or self.rows):
+            raise ConfigError("this run was ended in the middle of a chunk; start it anew")
+
+    def _checkpoint_is_due(self) -> bool:
+        period = self.config.training.evaluations_per_checkpoint
+        return period == 1 or self._progress.evaluations % period == 1
+
+    def _save(self) -> None:
+        progress = self._progress._replace(wall_s=self._clock.seconds())
+        self._storage.save(lambda: self._runner.join(self._state), progress)
+
+    def _env_steps(self) -> int:
+        """Of all seeds, at the newest evaluation."""
+        return sum(row["env_steps"] for row in self.rows[-len(self.seeds) :])
+
+    def _line(self, rows: Sequence[Row], pace: "_Pace") -> str:
+        elapsed = max(time.time() - pace.began_s, 1e-9)
+        total = self.config.training.trials
+        done = (self.trials - pace.trials) / max(total - pace.trials, 1)
+        rate = (self._env_steps() - pace.env_steps) / elapsed
+        left_s = elapsed * (1.0 - done) / done
+        return progress_line(rows, training.total_updates(self.config), rate, left_s)
 
 
-def _counts(runner: waves.SeedRunner, state: waves.Units) -> dict[str, np.ndarray]:
-    """By name of a row's column, [seeds]."""
-    counted = [
-        {
-            "env_steps": unit.exploration_steps + unit.exploitation_steps,
-            "trials": unit.trials,
-            "updates": unit.learners[0].updates,
-        }
-        for unit in state
-    ]
-    return jax.device_get(runner.join(tuple(counted)))
+class _Pace(NamedTuple):
+    """Where a call of `train` began."""
+
+    began_s: float  # Unix time
+    trials: int
+    env_steps: int
 
 
-def _rows(
-    seeds: Sequence[int],
-    counts: dict[str, np.ndarray],
-    metrics: dict[str, jax.Array],
-    results: fixed_trials.Results,
-    wall_s: float,
-    compile_s: float,
-) -> list[dict[str, Any]]:
-    """One row of metrics.jsonl per seed."""
-    metrics = jax.device_get(metrics)
-    rows = []
-    for i, seed in enumerate(seeds):
-        row = {
-            "seed": seed,
-            **{name: int(count[i]) for name, count in counts.items()},
-            "wall_s": wall_s,
-            "compile_s": compile_s,
-            **_returns(results, i),
-        }
-        rows.append(row | {name: float(value[i]) for name, value in sorted(metrics.items())})
-    return rows
+def _iterations_per_chunk(config: Config) -> int:
+    return config.training.evaluation_period_trials // config.training.trials_per_iteration
 
 
-def _returns(results: fixed_trials.Results, i: int) -> dict[str, float]:
-    """The part of a row that an evaluation gives: of the i-th seed."""
-    row = {
-        "train_return": float(results["train"].trial_return[i].mean()),
-        "test_return": float(results["test"].trial_return[i].mean()),
-        "exploration_length": float(results["test"].exploration_length[i].mean()),
-    }
-    told = results["train"].encoder_return
-    if told is not None:
-        row["train_return_encoder"] = float(told[i].mean())
-    return row
-
-
-def _summary(
-    arguments: RunRequest,
-    bounds: dict[str, oracles.Bounds],
-    results: fixed_trials.Results,
-    counts: dict[str, np.ndarray],
-    about: dict[str, Any],
-    compile_s: float,
-) -> dict[str, Any]:
-    splits = {}
-    for split in SPLITS:
-        returns = results[split].trial_return.mean(axis=1).tolist()
-        splits[split] = summaries.split_summary(returns, bounds[split])
-    return {
-        "benchmark": arguments.config.benchmark,
-        "config": arguments.config.preset,
-        "seeds": list(arguments.seeds),
-        "splits": splits,
-        "time_to_95_s": about["time_to_95_s"],
-        "compile_s": compile_s,
-        **{name: int(count.mean()) for name, count in counts.items()},
-    }
-
-
-def _curves(
-    out: Path, config: Config, rows: list[dict[str, Any]], bounds: dict[str, oracles.Bounds]
-) -> None:
-    lines = {
-        split: {name: x for name, x in bounds[split]._asdict().items() if np.isfinite(x)}
-        for split in SPLITS
-    }
-    report.curves(out / "curves.png", rows, lines, f"{config.preset} on {config.benchmark}")
-
-
-def _announce_memory(config: Config, trainer: train.Trainer, copies: int) -> None:
-    """Print what the replays take before they are allocated; refuse what does not fit."""
+def _check_memory(config: Config, trainer: training.Trainer, copies: int) -> None:
+    """Raises ConfigError if the replays of all seeds do not fit into memory."""
     each = replay.size_bytes(trainer.trial_shape, config.replay.capacity_trials)
     replay.check_fits(each, copies, config.replay.capacity_trials)
 
 
-def _not_finite(metrics: dict[str, jax.Array]) -> str | None:
+def _solved(row: Row, programs: Programs) -> bool:
+    return summaries.solved(row["test_return"], programs.bounds["test"])
+
+
+def _not_finite(metrics: dict[str, np.ndarray]) -> str | None:
     """The first loss that is NaN or infinite, with its seed."""
-    for name, values in jax.device_get(metrics).items():
+    for name, values in metrics.items():
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             return f"{name} is {values[bad[0]]} in seed number {bad[0]}"
     return None
 
 
-def _report_failure(bad: str, checkpoints: Path, out: Path) -> None:
-    step = checkpoint.latest_step(checkpoints)
-    kept = f"the last good checkpoint is {checkpoints}/{step}" if step else "no checkpoint yet"
-    print(f"error: {bad}; training stopped, {kept}, rows so far in {out}", file=sys.stderr)
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))

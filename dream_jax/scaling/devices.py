@@ -1,4 +1,4 @@
-"""Several processes that train together, and arrays that are spread over their devices."""
+"""Several processes that train together: connecting them, and arrays spread over their devices."""
 
 import functools
 from typing import Any
@@ -14,16 +14,19 @@ from dream_jax.types import Array, is_key
 def connect(
     coordinator: str | None = None, processes: int | None = None, process: int | None = None
 ) -> None:
-    """Join the processes that train together, before JAX is used: `jax.devices` is of all of them.
+    """Connect this process to the others, so that `jax.devices()` lists the devices of all.
 
-    coordinator: "host:port" of process 0. All three may be left out where JAX can find them, under
-    Slurm, Open MPI or Kubernetes for example. Every process then makes the same calls.
+    Call it before any other use of JAX. From then on, every process must make the same calls.
+
+    coordinator: "host:port" of process 0. processes: how many there are. process: the number of
+    this one. Leave out all three where JAX finds them itself, for example under Slurm, Open MPI or
+    Kubernetes.
     """
     jax.distributed.initialize(coordinator, processes, process)
 
 
 def place(tree: Any, sharding: Sharding) -> Any:
-    """Host arrays, the same in every process, on the devices of `sharding`."""
+    """Copy host arrays to the devices of `sharding`. Every process must give the same arrays."""
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
 
@@ -38,9 +41,9 @@ def place(tree: Any, sharding: Sharding) -> Any:
 
 
 def fetch(tree: Any) -> Any:
-    """Arrays of all processes as numpy, whole in each of them.
+    """Arrays that are spread over all processes, as numpy arrays that are whole in each process.
 
-    Typed keys stay on their devices, and what is numpy already as it is.
+    Numpy arrays stay as they are. With several processes, typed PRNG keys stay on their devices.
     """
     if jax.process_count() == 1:
         return jax.device_get(tree)

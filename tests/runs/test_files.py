@@ -12,7 +12,7 @@ from dream_jax import config as configs
 from dream_jax import envs, presets
 from dream_jax.runs import checkpoint
 from dream_jax.scaling import seeds as scaling
-from dream_jax.training import trainer as train
+from dream_jax.training import setup
 from tests.presets.kinds import ANALYTIC
 from tests.records import read_rows
 from tests.runs.expected_files import ROW, check_summary
@@ -94,7 +94,7 @@ def test_a_whole_run_leaves_its_files(command, tmp_path, benchmark, preset, seed
     assert summary["env_steps"] == int(np.mean([row["env_steps"] for row in last]))
 
     assert checkpoint.latest_step(out / "checkpoints") == training.trials
-    trainer = train.make_trainer(config, envs.make(benchmark, horizon=config.env.horizon))
+    trainer = setup.make_trainer(config, envs.make(benchmark, horizon=config.env.horizon))
     state, _ = checkpoint.restore(out / "checkpoints", scaling.state_shape(trainer, seeds))
     assert state.learners[0].updates.tolist() == [row["updates"] for row in last]
     if not training.updates_per_iteration:  # paid for by environment steps, the first ones too

@@ -14,8 +14,8 @@ import pytest
 from dream_jax import config as configs
 from dream_jax import envs
 from dream_jax.runs import checkpoint
-from dream_jax.scaling import seeds as waves
-from dream_jax.training import trainer as train
+from dream_jax.scaling import seeds as scaling
+from dream_jax.training import setup
 from tests.records import read_rows, reproducible, without_clock
 from tests.trees import differing, raw
 
@@ -28,8 +28,8 @@ EVALUATIONS, PERIOD, SEEDS = 10, 16, 2
 def restore(out):
     """The newest checkpoint of a run of the bus benchmark."""
     config = configs.load(str(out / "config.json"))
-    trainer = train.make_trainer(config, envs.make("bus", horizon=config.env.horizon))
-    return checkpoint.restore(out / "checkpoints", waves.state_shape(trainer, SEEDS))[0]
+    trainer = setup.make_trainer(config, envs.make("bus", horizon=config.env.horizon))
+    return checkpoint.restore(out / "checkpoints", scaling.state_shape(trainer, SEEDS))[0]
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def test_seeds_spread_out_are_those_of_one_device(together, processes, devices):
     shape = jax.eval_shape(run.join, (run.shape,) * seeds)
     restored, about = checkpoint.restore(folder / "checkpoints", shape)
     assert about == {"processes": processes}
-    placed = run.join(run.grid.place(restored))
+    placed = run.join(run.place(restored))
     assert differing(train_together.leaves(placed), found) == []
 
 

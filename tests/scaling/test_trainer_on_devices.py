@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax.config import ConfigError
-from dream_jax.scaling import seeds as waves
-from dream_jax.training import trainer as train
+from dream_jax.scaling import seeds as scaling
+from dream_jax.training import setup
 from tests.running import trained
 from tests.training.held_out import CONFIG, ITERATIONS
 from tests.trees import differing, furthest, raw
@@ -26,7 +25,7 @@ def by_kind(state):
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_seed_does_not_depend_on_the_seeds_beside_it(trainer, states, devices):
     """Alone, beside another on one device, and on a device of its own: equal but for rounding."""
-    runner = waves.make_runner(trainer, [1, 0], ITERATIONS, jax.devices()[:devices])
+    runner = scaling.make_runner(trainer, [1, 0], ITERATIONS, jax.devices()[:devices])
     both, losses = trained(runner)
     other, same = (jax.tree.map(lambda x, i=i: x[i], both) for i in range(2))
     alone, alone_losses = states[0][-1], states[1]
@@ -45,40 +44,21 @@ def shared_by(devices):
     return configs.override(CONFIG, {"training.trial_shards": str(devices)})
 
 
-@pytest.mark.parametrize(
-    "seeds, devices, share, mesh, sizes",
-    [
-        (1, 1, 1, (1, 1), [1]),
-        (2, 2, 1, (2, 1), [2]),
-        (3, 2, 1, (2, 1), [1, 1, 1]),  # they take turns
-        (4, 2, 1, (2, 1), [2, 2]),
-        (3, 1, 1, (1, 1), [1, 1, 1]),
-        (3, 4, 1, (3, 1), [3]),
-        (6, 4, 1, (4, 1), [1] * 6),
-        (3, 2, 2, (1, 2), [1, 1, 1]),
-        (4, 8, 2, (4, 2), [4]),
-    ],
-)
-def test_seeds_and_trials_on_devices(env, seeds, devices, share, mesh, sizes):
-    if devices > jax.device_count():
-        pytest.skip(f"needs {devices} devices")
-    trainer = train.make_trainer(shared_by(share), env)
-    runner = waves.make_runner(trainer, range(seeds), 1, jax.devices()[:devices])
-    assert runner.grid.mesh.devices.shape == mesh
+@pytest.mark.parametrize("seeds, share, sizes", [(3, 1, [1, 1, 1]), (4, 1, [2, 2]), (1, 2, [1])])
+def test_untrained_states_on_two_devices(env, seeds, share, sizes):
+    trainer = setup.make_trainer(shared_by(share), env)
+    runner = scaling.make_runner(trainer, range(seeds), 1, jax.devices()[:2])
     init = runner.init()
-    assert [unit.trials.shape for unit in init] == [(n,) for n in sizes]
+    assert [group.trials.shape for group in init] == [(n,) for n in sizes]
     assert runner.join(init).trials.shape == (seeds,)
-
-
-def test_more_devices_to_share_a_batch_than_there_are(env):
-    with pytest.raises(ConfigError, match=r"trial_shards=4 devices .* 2 are there"):
-        waves.make_runner(train.make_trainer(shared_by(4), env), [0], 1, jax.devices()[:2])
+    shapes = jax.tree.map(lambda x: (x.shape, x.dtype), runner.join(init))
+    assert shapes == jax.tree.map(lambda x: (x.shape, x.dtype), scaling.state_shape(trainer, seeds))
 
 
 def test_devices_that_share_trials_train_as_one(env, states):
     """Every action and draw is the same; parameters but for the order of summation."""
-    shared = train.make_trainer(shared_by(2), env)
-    runner = waves.make_runner(shared, [0], ITERATIONS, jax.devices()[:2])
+    shared = setup.make_trainer(shared_by(2), env)
+    runner = scaling.make_runner(shared, [0], ITERATIONS, jax.devices()[:2])
     state, losses = trained(runner)
     both = jax.tree.map(lambda x: x[0], state)
     alone, alone_losses = states[0][-1], states[1]

@@ -15,8 +15,8 @@ import numpy as np
 from dream_jax import config as configs
 from dream_jax.runs import checkpoint
 from dream_jax.scaling import devices as parallel
-from dream_jax.scaling import seeds as waves
-from dream_jax.training import trainer as train
+from dream_jax.scaling import seeds as scaling
+from dream_jax.training import setup
 from dream_jax.types import is_key
 from tests.running import trained
 from tests.training.held_out import CONFIG, ITERATIONS, HeldOut
@@ -31,8 +31,8 @@ def leaves(state):
 
 def runner(seeds, shards, devices):
     config = configs.override(CONFIG, {"training.trial_shards": str(shards)})
-    return waves.make_runner(
-        train.make_trainer(config, HeldOut()), range(seeds), ITERATIONS, devices
+    return scaling.make_runner(
+        setup.make_trainer(config, HeldOut()), range(seeds), ITERATIONS, devices
     )
 
 
@@ -43,11 +43,11 @@ def main(process, processes, port, devices, seeds, shards, out):
         parallel.connect(f"localhost:{port}", processes, process)
     assert len(jax.devices()) == processes * devices
     run = runner(seeds, shards, jax.devices())
-    assert run.grid.mesh.devices.size == processes * devices
+    assert run.placement.mesh.devices.size == processes * devices
     state, _ = trained(run)
     checkpoint.save(Path(out, "checkpoints"), 1, state, {"processes": processes})
     shape = jax.eval_shape(lambda: state)
-    placed = run.grid.place(checkpoint.restore(Path(out, "checkpoints"), shape)[0])
+    placed = run.place(checkpoint.restore(Path(out, "checkpoints"), shape)[0])
     saved, restored = leaves(state), leaves(run.join(placed))
     assert all(saved[name].tobytes() == restored[name].tobytes() for name in saved)
     if process == 0:

@@ -1,8 +1,12 @@
-"""Random walks in the place of a trainer: quick to compile, and all that waves can do is seen.
+"""Random walks as a trainer: quick to compile, with every kind of array that a real state has.
 
-python -m tests.scaling.walks DEVICES SEEDS ITERATIONS SHARE compares with one device.
+    python -m tests.scaling.walks DEVICES CASES
+
+runs `compare` for each case, JSON [[seeds, iterations, share], ...], in a process with this many
+devices.
 """
 
+import json
 import sys
 import types
 from typing import NamedTuple
@@ -12,25 +16,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax import envs
-from dream_jax.scaling import seeds as waves
+from dream_jax.scaling import seeds as scaling
 from dream_jax.training import trainer as train
 from dream_jax.training.shards import Shards
-from dream_jax.types import is_key
+from tests.trees import differing
 
 LOST = 5  # the seed whose newest loss is not finite
 
 
 class Walker(NamedTuple):
-    """A state with all that a trainer's has: a typed key, counts, an array of no size."""
-
-    nothing: jax.Array
-    key: jax.Array
-    steps: jax.Array
-    place: jax.Array
-    seed: jax.Array
+    nothing: jax.Array  # [4, 0]
+    key: jax.Array  # [] typed
+    steps: jax.Array  # [] int32
+    position: jax.Array  # [4]
+    seed: jax.Array  # [] int32
 
 
 def walks(share: int = 1) -> train.Trainer:
+    """A trainer whose every iteration is one step, computed by `share` devices together."""
     shards = Shards(share)
 
     def init(seed):
@@ -41,53 +44,62 @@ def walks(share: int = 1) -> train.Trainer:
         key, draw = jax.random.split(state.key)
         step = jnp.round(8.0 * jax.random.normal(draw, (4,)))  # sums of whole numbers are exact
         step = shards.gather(shards.mine(step)) * shards.total(jnp.ones(())) / share
-        place = state.place + step
-        state = state._replace(key=key, steps=state.steps + 1, place=place)
-        return state, {"loss_far": jnp.sum(jnp.abs(place)), "bottleneck_weight": place[0]}
+        position = state.position + step
+        state = state._replace(key=key, steps=state.steps + 1, position=position)
+        return state, {"loss_far": jnp.sum(jnp.abs(position)), "bottleneck_weight": position[0]}
 
     def losses(state):
-        return {"far": jnp.where(state.seed == LOST, jnp.inf, state.place[1])}
+        return {"far": jnp.where(state.seed == LOST, jnp.inf, state.position[1])}
 
-    names, agent = ("loss_far", "bottleneck_weight"), types.SimpleNamespace(env=envs.make("bus"))
-    return train.Trainer(agent, init, iterate, losses, None, names, shards)
+    return train.Trainer(
+        agent=types.SimpleNamespace(env=envs.make("bus")),
+        init=init,
+        iterate=iterate,
+        losses=losses,
+        trial_shape=None,
+        metrics=("loss_far", "bottleneck_weight"),
+        shards=shards,
+    )
 
 
 def after_two_chunks(seeds, iterations, devices, share=1, compiled=True):
-    """(state, metrics), leaves [seeds, ...]; between the chunks the state is saved and restored."""
-    runner = waves.make_runner(walks(share), seeds, iterations, jax.devices()[:devices])
-    chunk, grid = runner.chunk, runner.grid
-    if compiled:
-        chunk = chunk.compile(runner.shape)
+    """(state, metrics), leaves [seeds, ...]. Between the chunks the state goes to the host."""
+    runner = scaling.make_runner(walks(share), seeds, iterations, jax.devices()[:devices])
+    chunk = runner.chunk.compile(runner.shape) if compiled else runner.chunk
     state, _ = chunk(runner.init())
-    host = jax.tree.map(lambda x: x if is_key(x) else np.asarray(x), runner.join(state))
-    before = grid.place(host)
+    before = runner.place(jax.device_get(runner.join(state)))
     state, metrics = chunk(before)
-    assert all(unit.place.is_deleted() for unit in before)  # no second copy is kept
-
-    add = runner.over_seeds(lambda place, by: place + by)
-    if compiled:
-        add = add.compile(runner.shape.place, 2.0)
-    more = add(tuple(unit.place for unit in state), 2.0)
-    np.testing.assert_array_equal(runner.join(more), runner.join(state).place + 2.0)
-    if grid.takes_turns and not compiled:
+    assert all(group.position.is_deleted() for group in before)  # no second copy is kept
+    if runner.placement.slots > 1 and not compiled:
         assert chunk.call._cache_size() == 1  # one program
+
+    add = runner.over_seeds(lambda position, by: position + by)
+    if compiled:
+        add = add.compile(runner.shape.position, 2.0)
+    more = add(tuple(group.position for group in state), 2.0)
+    np.testing.assert_array_equal(runner.join(more), runner.join(state).position + 2.0)
     return runner.join(state), runner.join(metrics)
 
 
 def compare(devices, seeds, iterations, share, compiled=True):
-    """Raises AssertionError where seeds on several devices are not those of one, bit for bit."""
+    """Raises AssertionError if several devices do not train like one, bit for bit.
+
+    Returns the (state, metrics) of one device. Seed LOST is the first.
+    """
     numbers = [LOST, *range(seeds - 1)]
     expected = after_two_chunks(numbers, iterations, 1)
     found = after_two_chunks(numbers, iterations, devices, share, compiled)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        bits = [np.asarray(jax.random.key_data(x) if is_key(x) else x) for x in (a, b)]
-        np.testing.assert_array_equal(*bits)
+    assert differing(found, expected) == []
     return expected
 
 
+def main(devices: int, cases: list[list[int]]) -> None:
+    jax.config.update("jax_num_cpu_devices", devices)
+    assert jax.device_count() == devices
+    for seeds, iterations, share in cases:
+        compare(devices, seeds, iterations, share)
+        print(f"equal: {seeds} seeds, {iterations} iterations, batches shared by {share}")
+
+
 if __name__ == "__main__":
-    arguments = [int(x) for x in sys.argv[1:]]
-    jax.config.update("jax_num_cpu_devices", arguments[0])
-    assert jax.device_count() == arguments[0]
-    compare(*arguments)
-    print("equal")
+    main(int(sys.argv[1]), json.loads(sys.argv[2]))

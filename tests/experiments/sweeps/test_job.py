@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dream_jax import envs
-from dream_jax.scaling import seeds as waves
+from dream_jax.scaling import seeds as scaling
 from dream_jax.training import trainer as train
 from experiments.sweeps import job as sweep_job
 from experiments.sweeps import space as sweep_space
@@ -22,7 +22,7 @@ def test_points_side_by_side_train_as_alone():
     seeds, env = [0, 3], envs.from_config("bus", SMALL.env)
 
     def newest(trainer, lanes):
-        runner = waves.make_runner(trainer, range(lanes), 4, jax.devices()[:1])
+        runner = scaling.make_runner(trainer, range(lanes), 4, jax.devices()[:1])
         state = trained(runner)[0].state
         assert (state.learners.exploitation.updates > 0).all()
         return jax.tree.leaves(jax.device_get(train.newest_params(state)))
