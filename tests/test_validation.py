@@ -4,6 +4,7 @@ import pytest
 
 from dream_jax import config as configs
 from dream_jax import validation
+from dream_jax.agents import registry
 from dream_jax.config import Config
 from tests.settings import FIELDS, NUMBERS, message, value_of
 
@@ -27,7 +28,9 @@ BASE = {  # so that the rules below do not hang on the defaults
 
 
 def check(overrides, num_actions=NUM_ACTIONS):
-    return validation.validate(configs.override(Config(), BASE | overrides), num_actions)
+    config = configs.override(Config(), BASE | overrides)
+    registry.check(config)
+    return validation.validate(config, num_actions)
 
 
 @pytest.mark.parametrize("path", [p for p in NUMBERS if p != "losses.bottleneck_target"])
@@ -189,8 +192,8 @@ RULES = {  # what is wrong: (overrides, what the message says, overrides that ar
     ),
     "exploration paid by values that are never learned": (
         {"agent": "dream_end_to_end"},
-        "agent='dream_end_to_end' needs losses.td_reaches_decoder=true: exploration is paid the "
-        "value of what the decoder read, which is learned in no other way",
+        "agent='dream_end_to_end' needs losses.td_reaches_decoder=true: exploration earns the "
+        "value of what the decoder read, and nothing else trains that value",
         {"agent": "dream_end_to_end", "losses.td_reaches_decoder": "true"},
     ),
     "no exploration to learn from": (

@@ -7,6 +7,7 @@ import pytest
 
 from dream_jax import config as configs
 from dream_jax import envs, presets, validation
+from dream_jax.agents import registry
 from dream_jax.config import ConfigError
 from dream_jax.losses.dream import dual_step
 from dream_jax.training import bottleneck as dual
@@ -131,4 +132,5 @@ def test_without_it_the_state_is_what_it_was():
 def test_bad_settings_are_named(change, message):
     config = configs.override(presets.get("bus", "dream"), SMALL | change)
     with pytest.raises(ConfigError, match=message):
+        registry.check(config)
         validation.validate(config, 9)

@@ -1,0 +1,60 @@
+"""From the name of a benchmark and a preset to a config that can be run, and its environment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dream_jax import config as configs
+from dream_jax import envs, presets, validation
+from dream_jax.agents import registry
+from dream_jax.config import Config, ConfigError
+from dream_jax.envs.adapters import own
+from dream_jax.types import Env
+
+
+def preset(
+    benchmark: str, name: str, smoke: bool = False, overrides: Mapping[str, Any] | None = None
+) -> Config:
+    """The config of a preset with fields set by dotted path, checked.
+
+    Args:
+      benchmark: a benchmark's name, or MODULE:CLASS of your own.
+      name: of the preset.
+      smoke: at a tiny size; overrides are applied after that.
+      overrides: for example {"training.trials": 25_600}.
+
+    Raises:
+      ConfigError: there is no such benchmark, preset or field, or a value is not possible.
+    """
+    check_benchmark(benchmark)
+    config = finish(presets.get(benchmark, name), smoke, overrides or {})
+    checked_env(config)
+    return config
+
+
+def finish(config: Config, smoke: bool, overrides: Mapping[str, Any]) -> Config:
+    """`config`, at a tiny size if `smoke`, then with fields set. Raises ConfigError."""
+    return configs.override(presets.smoke(config) if smoke else config, overrides)
+
+
+def check_benchmark(name: str) -> None:
+    """Raises ConfigError if there is no benchmark of this name."""
+    if name not in envs.ENVIRONMENTS and not own.is_own(name):
+        near = configs.nearest(name, sorted(envs.ENVIRONMENTS))
+        raise ConfigError(f"unknown benchmark {name!r}; {near}, or MODULE:CLASS of your own")
+
+
+def checked_env(config: Config) -> Env:
+    """The environment of a config.
+
+    Raises:
+      ConfigError: it cannot be made, or a value of the config is not possible, or its agent refuses
+        the config.
+    """
+    try:
+        env = envs.from_config(config.benchmark, config.env)
+    except (ValueError, ImportError) as error:  # the latter: textures of a package that is missing
+        whole = own.is_own(config.benchmark)  # else the message begins with the option's name
+        raise ConfigError(f"{error}" if whole else f"env.{error}") from error
+    registry.check(config)
+    validation.validate(config, env.num_actions)
+    return env
