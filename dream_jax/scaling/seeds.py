@@ -7,7 +7,7 @@ states in place.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,35 @@ from jax.sharding import PartitionSpec
 
 from dream_jax.scaling.devices import place as place_arrays
 from dream_jax.scaling.placement import SEED_AXIS, SPEC, Placement, SeedGroups, make_placement
-from dream_jax.training.trainer import Metrics, Trainer
-from dream_jax.types import Array, TrainState, is_pixel_env
+from dream_jax.training.shards import Shards
+from dream_jax.types import Agent, Array, is_pixel_env
 
 CompilerOptions = dict[str, Any] | None
+Metrics = dict[str, Array]
+
+
+class SeedTrainer(Protocol):
+    """Training of one seed, such as a `training.trainer.Trainer`. A state is any pytree."""
+
+    @property
+    def agent(self) -> Agent: ...
+
+    @property
+    def shards(self) -> Shards:
+        """The devices that share every batch of trials."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics that `iterate` returns."""
+
+    def init(self, seed: Array, /) -> Any:
+        """The untrained state. seed: [] int32."""
+
+    def iterate(self, state: Any, /) -> tuple[Any, Metrics]:
+        """One iteration. It may use collectives over `shards`."""
+
+    def losses(self, state: Any, /) -> Metrics:
+        """Losses of the newest parameters; those of `metrics` are named "loss_" and the name."""
 
 
 class SeedProgram(NamedTuple):
@@ -51,7 +76,7 @@ class SeedProgram(NamedTuple):
 class Carry(NamedTuple):
     """What goes from one round to the next: leaves [round_seeds, ...], or of one seed, [...]."""
 
-    state: Any  # TrainState
+    state: Any
     sums: Any  # Metrics, over the iterations of the chunk so far
 
 
@@ -102,12 +127,12 @@ class SeedRunner(NamedTuple):
     over_seeds: Callable[[Callable], SeedProgram]  # f(arrays of one seed, *shared) -> its program
     place: Callable[[Any], SeedGroups]  # host arrays [seeds, ...] onto the devices
     join: Callable[[SeedGroups], Any]  # leaves [seeds, ...], in the order of the seeds
-    shape: TrainState  # of one round, jax.ShapeDtypeStructs [round_seeds, ...]
+    shape: Any  # the states of one round, jax.ShapeDtypeStructs [round_seeds, ...]
     placement: Placement
 
 
 def make_runner(
-    trainer: Trainer, seeds: Sequence[int], iterations_per_chunk: int, devices: Sequence[Any]
+    trainer: SeedTrainer, seeds: Sequence[int], iterations_per_chunk: int, devices: Sequence[Any]
 ) -> SeedRunner:
     """Train `seeds` on `devices`. The trainer says how many devices share each batch of trials.
 
@@ -115,8 +140,8 @@ def make_runner(
     `make_placement`.
     """
     placement = make_placement(len(seeds), trainer.shards.devices, devices)
-    plain = placement.vectorised or is_pixel_env(trainer.agent.env)
-    options = None if plain else _fewer_optimisations()
+    fewer = not placement.vectorised and not is_pixel_env(trainer.agent.env)
+    options = _fewer_optimisations() if fewer else None
 
     def over_seeds(function: Callable) -> SeedProgram:
         return SeedProgram(_for_round(function, placement, options), placement)
@@ -134,13 +159,13 @@ def make_runner(
     )
 
 
-def state_shape(trainer: Trainer, seeds: int) -> TrainState:
+def state_shape(trainer: SeedTrainer, seeds: int) -> Any:
     """jax.ShapeDtypeStructs of the states of all seeds, leaves [seeds, ...]."""
     return jax.eval_shape(jax.vmap(trainer.init), jax.ShapeDtypeStruct((seeds,), np.int32))
 
 
 def _train(
-    trainer: Trainer, iterations_per_chunk: int, carry: Carry, iterations: Array
+    trainer: SeedTrainer, iterations_per_chunk: int, carry: Carry, iterations: Array
 ) -> tuple[Carry, Metrics]:
     """Train one seed. Its metrics count in the last of its rounds.
 

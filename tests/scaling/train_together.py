@@ -14,7 +14,7 @@ import numpy as np
 
 from dream_jax import config as configs
 from dream_jax.runs import checkpoint
-from dream_jax.scaling import devices as parallel
+from dream_jax.scaling import devices as hosts
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import setup
 from dream_jax.types import is_key
@@ -24,8 +24,8 @@ from tests.training.held_out import CONFIG, ITERATIONS, HeldOut
 
 def leaves(state):
     """Numpy leaves by path; typed keys as their bits."""
-    bits = jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else x, parallel.fetch(state))
-    found = jax.tree_util.tree_leaves_with_path(parallel.fetch(bits))
+    bits = jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else x, hosts.fetch(state))
+    found = jax.tree_util.tree_leaves_with_path(hosts.fetch(bits))
     return {jax.tree_util.keystr(path): np.asarray(x) for path, x in found}
 
 
@@ -40,7 +40,7 @@ def main(process, processes, port, devices, seeds, shards, out):
     jax.config.update("jax_num_cpu_devices", devices)
     jax.config.update("jax_disable_most_optimizations", True)
     if processes > 1:
-        parallel.connect(f"localhost:{port}", processes, process)
+        hosts.connect(f"localhost:{port}", processes, process)
     assert len(jax.devices()) == processes * devices
     run = runner(seeds, shards, jax.devices())
     assert run.placement.mesh.devices.size == processes * devices

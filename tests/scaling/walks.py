@@ -9,7 +9,8 @@ devices.
 import json
 import sys
 import types
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,6 @@ import numpy as np
 
 from dream_jax import envs
 from dream_jax.scaling import seeds as scaling
-from dream_jax.training import trainer as train
 from dream_jax.training.shards import Shards
 from tests.trees import differing
 
@@ -32,7 +32,18 @@ class Walker(NamedTuple):
     seed: jax.Array  # [] int32
 
 
-def walks(share: int = 1) -> train.Trainer:
+class Walks(NamedTuple):
+    """A `scaling.seeds.SeedTrainer`."""
+
+    agent: Any
+    init: Callable
+    iterate: Callable
+    losses: Callable
+    metrics: tuple[str, ...]
+    shards: Shards
+
+
+def walks(share: int = 1) -> Walks:
     """A trainer whose every iteration is one step, computed by `share` devices together."""
     shards = Shards(share)
 
@@ -51,12 +62,11 @@ def walks(share: int = 1) -> train.Trainer:
     def losses(state):
         return {"far": jnp.where(state.seed == LOST, jnp.inf, state.position[1])}
 
-    return train.Trainer(
+    return Walks(
         agent=types.SimpleNamespace(env=envs.make("bus")),
         init=init,
         iterate=iterate,
         losses=losses,
-        trial_shape=None,
         metrics=("loss_far", "bottleneck_weight"),
         shards=shards,
     )
