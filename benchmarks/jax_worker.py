@@ -12,12 +12,11 @@ import numpy as np
 from benchmarks import settings
 from benchmarks.worker import Handlers, cores, peak_memory_bytes, repeat, serve
 from dream_jax import envs
-from dream_jax.agents import recurrent_q
 from dream_jax.agents.dream_networks import DreamParams
 from dream_jax.config import Config
 from dream_jax.data import replay
 from dream_jax.scaling import seeds as scaling
-from dream_jax.training import setup
+from dream_jax.training import learner, objective, setup
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 # Iterations in one call, for calls of some tenths of a second.
@@ -91,11 +90,11 @@ class Contender:
         params = jax.eval_shape(trainer.agent.init, jax.random.key(0))
         optimizer = self.config.optimizer
         optimizers = [
-            recurrent_q.make_optimizer(optimizer, 1_000, decay)
+            learner.make_optimizer(optimizer, 1_000, decay)
             for decay in (optimizer.weight_decay, 0.0)
         ]
         learners = [
-            jax.eval_shape(functools.partial(recurrent_q.init_learner, optimizer=o), p)
+            jax.eval_shape(functools.partial(learner.init_learner, optimizer=o), p)
             for p, o in zip(params, optimizers, strict=True)
         ]
 
@@ -107,11 +106,14 @@ class Contender:
         def update(learners, batch, exploring, key):
             params = DreamParams(*(x.params for x in learners))
             target = DreamParams(*(x.target_params for x in learners))
-            gradient, _ = jax.grad(trainer.agent.batch_loss, has_aux=True)(
-                params, target, batch, key, exploring
-            )
+            gradient, _ = jax.grad(
+                lambda p: objective.loss(
+                    trainer.agent, p, target, objective.Batch(batch, exploring), key
+                ),
+                has_aux=True,
+            )(params)
             return [
-                recurrent_q.update_learner(x, g, o, 1, jnp.ones((), bool))
+                learner.update_learner(x, g, o, 1, jnp.ones((), bool))
                 for x, g, o in zip(learners, gradient, optimizers, strict=True)
             ]
 

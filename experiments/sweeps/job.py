@@ -23,7 +23,7 @@ from dream_jax.runs import trials as fixed_trials
 from dream_jax.runs.metrics import write_json
 from dream_jax.runs.summary import bounds_of, normalised
 from dream_jax.scaling import seeds as scaling
-from dream_jax.training import setup
+from dream_jax.training import evaluation, setup
 from dream_jax.training import trainer as train
 from dream_jax.types import Array, Env, TrainState
 from experiments.analyses import bus_rides as riding
@@ -85,7 +85,7 @@ def train_points(
         return {f"{s}_return": jnp.mean(result.trial_return) for s, result in found.items()}
 
     def params() -> scaling.SeedGroups:
-        return tuple(train.evaluation_params(config, unit.state) for unit in state)
+        return tuple(evaluation.evaluation_params(config, unit.state) for unit in state)
 
     def returns(trials: fixed_trials.TrialSets) -> dict[str, np.ndarray]:
         return jax.device_get(runner.join(measure(params(), trials)))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax.agents.dream import Dream
-from dream_jax.agents.recurrent_q import Plan
+from dream_jax.agents.exploration_noise import ExplorationNoise
 from dream_jax.config import (
     Config,
     LossConfig,
@@ -18,7 +18,8 @@ from dream_jax.config import (
 )
 from dream_jax.data import rollout
 from dream_jax.losses.dream import sample_encoding
-from dream_jax.types import Trial
+from dream_jax.training import objective
+from dream_jax.types import LossContext, Trial
 from tests import probes
 from tests.probes import quick_jit
 
@@ -52,16 +53,16 @@ def collector(agent):
     """(params, key, epsilon) -> trials [BATCH, ...]; z = g(tau) in every other one."""
     env, config = agent.env, agent.config
 
-    def one(params, key, problem, from_decoder, epsilon):
+    def one(params, key, problem, acts_on_exploration, epsilon):
         keys = jax.random.split(key, 4)
-        exploration = agent.explore(params, keys[0], problem, epsilon)
+        exploration = agent.explore(params, keys[0], problem, epsilon).episode
         instructions = rollout.sample_instructions(env, keys[1], problem, config.trial)
         f = sample_encoding(keys[2], agent.encode(params, problem), config.losses.rho)
-        z = jnp.where(from_decoder, agent.read(params, exploration), f)
+        z = jnp.where(acts_on_exploration, agent.read(params, exploration), f)
         exploitation = jax.vmap(
-            lambda k, i: agent.exploit(params, k, problem, i, z, Plan(epsilon))
+            lambda k, i: agent.exploit(params, k, problem, i, z, ExplorationNoise(epsilon)).episode
         )(jax.random.split(keys[3], config.trial.exploitation_episodes), instructions)
-        return Trial(problem, exploration, instructions, exploitation, from_decoder)
+        return Trial(problem, exploration, instructions, exploitation, acts_on_exploration)
 
     @quick_jit
     def collect(params, key, epsilon):
@@ -91,7 +92,7 @@ def assert_close(a, b):
 
 
 class TrialTerms(NamedTuple):
-    """All loss terms of one trial: `ExploitationTerms` and `ExplorationTerms`."""
+    """All loss terms of one trial and their masks."""
 
     exploitation_td: jax.Array
     exploitation_mask: jax.Array
@@ -102,9 +103,24 @@ class TrialTerms(NamedTuple):
     exploration_mask: jax.Array
 
 
-def trial_terms(agent, params, target, trial, f, gain_scale, key):
-    exploitation = agent.exploitation_terms(params, target, trial, f, key)
-    return TrialTerms(*exploitation, *agent.exploration_terms(params, target, trial, f, gain_scale))
+def trial_terms(agent, params, target, trial, spread, key):
+    context = LossContext(key, spread, objective.PHASES)
+    terms = agent.loss_terms(params, target, trial, context)
+    return TrialTerms(
+        *terms["exploitation_td"],
+        terms["bottleneck"].values,
+        *terms["decoder"],
+        *terms["exploration_td"],
+    )
+
+
+def batch_loss(agent):
+    """(params, target, trials, key, exploring) -> what is minimised, and its parts."""
+
+    def loss(params, target, trials, key, exploring=None):
+        return objective.loss(agent, params, target, objective.Batch(trials, exploring), key)
+
+    return loss
 
 
 class Rich:
@@ -120,14 +136,13 @@ class Rich:
         self.encode = quick_jit(jax.vmap(self.agent.encode, (None, 0)))
         self.decode = quick_jit(jax.vmap(self.agent.decode, (None, 0)))
         self.read = quick_jit(jax.vmap(self.agent.read, (None, 0)))
-        self.batch_loss = quick_jit(jax.value_and_grad(self.agent.batch_loss, has_aux=True))
+        self.batch_loss = quick_jit(jax.value_and_grad(batch_loss(self.agent), has_aux=True))
         terms = functools.partial(trial_terms, self.agent)
         self.trial_terms = quick_jit(terms)
-        self.terms = quick_jit(jax.vmap(terms, (None, None, 0, 0, None, 0)))
+        self.terms = quick_jit(jax.vmap(terms, (None, None, 0, None, 0)))
 
-    def terms_of(self, trials, keys, gain_scale=1.0):
-        f = self.encode(self.params, trials.problem)
-        return numpy(self.terms(self.params, self.target, trials, f, gain_scale, keys))
+    def terms_of(self, trials, keys, spread=1.0):
+        return numpy(self.terms(self.params, self.target, trials, spread, keys))
 
 
 def masked(terms, i):

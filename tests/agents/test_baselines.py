@@ -7,7 +7,7 @@ import pytest
 
 from dream_jax import config as configs
 from dream_jax import validation
-from dream_jax.agents import recurrent_q
+from dream_jax.agents import exploration_noise
 from dream_jax.agents import trial_sequence as streams
 from dream_jax.config import Config
 from dream_jax.training import evaluation as evaluate
@@ -60,10 +60,10 @@ def learn(agent, env, **changes):
 def test_every_pair_of_epsilons_is_acted_on():
     """A quarter of the actors each: greedy or random while exploring, and while exploiting."""
     high = np.arange(128) >= 64
-    paired = high[recurrent_q.pairing(128)]
+    paired = high[exploration_noise.pairing(128)]
     for explores, exploits in ((0, 0), (0, 1), (1, 0), (1, 1)):
         assert 28 <= np.sum((high == explores) & (paired == exploits)) <= 36
-    assert sorted(recurrent_q.pairing(7)) == list(range(7))
+    assert sorted(exploration_noise.pairing(7)) == list(range(7))
 
 
 def test_e_rl2_remembers_what_it_tried():
@@ -124,7 +124,7 @@ def test_varibads_decoder_recovers_the_rewards():
                     exploitation,
                     jnp.ones((), bool),
                 )
-                stream = agent.stream(trial)
+                stream = agent.sequence(trial)
                 # Slots: explored, done; exploited, done. The belief is that of the third.
                 mean, _ = agent.belief(agent.remember(params, stream))
                 reward, _ = agent.decode(params, stream, mean[2:3])

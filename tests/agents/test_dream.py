@@ -13,7 +13,7 @@ from dream_jax.config import (
     TrialConfig,
 )
 from tests import probes
-from tests.agents.dream_case import SMALL, collector, random_params, size
+from tests.agents.dream_case import SMALL, batch_loss, collector, random_params, size
 from tests.probes import quick_jit
 
 # Other settings.
@@ -64,7 +64,7 @@ def test_every_setting_gives_finite_losses_and_gradients(setting):
     params, target = random_params(agent, 0), random_params(agent, 1)
     trials = collector(agent)(params, jax.random.key(0), 0.7)
     assert trials.instruction.shape[2] == len(agent.env.instruction_sizes)
-    loss = quick_jit(jax.value_and_grad(agent.batch_loss, has_aux=True))
+    loss = quick_jit(jax.value_and_grad(batch_loss(agent), has_aux=True))
     (total, parts), gradient = loss(params, target, trials, jax.random.key(1))
     assert np.isfinite(total)
     assert all(part > 0 for part in parts.values()), parts

@@ -9,9 +9,19 @@ import numpy as np
 import pytest
 
 from dream_jax.agents import registry
+from dream_jax.agents.dream import Explored
 from dream_jax.losses.dream import log_likelihood_gain
 from tests import probes
-from tests.agents.dream_case import BATCH, RICH, at, collector, numpy, random_params, size
+from tests.agents.dream_case import (
+    BATCH,
+    RICH,
+    at,
+    batch_loss,
+    collector,
+    numpy,
+    random_params,
+    size,
+)
 from tests.probes import quick_jit
 
 
@@ -35,7 +45,8 @@ def rewards(c, params, target):
     def paid(params, target, trial):
         g = c.agent.decode(params, trial.exploration)
         f, one = c.agent.encode(params, trial.problem), jnp.ones(())
-        return c.agent._exploration_reward(params, target, trial, trial.exploration, g, f, one)
+        explored = Explored(trial, trial.exploration, g, f, one)
+        return c.agent.exploration_reward(params, target, explored)
 
     return np.asarray(paid(params, target, c.trials))
 
@@ -64,7 +75,7 @@ def test_each_loss_reaches_its_parameters_and_no_others(name):
     c = case(name)
 
     def parts(params, target, trials):
-        return c.agent.batch_loss(params, target, trials, jax.random.key(2))[1]
+        return batch_loss(c.agent)(params, target, trials, jax.random.key(2))[1]
 
     gradients = quick_jit(jax.jacrev(parts, argnums=(0, 1)))(c.params, c.target, c.trials)
     assert set(gradients) == set(c.agent.loss_names)

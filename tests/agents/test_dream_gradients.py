@@ -15,6 +15,7 @@ from tests.agents.dream_case import (
     BATCH,
     RICH,
     at,
+    batch_loss,
     random_params,
     size,
 )
@@ -23,7 +24,7 @@ from tests.probes import quick_jit
 # Which loss reaches which parameters.
 
 GROUPS = ("policy", "encoder", "decoder", "exploration")
-# (td_reaches_decoder, z_from_decoder) -> what the exploitation TD loss trains.
+# (td_reaches_decoder, acts_on_exploration) -> what the exploitation TD loss trains.
 EXPLOITATION_TD = {
     (False, False): {"policy", "encoder"},
     (False, True): {"policy", "encoder"},
@@ -46,16 +47,18 @@ def jacobians(td_reaches_decoder):
     agent = Dream(dataclasses.replace(RICH, losses=losses), probes.Corridor())
 
     def parts(params, target, trials):
-        return agent.batch_loss(params, target, trials, jax.random.key(2))[1]
+        return batch_loss(agent)(params, target, trials, jax.random.key(2))[1]
 
     return quick_jit(jax.jacrev(parts, argnums=(0, 1)))
 
 
-@pytest.mark.parametrize(("td_reaches_decoder", "z_from_decoder"), EXPLOITATION_TD)
-def test_each_loss_reaches_its_parameters_and_no_others(rich, td_reaches_decoder, z_from_decoder):
-    trials = rich.trials._replace(z_from_decoder=np.full(BATCH, z_from_decoder))
+@pytest.mark.parametrize(("td_reaches_decoder", "acts_on_exploration"), EXPLOITATION_TD)
+def test_each_loss_reaches_its_parameters_and_no_others(
+    rich, td_reaches_decoder, acts_on_exploration
+):
+    trials = rich.trials._replace(acts_on_exploration=np.full(BATCH, acts_on_exploration))
     gradients = jacobians(td_reaches_decoder)(rich.params, rich.target, trials)
-    table = {"exploitation_td": EXPLOITATION_TD[td_reaches_decoder, z_from_decoder], **OTHERS}
+    table = {"exploitation_td": EXPLOITATION_TD[td_reaches_decoder, acts_on_exploration], **OTHERS}
     assert set(table) == set(gradients) == set(Dream.loss_names)
     for name, (online, target) in gradients.items():
         found = {**online.exploitation._asdict(), "exploration": online.exploration}
@@ -100,7 +103,7 @@ def test_with_folds_a_head_is_trained_on_the_problems_whose_gain_it_does_not_mea
         changed = jax.tree.map(lambda x, mine: x + 0.1 * mine, decoder, own[k])
         return params._replace(exploitation=params.exploitation._replace(decoder=changed))
 
-    loss = quick_jit(jax.value_and_grad(agent.batch_loss, has_aux=True))
+    loss = quick_jit(jax.value_and_grad(batch_loss(agent), has_aux=True))
     measuring = []
     for problem in (0, 1):
         trials = rich.trials._replace(problem=np.full(BATCH, problem))

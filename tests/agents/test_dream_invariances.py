@@ -11,6 +11,7 @@ from tests.agents.dream_case import (
     RICH,
     assert_close,
     at,
+    batch_loss,
     masked,
     numpy,
     with_other_padding,
@@ -62,7 +63,7 @@ def test_the_decoder_and_exploration_may_learn_from_fewer_trials(rich):
     few = at(np.arange(2), rich.trials)
     alike = dataclasses.replace(RICH.losses, normalise_information_gain=False)
     agent = Dream(dataclasses.replace(RICH, losses=alike), rich.env)
-    loss = quick_jit(jax.value_and_grad(agent.batch_loss, has_aux=True))
+    loss = quick_jit(jax.value_and_grad(batch_loss(agent), has_aux=True))
     key = rich.keys[0]
     (_, all_parts), of_all = loss(rich.params, rich.target, rich.trials, key, rich.trials)
     (_, few_parts), of_few = loss(rich.params, rich.target, few, key)
@@ -77,7 +78,7 @@ def test_the_decoder_and_exploration_may_learn_from_fewer_trials(rich):
 
 
 def test_decoding_once_equals_decoding_to_read_and_to_train(rich):
-    assert RICH.losses.td_reaches_decoder and len(set(rich.trials.z_from_decoder)) == 2
+    assert RICH.losses.td_reaches_decoder and len(set(rich.trials.acts_on_exploration)) == 2
     once = rich.batch_loss(rich.params, rich.target, rich.trials, rich.keys[0])
     twice = rich.batch_loss(rich.params, rich.target, rich.trials, rich.keys[0], rich.trials)
     assert_close(once, twice)
@@ -85,6 +86,5 @@ def test_decoding_once_equals_decoding_to_read_and_to_train(rich):
 
 def test_a_trial_alone_equals_the_trial_in_a_batch(rich):
     terms = rich.terms_of(rich.trials, rich.keys)
-    f = rich.encode(rich.params, rich.trials.problem)
-    alone = rich.trial_terms(rich.params, rich.target, at(3, rich.trials), f[3], 1.0, rich.keys[3])
+    alone = rich.trial_terms(rich.params, rich.target, at(3, rich.trials), 1.0, rich.keys[3])
     assert_close(masked(jax.tree.map(lambda x: np.asarray(x)[None], alone), 0), masked(terms, 3))

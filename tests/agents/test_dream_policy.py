@@ -1,21 +1,18 @@
 """DREAM's agent: what it acts on, and that it needs no problem id."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dream_jax.agents.dream import Dream
-from dream_jax.agents.recurrent_q import Plan
+from dream_jax.agents.exploration_noise import ExplorationNoise
 from dream_jax.config import (
     ActingConfig,
     Config,
 )
 from dream_jax.data import rollout
 from dream_jax.networks.policies import ExploitationPolicy, ExplorationPolicy
-from dream_jax.training import evaluation as evaluate
 from tests import probes
 from tests.agents.dream_case import BATCH, RICH, SMALL, MirroredCorridor, numpy, random_params
 from tests.probes import quick_jit
@@ -38,7 +35,7 @@ def test_what_is_learned_from_is_what_was_acted_on(rich):
 
     exploit = ExploitationPolicy(RICH.networks, rich.env.observation_sizes, (2,), 4)
     g = rich.decode(rich.params, trials.exploration)
-    for i in np.flatnonzero(trials.z_from_decoder):
+    for i in np.flatnonzero(trials.acts_on_exploration):
         z = g[i, mask[i].sum()]
         q = quick_jit(jax.vmap(exploit.apply, (None, 0, 0, None, None)))(
             rich.params.exploitation.policy,
@@ -63,10 +60,9 @@ def plain():
         z = jax.random.normal(jax.random.key(seed), (3,))
         keys = jax.random.split(jax.random.key(8), draws)[seed]
         instruction = jnp.full(1, seed % 2)
-        episode = agent.exploit(
-            params, keys, seed % 2, instruction, z, Plan(epsilon, suffix_start, time_shift)
-        )
-        explored = agent.explore(params, keys, seed % 2, epsilon)
+        noise = ExplorationNoise(epsilon, suffix_start, time_shift)
+        episode = agent.exploit(params, keys, seed % 2, instruction, z, noise).episode
+        explored = agent.explore(params, keys, seed % 2, epsilon).episode
         return z, instruction, episode, explored
 
     exploit = quick_jit(jax.vmap(one, (0, None, None, None)))
@@ -108,7 +104,7 @@ def test_a_time_shift_acts_as_if_later(plain):
 
 
 def meta_tester(agent):
-    return quick_jit(jax.vmap(functools.partial(evaluate.meta_test, agent), (None, 0, 0, 0)))
+    return quick_jit(jax.vmap(agent.meta_test, (None, 0, 0, 0)))
 
 
 def test_meta_testing_ignores_the_problem_id(rich):
@@ -136,8 +132,8 @@ def test_meta_testing_ignores_the_problem_id(rich):
         np.testing.assert_array_equal(x, y)
     # The problem itself does count, or the above would show nothing.
     mirrored = numpy(told_wrong(rich.params, keys, problems, instructions))
-    assert (mirrored[0].observation != expected[0].observation).any()
-    assert (mirrored[1].observation != expected[1].observation).any()
+    assert (mirrored.exploration.observation != expected.exploration.observation).any()
+    assert (mirrored.exploitation.observation != expected.exploitation.observation).any()
 
 
 def test_exploitation_does_depend_on_z(rich):
@@ -148,7 +144,7 @@ def test_exploitation_does_depend_on_z(rich):
     @jax.vmap
     def actions(z):
         key, problem = jax.random.key(0), jnp.int32(0)
-        return rich.agent.exploit_all(rich.params, key, problem, instructions, z).action
+        return rich.agent.exploit_all(rich.params, key, problem, instructions, z).episode.action
 
     z = 3.0 * jax.random.normal(jax.random.key(10), (8, 3))
     assert len(np.unique(actions(z)[..., 0], axis=0)) > 1

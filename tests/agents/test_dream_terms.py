@@ -12,6 +12,7 @@ from tests.agents.dream_case import (
     BATCH,
     RICH,
     at,
+    batch_loss,
     masked,
 )
 from tests.losses.test_td import watkins
@@ -86,7 +87,7 @@ def test_exploitation_terms_are_those_of_the_definition(rich):
         np.testing.assert_allclose(terms.bottleneck[i], np.sum(f[i] ** 2) / 0.02, rtol=1e-4)
         read = g[i, rich.trials.exploration.mask[i].sum()]
         noisy = sample_encoding(rich.keys[i], f[i], 0.1)
-        z = read if rich.trials.z_from_decoder[i] else noisy
+        z = read if rich.trials.acts_on_exploration[i] else noisy
         for n in range(2):
             episode, instruction = at((i, n), rich.trials.exploitation), rich.trials.instruction
             fixed = (instruction[i, n], z)
@@ -116,7 +117,7 @@ def test_information_gain_may_be_a_share_of_the_spread_of_a_batch(rich):
     losses = dataclasses.replace(RICH.losses, normalise_information_gain=True)
     agent = Dream(dataclasses.replace(RICH, losses=losses), rich.env)
     key = jax.random.key(1)  # split as `rich.keys`
-    parts = quick_jit(agent.batch_loss)(rich.params, rich.target, rich.trials, key)[1]
+    parts = quick_jit(batch_loss(agent))(rich.params, rich.target, rich.trials, key)[1]
     f = np.asarray(rich.encode(rich.params, rich.trials.problem))
     scale = np.mean(np.sum((f - f.mean(axis=0)) ** 2, axis=-1)) + 0.1**2
     assert abs(scale - 1.0) > 0.1

@@ -1,4 +1,4 @@
-"""A trial as a stream: TD errors across its boundaries, and what is seen at each slot."""
+"""A trial as one sequence: TD errors across its boundaries, and what is seen at each slot."""
 
 import functools
 
@@ -62,7 +62,7 @@ def table_errors(trial, q, q_target, **td):
     def td_errors(trial, q, q_target):
         params, target = (ERl2Params(RecurrentPolicy(None, x)) for x in (q, q_target))
         zero = jnp.zeros(agent.context_size)
-        return agent.td_errors(params, target, agent.stream(trial), zero, zero)
+        return agent.td_errors(params, target, agent.sequence(trial), zero, zero)
 
     errors, mask = td_errors(trial, np.array(q, np.float32), np.array(q_target, np.float32))
     assert mask.tolist() == [True] * int(mask.sum()) + [False] * int((~mask).sum())

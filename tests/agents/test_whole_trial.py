@@ -11,14 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax.agents.recurrent_q import Plan
-from dream_jax.types import Trial
+from dream_jax.agents.exploration_noise import ExplorationNoise
+from dream_jax.training.objective import PHASES
+from dream_jax.types import LossContext, Trial
 from tests import probes
 from tests.agents.dream_case import (
     BATCH,
     MirroredCorridor,
     assert_close,
     at,
+    batch_loss,
     numpy,
     size,
     with_other_padding,
@@ -36,9 +38,9 @@ def test_what_is_learned_from_is_what_was_acted_on(name):
     @quick_jit
     @jax.vmap
     def values(trial):
-        stream = agent.stream(trial)
+        stream = agent.sequence(trial)
         context = agent.context(agent.remember(params, stream))
-        informed = agent.informed(params, trial.problem, ~trial.z_from_decoder)
+        informed = agent.informed(params, trial.problem, ~trial.acts_on_exploration)
         if informed is not None:
             context = jnp.where(informed.use, informed.context, context)
         slots = stream.slots
@@ -66,9 +68,11 @@ def test_a_time_shift_is_believed_and_not_remembered():
     @jax.vmap
     def played(key, problem):
         instructions = jnp.zeros((2, 1), jnp.uint8)
-        test = agent.roll(params, key, problem, instructions, 0.6, Plan(0.0, None, shift))
+        test = agent.roll(
+            params, key, problem, instructions, 0.6, ExplorationNoise(0.0, None, shift)
+        )
         trial = Trial(problem, test.exploration, instructions, test.exploitation, True)
-        stream = agent.stream(trial)
+        stream = agent.sequence(trial)
         slots, context = stream.slots, agent.context(agent.remember(params, stream))
         time = jnp.minimum(slots.time + shift, 1.0)
         inputs = slots.observation, slots.instruction, context, time
@@ -116,7 +120,7 @@ def test_only_import_can_be_told_the_problem():
             jnp.zeros((2, 1), jnp.uint8),
         )
         assert (test is not None) == (name == "import")
-        assert bool(case(name).trials.z_from_decoder.all()) == (name != "import")
+        assert bool(case(name).trials.acts_on_exploration.all()) == (name != "import")
 
 
 # Losses.
@@ -161,7 +165,7 @@ def jacobians(name):
     agent = case(name).agent
 
     def parts(params, target, trials):
-        return agent.batch_loss(params, target, trials, jax.random.key(2))[1]
+        return batch_loss(agent)(params, target, trials, jax.random.key(2))[1]
 
     return quick_jit(jax.jacrev(parts, argnums=(0, 1)))
 
@@ -169,7 +173,7 @@ def jacobians(name):
 @pytest.mark.parametrize(("name", "on_id"), REACH)
 def test_each_loss_reaches_its_parameters_and_no_others(name, on_id):
     c, table = case(name), REACH[name, on_id]
-    trials = c.trials._replace(z_from_decoder=np.full(BATCH, not on_id))
+    trials = c.trials._replace(acts_on_exploration=np.full(BATCH, not on_id))
     gradients = jacobians(name)(c.params, c.target, trials)
     assert set(gradients) == set(table) == set(c.agent.loss_names)
     for loss, (online, target) in gradients.items():
@@ -196,7 +200,11 @@ def test_padding_changes_no_loss_and_no_gradient(name):
 def test_batch_mates_change_nothing(name):
     c = case(name)
     keys = jax.random.split(jax.random.key(3), BATCH)
-    terms = quick_jit(jax.vmap(c.agent.terms, (None, None, 0, 0)))
+
+    def of_one(params, target, trial, key):
+        return c.agent.loss_terms(params, target, trial, LossContext(key, None, PHASES))
+
+    terms = quick_jit(jax.vmap(of_one, (None, None, 0, 0)))
     found = numpy(terms(c.params, c.target, c.trials, keys))
     order = np.array([3, 0, 5, 1, 4, 2])
     moved = numpy(terms(c.params, c.target, at(order, c.trials), keys[order]))
@@ -213,7 +221,7 @@ def test_rewards_of_exploration_count_only_where_they_are_shown(name, shown):
     agent = make(name, trial=trial)
     exploration = c.trials.exploration
     other = c.trials._replace(exploration=exploration._replace(reward=exploration.reward + 1.0))
-    loss = quick_jit(agent.batch_loss)
+    loss = quick_jit(batch_loss(agent))
     key = jax.random.key(1)
     before, after = (loss(c.params, c.target, trials, key)[1] for trials in (c.trials, other))
     for part in ("td", "reward_decoder"):

@@ -12,6 +12,7 @@ from tests import probes
 from tests.agents.dream_case import (
     BATCH,
     SMALL,
+    batch_loss,
     numpy,
     random_params,
 )
@@ -45,9 +46,9 @@ def collector(agent):
     @quick_jit
     def collect(params, key, *epsilons):
         keys = jax.random.split(key, BATCH)
-        from_decoder = jnp.arange(BATCH) % 2 == 0
+        acts_on_exploration = jnp.arange(BATCH) % 2 == 0
         return jax.vmap(agent.collect, (None, 0, None, None, 0))(
-            params, keys, *epsilons, from_decoder
+            params, keys, *epsilons, acts_on_exploration
         )
 
     return lambda *inputs: numpy(collect(*inputs))
@@ -59,7 +60,7 @@ class Case:
         self.params, self.target = random_params(self.agent, 0), random_params(self.agent, 1)
         self.collect = collector(self.agent)
         self.trials = self.collect(self.params, jax.random.key(2), 0.6, 0.6)
-        self.loss = quick_jit(jax.value_and_grad(self.agent.batch_loss, has_aux=True))
+        self.loss = quick_jit(jax.value_and_grad(batch_loss(self.agent), has_aux=True))
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from benchmarks.torch_baseline.replay import Replay  # noqa: E402
 from benchmarks.torch_baseline.train import LEARNERS, Trainer  # noqa: E402
 from dream_jax import config as configs  # noqa: E402
 from dream_jax import envs, presets  # noqa: E402
-from dream_jax.agents import dream, recurrent_q  # noqa: E402
+from dream_jax.agents import dream, exploration_noise  # noqa: E402
 from dream_jax.config import ActingConfig, TdConfig, TrialConfig  # noqa: E402
 from dream_jax.training import setup  # noqa: E402
 
@@ -197,7 +197,7 @@ def test_epsilons_are_the_library_s(kind):
     for steps in (0, 30, 100, 500):
         np.testing.assert_allclose(
             torch_train.epsilons(acting, steps, 5),
-            recurrent_q.epsilons(acting, jnp.asarray(steps), 5),
+            exploration_noise.epsilons(acting, jnp.asarray(steps), 5),
             rtol=1e-5,
         )
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax.data import rollout
+from dream_jax.data.rollout import Decision
 from tests import probes
 from tests.probes import quick_jit
 
@@ -25,11 +26,12 @@ def random_action(key, env):
 def explored(trial, env=CORRIDOR):
     """(problems, Episode, states) of random exploration, leaves [TRIALS, ...] as numpy."""
 
-    def actor(carry, observation, action, reward, fraction, key):
-        return carry, random_action(key, env)
+    def policy(memory, view, key):
+        return memory, Decision(random_action(key, env), jnp.zeros(env.num_actions))
 
     def one(key, problem):
-        return rollout.explore(env, actor, (), key, problem, trial)[:2]
+        played = rollout.explore(env, policy, (), key, problem, trial)
+        return played.episode, played.states
 
     problems = np.arange(TRIALS, dtype=np.int32) % env.num_problems
     keys = jax.random.split(jax.random.key(0), TRIALS)

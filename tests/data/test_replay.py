@@ -35,7 +35,7 @@ def trial_shapes(instruction_components=2):
         exploration=episode_shapes(5),
         instruction=jax.ShapeDtypeStruct((2, instruction_components), jnp.uint8),
         exploitation=episode_shapes(4, 2),
-        z_from_decoder=jax.ShapeDtypeStruct((), jnp.bool_),
+        acts_on_exploration=jax.ShapeDtypeStruct((), jnp.bool_),
     )
 
 

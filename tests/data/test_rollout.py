@@ -7,6 +7,7 @@ import pytest
 
 from dream_jax.config import TrialConfig
 from dream_jax.data import rollout
+from dream_jax.data.rollout import Decision
 from tests.data.stepping import (
     CORRIDOR,
     END,
@@ -102,7 +103,7 @@ def test_a_record_is_small():
 
 
 @pytest.mark.parametrize("episodes", [1, 2])
-def test_an_exploring_actor_sees_the_step_before_and_carries_its_memory(episodes):
+def test_an_exploring_policy_sees_the_step_before_and_carries_its_memory(episodes):
     trial = TrialConfig(exploration_episodes=episodes)
     length = rollout.exploration_length(CORRIDOR, trial)
 
@@ -111,18 +112,24 @@ def test_an_exploring_actor_sees_the_step_before_and_carries_its_memory(episodes
         steps_over = jnp.round(fraction * length).astype(jnp.int32)
         return (memory + 2 * place + 5 * action + 7 * tenths + 11 * steps_over) % 13
 
-    def actor(memory, observation, action, reward, fraction, key):
-        mixed = mix(memory, observation[0], action, reward, fraction)
-        return mixed, mixed % CORRIDOR.num_actions
+    def policy(memory, view, key):
+        mixed = mix(
+            memory,
+            view.observation[0],
+            view.previous_action,
+            view.previous_reward,
+            view.fraction_over,
+        )
+        return mixed, Decision(mixed % CORRIDOR.num_actions, jnp.stack([mixed, view.step]))
 
     def one(problem, seed):
-        episode, _, memory = rollout.explore(
-            CORRIDOR, actor, jnp.int32(seed), jax.random.key(seed), problem, trial
+        return rollout.explore(
+            CORRIDOR, policy, jnp.int32(seed), jax.random.key(seed), problem, trial
         )
-        return episode, memory
 
     seeds = jnp.arange(8)
-    batch, last = jax.tree.map(np.asarray, quick_jit(jax.vmap(one))(seeds % 2, seeds))
+    played = jax.tree.map(np.asarray, quick_jit(jax.vmap(one))(seeds % 2, seeds))
+    batch, last = played.episode, played.memory
     seen = set()
     for seed in range(len(seeds)):
         episode, memory = trial_number(seed, batch), seed
@@ -131,28 +138,29 @@ def test_an_exploring_actor_sees_the_step_before_and_carries_its_memory(episodes
             memory = int(mix(memory, int(episode.observation[t, 0]), action, reward, t / length))
             action, reward = int(episode.action[t]), float(episode.reward[t])
             assert action == memory % CORRIDOR.num_actions, (seed, t)
+            assert played.q[seed, t].tolist() == [memory, t]  # the values of that very step
             seen.add(action)
         assert last[seed] == memory  # after the last step that was taken
     assert seen == set(range(CORRIDOR.num_actions))
 
 
-def test_an_exploiting_actor_sees_the_step_before_the_time_and_the_step():
+def test_an_exploiting_policy_sees_the_step_before_the_time_and_the_step():
     def mix(memory, place, action, reward, fraction, t):
         tenths = jnp.round(10 * reward).astype(jnp.int32)
         over = jnp.round(fraction * 4).astype(jnp.int32)
         return (memory + 2 * place + 3 * action + tenths + 5 * over + 7 * t) % 13
 
-    def actor(memory, observation, action, reward, fraction, t, key):
-        mixed = mix(memory, observation[0], action, reward, fraction, t)
-        return mixed, mixed % CORRIDOR.num_actions
+    def policy(memory, view, key):
+        mixed = mix(memory, view.observation[0], *view[1:])
+        return mixed, Decision(mixed % CORRIDOR.num_actions, jnp.stack([mixed, view.step]))
 
     def one(seed):
         start = jax.random.key(seed)
         task = seed % 2, jnp.array([0])
-        episode, _, memory = rollout.exploit(CORRIDOR, actor, seed, start, *task)
-        return episode, memory
+        return rollout.exploit(CORRIDOR, policy, seed, start, *task)
 
-    batch, last = jax.tree.map(np.asarray, quick_jit(jax.vmap(one))(jnp.arange(8)))
+    played = jax.tree.map(np.asarray, quick_jit(jax.vmap(one))(jnp.arange(8)))
+    batch, last = played.episode, played.memory
     assert batch.mask.sum(axis=1).min() < 4  # else nothing shows that padding is left out
     for seed in range(8):
         episode, memory = trial_number(seed, batch), seed

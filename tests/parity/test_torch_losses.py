@@ -18,10 +18,11 @@ from benchmarks.torch_baseline import losses as torch_losses  # noqa: E402
 from benchmarks.torch_baseline.train import Trainer  # noqa: E402
 from dream_jax import config as configs  # noqa: E402
 from dream_jax import envs, presets  # noqa: E402
-from dream_jax.agents import recurrent_q  # noqa: E402
 from dream_jax.agents.dream import Dream  # noqa: E402
 from dream_jax.agents.dream_networks import DreamParams  # noqa: E402
+from dream_jax.training import learner  # noqa: E402
 from dream_jax.types import Episode, Trial  # noqa: E402
+from tests.agents.dream_case import batch_loss  # noqa: E402
 
 CASES = [(b, p) for b in ("cooking", "distracting_bus") for p in ("dream", "dream_paper")]
 BATCH = 32
@@ -101,7 +102,7 @@ def jax_side(case, dtype):
     """(parts, gradient by PyTorch name, noise)."""
     config, agent, params, target, _, trials, key = case
     cast = functools.partial(jax.tree.map, lambda x: jnp.asarray(x, dtype))
-    loss = jax.jit(jax.value_and_grad(agent.batch_loss, has_aux=True))
+    loss = jax.jit(jax.value_and_grad(batch_loss(agent), has_aux=True))
     trials = trial_of(trials)
     count, exploring = config.exploration_batch_trials, None
     if count < BATCH:
@@ -159,7 +160,7 @@ def test_they_are_equal_to_seven_digits_in_double_precision(benchmark, preset):
 @pytest.mark.parametrize(("benchmark", "preset"), CASES)
 def test_the_batch_takes_every_branch(benchmark, preset):
     config, _, _, _, trainer, trials, _ = case(benchmark, preset)
-    assert len(set(trials.z_from_decoder.tolist())) == 2
+    assert len(set(trials.acts_on_exploration.tolist())) == 2
     both = (trials.exploration, trials.exploitation)
     assert not any(e.mask.all() for e in both)  # padding
     assert any(e.terminated.any() for e in both) and any(e.truncated.any() for e in both)
@@ -220,13 +221,13 @@ def test_updates_are_equal(benchmark, preset):
 
     settings = config.optimizer
     optimizers = [
-        recurrent_q.make_optimizer(settings, 4, decay) for decay in (settings.weight_decay, 0.0)
+        learner.make_optimizer(settings, 4, decay) for decay in (settings.weight_decay, 0.0)
     ]
-    learners = [recurrent_q.init_learner(p, o) for p, o in zip(params, optimizers, strict=True)]
+    learners = [learner.init_learner(p, o) for p, o in zip(params, optimizers, strict=True)]
     update = [
         jax.jit(
             functools.partial(
-                recurrent_q.update_learner,
+                learner.update_learner,
                 optimizer=o,
                 enabled=True,
                 target_update_period_updates=2,

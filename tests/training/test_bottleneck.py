@@ -11,7 +11,7 @@ from dream_jax.agents import registry
 from dream_jax.config import ConfigError
 from dream_jax.losses.dream import dual_step
 from dream_jax.training import bottleneck as dual
-from dream_jax.training import setup
+from dream_jax.training import objective, setup
 from dream_jax.training import trainer as train
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -104,7 +104,8 @@ def test_lambda_weighs_the_bottleneck_and_nothing_else():
     @jax.jit
     def loss(weight):
         key = jax.random.key(2)
-        return trainer.agent.batch_loss(params, params, trials, key, bottleneck_weight=weight)
+        batch, weights = objective.Batch(trials), {"bottleneck": weight}
+        return objective.loss(trainer.agent, params, params, batch, key, weights=weights)
 
     (one, parts), (two, same) = loss(0.5), loss(2.0)
     np.testing.assert_allclose(two - one, 1.5 * parts["bottleneck"], rtol=2e-3)

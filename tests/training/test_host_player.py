@@ -9,10 +9,10 @@ from dream_jax import config as configs
 from dream_jax import envs, presets
 from dream_jax.agents.dream import Dream
 from dream_jax.config import ConfigError
-from dream_jax.data import rollout
+from dream_jax.data import pictures
 from dream_jax.envs.adapters.dm_env import DmEnvAdapter
-from dream_jax.training import evaluation as evaluate
 from dream_jax.training import host_player as play
+from dream_jax.types import Episode
 
 SMALL = {"networks.hidden_size": "8", "networks.head_size": "8"}
 
@@ -29,11 +29,12 @@ def make(benchmark, **overrides):
 def test_a_grid_world_is_played_as_it_is_rolled():
     env, agent, params = make("map")
     player, world = play.Player(agent, params), DmEnvAdapter(env)
-    roll = jax.jit(lambda *args: evaluate.meta_test(agent, params, jax.random.key(0), *args))
+    roll = jax.jit(lambda *args: agent.meta_test(params, jax.random.key(0), *args))
     lengths, differ = set(), set()
     for problem in (0, 5, 11):
         instructions = np.array([env.instructions(problem)[0]])
-        exploration, exploitation = roll(jnp.int32(problem), jnp.asarray(instructions))
+        test = roll(jnp.int32(problem), jnp.asarray(instructions))
+        exploration, exploitation = test.exploration, test.exploitation
         played = player.trial(world, jax.random.key(1), problem, instructions, instructions[0])
         for rolled, got in (
             (exploration, played.exploration),
@@ -59,13 +60,13 @@ def test_pictures_that_a_world_shows_are_read_as_those_drawn_from_states():
     steps = len(played.exploration.action)
     states = played.exploration.watched
     states = jax.tree.map(lambda *x: jnp.stack(x), *states, *states[-1:] * (5 - steps))
-    drawn = rollout.draw(env.observe, states)
+    drawn = pictures.draw(env.observe, states)
     np.testing.assert_array_equal(drawn[: steps + 1], played.exploration.observation)
     assert [len(e.action) for e in played.exploitation] and played.gain.shape == (steps,)
     mask = jnp.arange(5) < steps
     action = jnp.asarray(np.pad(played.exploration.action, (0, 5 - steps)), jnp.uint8)
     zeros = jnp.zeros(5)
-    episode = rollout.Episode(states, action, zeros, zeros > 0, zeros > 0, mask)
+    episode = Episode(states, action, zeros, zeros > 0, zeros > 0, mask)
     np.testing.assert_allclose(agent.read(params, episode), played.z, rtol=1e-5, atol=1e-6)
     assert int(played.exploitation[0].watched[0].instruction[0]) == 1
     assert int(states.instruction[0, 0]) == 0  # the hidden one

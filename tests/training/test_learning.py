@@ -9,7 +9,7 @@ import pytest
 
 from dream_jax import config as configs
 from dream_jax import validation
-from dream_jax.agents import recurrent_q
+from dream_jax.agents import exploration_noise, inputs
 from dream_jax.agents.dream import Dream
 from dream_jax.config import Config
 from dream_jax.data import rollout
@@ -20,6 +20,7 @@ from dream_jax.networks.policies import ExplorationPolicy
 from dream_jax.oracles import bounds as oracles
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import evaluation as evaluate
+from dream_jax.training import learner as learners
 from dream_jax.training import setup
 from dream_jax.training import trainer as train
 from dream_jax.types import TimeStep
@@ -170,12 +171,12 @@ def test_the_exploration_policy_alone_learns():
     agent = Dream(config, env)
     fixed = agent.init(jax.random.key(0))
     net = ExplorationPolicy(config.networks, env.observation_sizes, env.num_actions, False)
-    optimizer = recurrent_q.make_optimizer(config.optimizer, total_updates=1)
+    optimizer = learners.make_optimizer(config.optimizer, total_updates=1)
     ids = jnp.asarray(env.problem_ids("train"))
-    epsilon = recurrent_q.epsilons(config.acting, jnp.zeros(()), 8).repeat(4)
+    epsilon = exploration_noise.epsilons(config.acting, jnp.zeros(()), 8).repeat(4)
 
     def explore(params, key, problem, epsilon):
-        return agent.explore(fixed._replace(exploration=params), key, problem, epsilon)
+        return agent.explore(fixed._replace(exploration=params), key, problem, epsilon).episode
 
     def reward(episode):
         seen = (episode.observation[1:, 1] > 0) & episode.mask
@@ -185,7 +186,7 @@ def test_the_exploration_policy_alone_learns():
         previous = jnp.append(env.num_actions, episode.action)
         fraction = rollout.fraction_over(env.horizon)
         shown = episode.observation, previous, jnp.zeros(env.horizon + 1), fraction
-        cut = recurrent_q.discounts(config, episode.terminated, episode.truncated)
+        cut = inputs.discounts(config.td, episode.terminated, episode.truncated)
         errors = double_q_lambda(
             net.apply(params, *shown),
             net.apply(target, *shown),
@@ -207,7 +208,7 @@ def test_the_exploration_policy_alone_learns():
 
         gradient, always = jax.grad(loss)(learner.params), jnp.ones((), bool)
         period = config.td.target_update_period_updates
-        learner = recurrent_q.update_learner(learner, gradient, optimizer, period, always)
+        learner = learners.update_learner(learner, gradient, optimizer, period, always)
         at_random = epsilon == 1.0
         returns = jax.vmap(reward)(batch).sum(axis=-1)
         return learner, jnp.sum(returns * at_random) / jnp.sum(at_random)
@@ -219,7 +220,7 @@ def test_the_exploration_policy_alone_learns():
         greedy = jax.vmap(lambda mu: reward(explore(learner.params, key, mu, zero)).sum())(ids)
         return greedy, random_returns.mean()
 
-    learner = recurrent_q.init_learner(fixed.exploration, optimizer)
+    learner = learners.init_learner(fixed.exploration, optimizer)
     greedy, random = learn_it(learner, jax.random.key(1))
     # Four ways of a random walk, of 2, 3, 4 and 4 actions: 1/25 + 1/125 + 2/625.
     assert float(random) == pytest.approx(0.0512, abs=0.015)

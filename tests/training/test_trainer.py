@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from dream_jax import config as configs
-from dream_jax.agents import dream
 from dream_jax.data import replay
-from dream_jax.training import setup
+from dream_jax.training import evaluation, objective, setup
 from dream_jax.training import trainer as train
 from tests.training.held_out import (
     CAPACITY,
@@ -56,7 +55,7 @@ def test_replay_holds_the_newest_trials(states, trainer):
             steps = f"{name}_steps"
             assert getattr(after, steps) - getattr(before, steps) == lengths.sum()
         # "Choose z ~ q every other trial": half of them, alternately.
-        assert np.all(new.z_from_decoder == (np.arange(PARALLEL) % 2 == 0))
+        assert np.all(new.acts_on_exploration == (np.arange(PARALLEL) % 2 == 0))
     drawn = np.concatenate([newest_block(trainer, state).problem for state in states[1:]])
     assert set(drawn) == {0, 1, 2}
 
@@ -113,13 +112,12 @@ def test_losses_are_of_the_updates_of_their_learner(states, trainer):
 
 def test_a_learner_updated_alone_moves_as_together(states, trainer):
     state = jax.tree.map(jnp.asarray, states[0][-1])
-    optimizers = train._make_optimizers(CONFIG, trainer.agent.learners)
-    batch = replay.take(state.replay, jnp.arange(4), trainer.trial_shape)
+    due = train.Due(jnp.ones(2, jnp.int32), jnp.ones(2, bool), None)
+    zeros = {name: jnp.zeros(()) for name in trainer.agent.loss_names}
+    before = train.Learned(state.learners, state.average, zeros, jax.random.key(1))
 
     def updated(*which):
-        enabled = jnp.ones(2, bool)
-        rest = (state.learners, state.average, batch, None, jax.random.key(1), enabled)
-        return train._update(trainer.agent, optimizers, which, *rest, trainer.shards, None)[0]
+        return trainer.update(which, before, state, due).learners
 
     together = updated(0, 1)
     for k in (0, 1):
@@ -142,9 +140,9 @@ def test_average_of_the_parameters(states):
             assert differing(before.average, after.average) == []
     assert moved >= 3
     assert differing(states[-1].average, newest) != []
-    assert train.evaluation_params(CONFIG, after) is after.average
+    assert evaluation.evaluation_params(CONFIG, after) is after.average
     plain = configs.override(CONFIG, {"optimizer.average_decay": "0"})
-    assert differing(train.evaluation_params(plain, after), newest) == []
+    assert differing(evaluation.evaluation_params(plain, after), newest) == []
 
 
 def test_share_of_the_batch_that_trains_exploration(env, monkeypatch):
@@ -154,14 +152,14 @@ def test_share_of_the_batch_that_trains_exploration(env, monkeypatch):
     assert quarter.exploration_batch_trials == size // 4 >= 1
     assert CONFIG.exploration_batch_trials == size
     sizes = []
-    loss = dream.Dream.batch_loss
+    loss = objective.loss
 
-    def spy(agent, params, target, trials, key, exploring=None, *rest):
-        both = (trials, trials if exploring is None else exploring)
+    def spy(agent, params, target, batch, *rest):
+        both = (batch.trials, batch.trials if batch.exploring is None else batch.exploring)
         sizes.append(tuple(t.problem.shape[0] for t in both))
-        return loss(agent, params, target, trials, key, exploring, *rest)
+        return loss(agent, params, target, batch, *rest)
 
-    monkeypatch.setattr(dream.Dream, "batch_loss", spy)
+    monkeypatch.setattr(objective, "loss", spy)
     for config in (CONFIG, quarter):
         trainer = setup.make_trainer(config, env)
         jax.eval_shape(trainer.iterate, jax.eval_shape(trainer.init, 0))
