@@ -52,4 +52,4 @@ def test_one_device_has_all():
 
 def test_a_batch_that_does_not_split():
     with pytest.raises(ValueError, match="6 trials do not split evenly over 4 devices"):
-        jax.make_jaxpr(Shards(4).mine, axis_env=[(TRIAL_AXIS, 4)])(BATCH)
+        jax.vmap(lambda _: Shards(4).mine(BATCH), axis_name=TRIAL_AXIS)(np.arange(4))
