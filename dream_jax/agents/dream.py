@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from dream_jax.agents import inputs
 from dream_jax.agents.dream_networks import DreamParams
 from dream_jax.agents.dream_policy import DreamPolicy
-from dream_jax.config import Config
 from dream_jax.data import pictures, rollout
 from dream_jax.losses import dream as losses
 from dream_jax.losses.td import double_q_lambda
@@ -34,10 +33,6 @@ class Dream(DreamPolicy):
 
     name: ClassVar[str] = "dream"
     loss_names: tuple[str, ...] = ("exploitation_td", "bottleneck", "decoder", "exploration_td")
-
-    @classmethod
-    def check(cls, config: Config) -> None:
-        """Every config that `validation` accepts can be trained."""
 
     @property
     def loss_weights(self) -> dict[str, float]:

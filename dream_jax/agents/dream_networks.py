@@ -3,7 +3,7 @@
 There are two learners. "exploitation" is pi_task, f and g. "exploration" is pi_exp.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,15 @@ class DreamParams(NamedTuple):
 
 class DreamNetworks:
     """The networks of DREAM for an environment. Parameters are explicit."""
+
+    analytic: ClassVar[bool] = False
+    acts_on_whole_trial: ClassVar[bool] = False
+    has_bottleneck: ClassVar[bool] = True
+    explorer, exploiter = "exploration", "exploitation"
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Every config that `validation` accepts can be trained."""
 
     def __init__(self, config: Config, env: Env):
         check_observations(config.networks, env)

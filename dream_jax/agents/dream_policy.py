@@ -3,7 +3,7 @@
 `agents.dream` has the losses, `agents.dream_networks` the networks. Callers vmap over trials.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +19,6 @@ from dream_jax.types import Array, Episode, Key, MetaTest, Trial
 
 class DreamPolicy(DreamNetworks):
     """Acting, as functions of the parameters."""
-
-    analytic: ClassVar[bool] = False
-    acts_on_whole_trial: ClassVar[bool] = False
-    has_bottleneck: ClassVar[bool] = True
-    explorer, exploiter = "exploration", "exploitation"
 
     def explore(self, params: DreamParams, key: Key, problem: Array, epsilon: Array) -> Rollout:
         """Exploration of one trial. `problem` [] drives the environment and nothing else."""
@@ -160,7 +155,7 @@ class DreamPolicy(DreamNetworks):
         )
 
     def step_information(
-        self, params: DreamParams, exploration: Episode, problem: int
+        self, params: DreamParams, exploration: Episode, problem: Array, trained_on: bool
     ) -> tuple[str, Array]:
         """The information gain of each step (Eq. 5), [L].
 
@@ -168,6 +163,6 @@ class DreamPolicy(DreamNetworks):
         each step moved the decoder's reading, |g(tau_:t) - g(tau_:t-1)|.
         """
         g = self.decode(params, exploration)
-        if problem in self.env.problem_ids("train"):
-            return "gain", losses.information_gain(g, self.encode(params, jnp.int32(problem)), 0.0)
+        if trained_on:
+            return "gain", losses.information_gain(g, self.encode(params, problem), 0.0)
         return "z moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)

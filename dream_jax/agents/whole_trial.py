@@ -210,7 +210,7 @@ class WholeTrial:
         )
 
     def step_information(
-        self, params: Any, exploration: Episode, problem: int
+        self, params: Any, exploration: Episode, problem: Array, trained_on: bool
     ) -> tuple[str, Array]:
         """How far each step of exploration moved the context, [L]."""
         part = trial_sequence.of_exploration(self.config, self.env, exploration)

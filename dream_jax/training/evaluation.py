@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.types import Agent, Array, Env, Episode, Key, Params
+from dream_jax.config import Config
+from dream_jax.training import trainer
+from dream_jax.types import Agent, Array, Env, Episode, Key, Params, TrainState
 
 
 class TrialSet(NamedTuple):
@@ -73,6 +75,11 @@ def evaluate(agent: Agent, params: Params, key: Key, trials: TrialSet) -> Evalua
 
     keys = jax.random.split(key, trials.problem.shape[0])
     return jax.vmap(one)(keys, jnp.asarray(trials.problem), jnp.asarray(trials.instruction))
+
+
+def evaluation_params(config: Config, state: TrainState) -> Params:
+    """Averaged parameters if the config asks for them, else the newest."""
+    return state.average if config.optimizer.average_decay else trainer.newest_params(state)
 
 
 def _mean_return(episodes: Episode) -> Array:

@@ -249,11 +249,6 @@ def target_params(learners: Any) -> Params:
     return type(learners)(*(each.target_params for each in learners))
 
 
-def evaluation_params(config: Config, state: TrainState) -> Params:
-    """Averaged parameters if the config asks for them, else the newest."""
-    return state.average if config.optimizer.average_decay else newest_params(state)
-
-
 def _newest(learners: Any) -> Params:
     return type(learners)(*(each.params for each in learners))
 
