@@ -1,4 +1,4 @@
-"""Environments: pure functions, listed by benchmark name, or a class of your own."""
+"""Environments as pure functions, found by benchmark name; your own as MODULE:CLASS."""
 
 from typing import Any
 
@@ -14,7 +14,11 @@ ENVIRONMENTS: dict[str, type] = {**BENCHMARKS, Sign.name: Sign}
 
 
 def make(name: str, **options: Any) -> Env:
-    """The environment of a benchmark, or of MODULE:CLASS. Raises ValueError if there is none."""
+    """The environment called `name`: a key of `ENVIRONMENTS`, or MODULE:CLASS.
+
+    `options` go to its constructor, for example `horizon=20`. Raises ValueError for an unknown name
+    or for an option that the constructor refuses.
+    """
     if own.is_own(name):
         return own.make(name, **options)
     if name not in ENVIRONMENTS:
@@ -23,7 +27,7 @@ def make(name: str, **options: Any) -> Env:
 
 
 def from_config(name: str, config: EnvConfig) -> Env:
-    """The environment of a benchmark with the options it knows. Raises ValueError, as it does."""
+    """`make` with those options of a config that the environment takes. Raises the same errors."""
     options: dict[str, Any] = {"horizon": config.horizon}
     if name == Sign.name:
         options |= {"quality": config.quality, "start_region": config.start_region}

@@ -1,4 +1,4 @@
-"""Any environment of this library as a `dm_env.Environment`."""
+"""Any environment of this library, and any of your own, as a `dm_env.Environment`."""
 
 import operator
 from collections.abc import Sequence
@@ -14,18 +14,22 @@ from dream_jax.types import Array, Env, Key, TimeStep
 
 
 class DmEnvAdapter(dm_env.Environment):
-    """One episode after another of an environment family, for code that speaks dm_env.
+    """Episodes of an environment family, one after another, behind the dm_env interface.
 
     Problem: drawn uniformly from `split` at each reset, unless `problem` fixes its id.
-    Instruction: drawn for that problem at each reset, unless `instruction` fixes it; a fixed
-      instruction restricts the draw to those problems of the split that have it.
-    Observation: {"observation", "instruction"}; integer components are bounded one by one, pixels
-      by their dtype. An empty instruction has shape (0,). The problem id is not observed.
-    Discount: 0 at termination; 1 at truncation (time-out), as in the middle of an episode.
-    Seed: the n-th episode after construction is a function of (seed, n) and the actions.
+    Instruction: drawn for that problem at each reset, unless `instruction` [I] fixes it. A fixed
+      instruction restricts the draw to the problems of the split that have it.
+    Observation: a dict of "observation" and "instruction". Each integer component has its own
+      bounds; pixels have those of their dtype. An empty instruction has shape (0,). The problem id
+      is not observed.
+    Discount: 0 at termination; 1 at truncation (time-out) and at every other step.
+    Seed: the n-th episode after construction depends on (seed, n) and the actions alone.
 
-    An environment whose observation is not a vector of integer components says so by the
+    An environment whose observation is not a vector of integer components declares it with the
     attributes `observation_shape` and `observation_dtype`.
+
+    Raises ValueError for an unknown split, for a problem id out of range, and for an instruction
+    that none of the problems has.
     """
 
     def __init__(
@@ -74,15 +78,20 @@ class DmEnvAdapter(dm_env.Environment):
 
     @property
     def state(self) -> Any:
-        """State of the wrapped environment, for its `render_text` and `render_image`."""
+        """State of the wrapped environment, for `render_text` and `render_image`."""
         return self._state
 
     def reset(self) -> dm_env.TimeStep:
+        """Begins the next episode."""
         self._state, first, problem, instruction = self._reset(self._next_key())
         return self._started(first, int(problem), np.asarray(instruction))
 
     def begin(self, problem: int, instruction: Sequence[int]) -> dm_env.TimeStep:
-        """`reset` with a task, of any split. An instruction must be one of the problem's."""
+        """Begins an episode of this problem with this instruction [I].
+
+        The problem may be of any split. Raises ValueError if there is no such problem, or if it
+        does not have the instruction.
+        """
         valid = self._env.num_problems
         message = f"problem {problem!r} is not an id; valid: 0 .. {valid - 1}"
         chosen = np.array([_checked_index(problem, valid, message)], np.int32)
@@ -92,12 +101,15 @@ class DmEnvAdapter(dm_env.Environment):
         return self._started(first, int(chosen[0]), shown)
 
     def step(self, action: int) -> dm_env.TimeStep:
-        """One step; the action is ignored, and a new episode begins, if none is running."""
+        """Takes an action. If no episode is running, ignores the action and begins one.
+
+        Raises ValueError if there is no such action.
+        """
         if self._needs_reset:
             return self.reset()
         valid = self._env.num_actions
         message = f"action {action!r} is not an action; valid: 0 .. {valid - 1}"
-        # Always the same type, so that there is one trace.
+        # Always the same type, so that `step` is traced once.
         index = np.int32(_checked_index(action, valid, message))
         self._state, now = self._step(self._state, index)
         self._needs_reset = bool(now.done)
@@ -109,18 +121,22 @@ class DmEnvAdapter(dm_env.Environment):
         return dm_env.transition(reward, observation)
 
     def observation_spec(self) -> dict[str, specs.Array]:
+        """Specs of the two entries of an observation."""
         return {
             "observation": _observation_spec(self._env),
             "instruction": _components_spec(self._env.instruction_sizes, "instruction"),
         }
 
     def action_spec(self) -> specs.DiscreteArray:
+        """Actions are 0 to num_actions - 1."""
         return specs.DiscreteArray(self._env.num_actions, name="action")
 
     def reward_spec(self) -> specs.Array:
+        """A reward is a float32 scalar without bounds."""
         return specs.Array((), np.float32, name="reward")
 
     def discount_spec(self) -> specs.BoundedArray:
+        """A discount is a scalar, 0 or 1."""
         return specs.BoundedArray((), float, minimum=0.0, maximum=1.0, name="discount")
 
     def _next_key(self) -> Key:
@@ -134,7 +150,7 @@ class DmEnvAdapter(dm_env.Environment):
         return dm_env.restart(self._observe(first))
 
     def _observe(self, time_step: TimeStep) -> dict[str, np.ndarray]:
-        # Copies: the caller's to change.
+        # Copies, so that the caller may change them.
         return {
             "observation": np.array(time_step.observation),
             "instruction": np.array(self._instruction),
@@ -142,7 +158,7 @@ class DmEnvAdapter(dm_env.Environment):
 
 
 def _checked_index(value: Any, size: int, message: str) -> int:
-    """`value` as an int in 0 .. size - 1; raises ValueError(message) if it is not one."""
+    """`value` as an int. Raises ValueError(message) unless it is an integer in 0 .. size - 1."""
     try:
         index = operator.index(value)
     except TypeError:
@@ -153,7 +169,7 @@ def _checked_index(value: Any, size: int, message: str) -> int:
 
 
 def _problems_with(env: Env, problems: np.ndarray, instruction: Sequence[int]) -> np.ndarray:
-    """Those of `problems` that have the instruction; raises ValueError if none does."""
+    """Ids [m] of the problems [n] that have the instruction. Raises ValueError if none has it."""
     wanted = tuple(np.ravel(instruction).tolist())
     offered = {int(p): [tuple(row) for row in env.instructions(p).tolist()] for p in problems}
     found = [problem for problem, rows in offered.items() if wanted in rows]

@@ -1,4 +1,4 @@
-"""Problem families of the user's: a class by its name MODULE:CLASS, and what it must have."""
+"""Your own problem family: loads MODULE:CLASS and checks it against the `Env` protocol."""
 
 import importlib
 from typing import Any
@@ -7,20 +7,20 @@ import numpy as np
 
 from dream_jax.types import Env
 
-LARGEST = 256  # of a component's size: it is stored as uint8
+LARGEST = 256  # size of a component: replay stores components as uint8
 
 
 def is_own(name: str) -> bool:
-    """Whether a benchmark's name is MODULE:CLASS."""
+    """Whether an environment's name has the form MODULE:CLASS."""
     return ":" in name
 
 
 def load(name: str) -> type:
-    """The class MODULE:CLASS. Raises ValueError if there is none, or its module fails."""
+    """The class MODULE:CLASS. Raises ValueError if it does not exist or its import fails."""
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
-    except Exception as error:  # whatever the module does
+    except Exception as error:  # the user's module may raise anything
         hint = ""
         if isinstance(error, ModuleNotFoundError) or not module:
             hint = "; give MODULE:CLASS of a module that Python finds, as lamps:Lamps for lamps.py"
@@ -31,14 +31,18 @@ def load(name: str) -> type:
 
 
 def make(name: str, **options: Any) -> Env:
-    """The environment. Raises ValueError if it cannot be made, or is not an `Env`."""
+    """The environment MODULE:CLASS(**options), checked.
+
+    Raises ValueError if the constructor fails, or if the result does not follow
+    `dream_jax.types.Env`.
+    """
     found = load(name)
     made_as = ", ".join(f"{key}={value!r}" for key, value in options.items())
     try:
         env = found(**options)
-    except Exception as error:  # whatever the class does
+    except Exception as error:  # the user's class may raise anything
         call = f"{found.__name__}({made_as})"
-        raise ValueError(f"{name}: {_line(error)}; it is made as {call}") from error
+        raise ValueError(f"{name}: {_line(error)}, raised by {call}") from error
     needed = set(Env.__annotations__) | {x for x in vars(Env) if not x.startswith("_")}
     missing = sorted(x for x in needed if not hasattr(env, x))
     if missing:
@@ -48,7 +52,7 @@ def make(name: str, **options: Any) -> Env:
 
 
 def _check(name: str, env: Any, options: dict[str, Any]) -> None:
-    """What would fail late, or not at all, if it were wrong."""
+    """Raises ValueError for mistakes that would show late in training, or never."""
 
     def need(kept: Any, what: str, given: Any) -> None:
         if not kept:

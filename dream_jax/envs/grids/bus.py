@@ -1,4 +1,4 @@
-"""Bus grid worlds: plain, with distracting buses, and with a map."""
+"""The bus grid worlds of Liu et al. 2021: plain, with distracting buses, and with a map."""
 
 import itertools
 from typing import NamedTuple
@@ -23,26 +23,29 @@ GREY = (150, 150, 150)
 
 
 class BusState(NamedTuple):
-    problem: Array  # [] int32
-    goal: Array  # [2] int32
+    """State of one episode."""
+
+    problem: Array  # [] int32, the problem id
+    goal: Array  # [2] int32, (x, y): the instruction
     position: Array  # [2] int32, (x, y)
     step: Array  # [] int32, steps taken
 
 
 class Bus(grid.GridProblems):
-    """Find out which bus goes where, then reach a goal corner in time.
+    """Find out which bus goes where, then reach a goal corner in time (Liu et al. 2021, Section 6).
 
     Grid: 9 x 9, start (4, 4), at most 20 steps (`horizon`).
-    Problem: 24 ids. Coloured stops (4,5) (5,4) (3,4) (4,3) lead to the destinations (0,1) (0,7)
-      (8,1) (8,7) in the id-th order of `itertools.permutations`; a bus stands at each destination
-      too, and riding it returns. `train` and `test` are all ids.
+    Problem: 24 ids. The coloured stops (4,5) (5,4) (3,4) (4,3) lead to the destinations (0,1) (0,7)
+      (8,1) (8,7), in the id-th order of `itertools.permutations`. Each destination has a bus stop
+      too; riding from there leads back. `train` and `test` both contain all ids.
     Observation: [3] integers: x, y, object at the agent (0 none, 1 bus); sizes 9, 9, 4.
     Instruction: [2] the goal cell, uniform over (0,0) (8,8) (0,8) (8,0); sizes 9, 9.
     Actions: 0 left (x-1), 1 up (y+1), 2 right (x+1), 3 down (y-1), 4 no-op, 5 ride bus,
-      6 end episode, 7 pick up, 8 drop; 4, 7 and 8 do nothing. Moves are clipped at the border.
-    Reward: looked at after the move: +1 at the goal, else -0.1; ending the episode pays another
-      -0.1 for every step left, so it equals idling.
+      6 end episode, 7 pick up, 8 drop. Actions 4, 7 and 8 do nothing. Moves stop at the border.
+    Reward: depends on the position after the action: +1 at the goal, else -0.1. Ending the episode
+      costs another 0.1 for every step left, so it is worth as much as idling.
     Termination: at the goal, or by "end episode". Truncation: at `horizon` steps.
+    Reset and step: deterministic.
     """
 
     name = "bus"
@@ -57,14 +60,14 @@ class Bus(grid.GridProblems):
         self._splits = {"train": everything, "test": everything}
         self._buses = [self._bus_pairs(i) for i in range(self.num_problems)]
         teleport = np.tile(np.arange(SIZE * SIZE, dtype=np.int32), (self.num_problems, 1))
-        # [problems, cells] which bus stands there, 0 to 3 coloured, 4 to 7 grey; -1 none.
+        # [problems, cells] index of the bus at each cell: 0 to 3 coloured, 4 to 7 grey, -1 none.
         self.bus_at = np.full_like(teleport, -1)
         for problem, pairs in enumerate(self._buses):
             for index, (a, b) in enumerate(pairs):
                 teleport[problem, _cell(a)], teleport[problem, _cell(b)] = _cell(b), _cell(a)
                 self.bus_at[problem, [_cell(a), _cell(b)]] = index
         self._teleport = teleport
-        self._is_bus = (self.bus_at[0] >= 0).astype(np.int32)  # the same cells in every problem
+        self._is_bus = (self.bus_at[0] >= 0).astype(np.int32)  # [cells], the same in every problem
 
     def _bus_pairs(self, problem: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         order = list(itertools.permutations(DESTINATIONS))[problem % 24]
@@ -77,7 +80,6 @@ class Bus(grid.GridProblems):
         return jnp.asarray(np.array(GOALS, np.int32))[jax.random.randint(key, (), 0, len(GOALS))]
 
     def reset(self, key: Key, problem: Array, instruction: Array) -> tuple[BusState, TimeStep]:
-        del key  # nothing is random
         state = BusState(
             jnp.asarray(problem, jnp.int32),
             jnp.asarray(instruction, jnp.int32),
@@ -111,7 +113,10 @@ class Bus(grid.GridProblems):
         return jnp.stack(parts).astype(jnp.int32)
 
     def render_text(self, state: BusState) -> str:
-        """Letters of one pair are equal (A-D coloured, a-d grey), * goal, M map, @ agent."""
+        """The grid as text. Both stops of a bus share a letter: A to D coloured, a to d grey.
+
+        * is the goal, M the map, @ the agent.
+        """
         board = np.full((SIZE, SIZE), ".")
         if self.has_map:
             board[MAP_CELL] = "M"
@@ -123,7 +128,7 @@ class Bus(grid.GridProblems):
         return "\n".join(" ".join(board[:, y]) for y in reversed(range(SIZE)))
 
     def render_image(self, state: BusState) -> np.ndarray:
-        """Coloured and grey buses, the goal light green, the map violet, the agent a disc."""
+        """[216, 216, 3] uint8. The goal is light green, the map violet, the agent a disc."""
         cells = np.full((SIZE, SIZE, 3), 255, np.uint8)
         if self.has_map:
             cells[MAP_CELL] = (190, 150, 220)
@@ -135,11 +140,11 @@ class Bus(grid.GridProblems):
 
 
 class DistractingBus(Bus):
-    """`Bus` with four grey buses whose destinations are irrelevant to every goal.
+    """`Bus` with four grey buses as distractions: a coloured bus is faster to every goal.
 
-    Grey stops (5,5) (3,3) (3,5) (5,3) lead to (0,4) (4,0) (8,4) (4,8), both ways.
-    Problem: 576 ids; id % 24 orders the coloured destinations, id // 24 the grey ones.
-      `train` is every 11th id from 0 (53 ids), `test` the other 523.
+    The grey stops (5,5) (3,3) (3,5) (5,3) lead to (0,4) (4,0) (8,4) (4,8) and back.
+    Problem: 576 ids. id % 24 orders the coloured destinations, id // 24 the grey ones.
+      `train` contains every 11th id from 0 (53 ids), `test` the other 523.
     Everything else is as in `Bus`.
     """
 
@@ -157,9 +162,10 @@ class DistractingBus(Bus):
 
 
 class Map(Bus):
-    """`Bus` with a map: at cell (7, 3) a fourth observation component reads id + 1, elsewhere 0.
+    """`Bus` with a map at cell (7, 3), which reveals the problem id.
 
-    Observation: [4] integers; sizes 9, 9, 4, 25. Everything else is as in `Bus`.
+    Observation: [4] integers, sizes 9, 9, 4, 25. The fourth is id + 1 at the map, elsewhere 0.
+    Everything else is as in `Bus`.
     """
 
     name = "map"

@@ -18,35 +18,40 @@ COLOURS = ((214, 69, 65), (63, 127, 191), (76, 165, 80), (240, 180, 41), (235, 2
 
 
 class CookingState(NamedTuple):
-    problem: Array  # [] int32
-    recipe: Array  # [2] int32, ingredients (i, j)
+    """State of one episode."""
+
+    problem: Array  # [] int32, the problem id
+    recipe: Array  # [2] int32, ingredients (i, j): the instruction
     position: Array  # [2] int32, (x, y)
     inventory: Array  # [] int32, 0-3 or EMPTY
     pot: Array  # [3] int32, 0-3 or EMPTY
-    stage: Array  # [] int32, 0-3: how far the recipe is
+    stage: Array  # [] int32, 0-3: progress of the recipe
     step: Array  # [] int32, steps taken
 
 
 class Cooking(grid.GridProblems):
-    """Find out what each fridge holds, then cook a recipe.
+    """Find out what each fridge holds, then cook a recipe (Liu et al. 2021, Section 6).
 
-    Grid: 3 x 3, fridges at (2,0) (2,1) (2,2), the pot (3 slots) and the start at (1,1), at most
-      20 steps (`horizon`).
-    Problem: 64 ids; fridge k holds ingredient (id // 4^k) % 4. `test` is id 10, `train` the rest.
+    Grid: 3 x 3. Fridges are at (2,0) (2,1) (2,2); the pot (3 slots) and the start are at (1,1).
+      At most 20 steps (`horizon`).
+    Problem: 64 ids. Fridge k holds ingredient (id // 4^k) % 4. `test` is id 10, `train` the rest.
     Observation: [7] integers: x, y, object at the agent (0 none, 2 pot, 3 fridge), inventory
       (0-3, 4 empty), three pot slots (0-3, 4 empty); sizes 3, 3, 4, 5, 5, 5, 5.
-    Instruction: [2] the recipe (i, j), each drawn from this problem's three fridges with
-      replacement; sizes 5, 5.
-    Actions: 0 left, 1 up, 2 right, 3 down, 4 no-op, 5 ride bus (nothing), 6 end episode, 7 pick up
-      (at a fridge: replaces the inventory; at the pot: empties the inventory; elsewhere: nothing),
-      8 drop (empties the inventory; at the pot it fills the next free slot, a full pot loses it).
-    Reward, looked at after the action, at most one stage a step, -0.1 by default:
-      stage 0: inventory = i: +0.25 and stage 1; else a pick up costs -0.35 (anywhere).
-      stage 1: slot 0 = i: +0.25 and stage 2; else inventory != i: -0.35 and stage 0.
-      stage 2: as stage 0 with j, to stage 3.
-      stage 3: slots 0-1 = (i, j): +0.25 and done; else inventory != j: -0.35 and stage 2.
-      Ending the episode pays another -0.1 for every step left.
+    Instruction: [2] the recipe (i, j). Both are drawn with replacement from the three fridges of
+      the problem; sizes 5, 5.
+    Actions: 0 left, 1 up, 2 right, 3 down, 4 no-op, 5 ride bus (does nothing), 6 end episode,
+      7 pick up (at a fridge it replaces the inventory, at the pot it empties the inventory,
+      elsewhere it does nothing), 8 drop (empties the inventory; at the pot the ingredient fills the
+      next free slot, and is lost if the pot is full). Moves stop at the border.
+    Reward: depends on the state after the action. A step advances at most one stage. The reward is
+      -0.1 unless the stage says otherwise:
+      stage 0: inventory = i: +0.25 and stage 1. Otherwise a pick up, anywhere, gives -0.35.
+      stage 1: slot 0 = i: +0.25 and stage 2. Otherwise inventory != i: -0.35 and stage 0.
+      stage 2: as stage 0, with j instead of i and stage 3 next.
+      stage 3: slots 0-1 = (i, j): +0.25 and done. Otherwise inventory != j: -0.35 and stage 2.
+      Ending the episode costs another 0.1 for every step left.
     Termination: recipe finished, or by "end episode". Truncation: at `horizon` steps.
+    Reset and step: deterministic.
     """
 
     name = "cooking"
@@ -71,7 +76,6 @@ class Cooking(grid.GridProblems):
         return jnp.asarray(self._contents)[problem][jax.random.randint(key, (2,), 0, 3)]
 
     def reset(self, key: Key, problem: Array, instruction: Array) -> tuple[CookingState, TimeStep]:
-        del key  # nothing is random
         zero = jnp.zeros((), jnp.int32)
         state = CookingState(
             jnp.asarray(problem, jnp.int32),
@@ -115,7 +119,10 @@ class Cooking(grid.GridProblems):
         return state, TimeStep(_observe(state), reward, terminated, truncated)
 
     def render_text(self, state: CookingState) -> str:
-        """F fridge (contents beside it), P pot, @ agent; then inventory, pot and recipe."""
+        """The grid as text: F fridge (contents beside it), P pot, @ agent.
+
+        The last line shows the inventory, the pot and the recipe.
+        """
         board = np.full((SIZE, SIZE), ".")
         board[POT] = "P"
         board[FRIDGE_X] = "F"
@@ -130,7 +137,11 @@ class Cooking(grid.GridProblems):
         return "\n".join([*rows, f"{held}, recipe {show(state.recipe)}"])
 
     def render_image(self, state: CookingState) -> np.ndarray:
-        """Fridges in the colour of their content; below: inventory, pot slots; above: recipe."""
+        """[200, 120, 3] uint8: the grid, each fridge in the colour of its content.
+
+        The row below the grid shows the pot's slots. The row above shows the inventory, then the
+        recipe.
+        """
         cells = np.full((SIZE, SIZE + 2, 3), 255, np.uint8)
         palette = np.array(COLOURS, np.uint8)
         cells[FRIDGE_X, 1 : SIZE + 1] = palette[self._contents[int(state.problem)]]
@@ -151,7 +162,7 @@ def _observe(state: CookingState) -> Array:
 
 
 def _stage_reward(state: CookingState, action: Array) -> tuple[Array, Array, Array]:
-    """(reward, next stage, recipe finished) from the state after the action."""
+    """(reward [], next stage [], recipe finished []), from the state after the action."""
     first, second = state.recipe
     wanted = jnp.where(state.stage < 2, first, second)
     fetching = state.stage % 2 == 0  # stages 0 and 2 wait for an ingredient in hand

@@ -1,4 +1,4 @@
-"""What the grid worlds share: the action set, moves, splits of problem ids, pictures."""
+"""What the grid worlds share: actions, moves, splits of problem ids and drawing."""
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,20 @@ _DY = np.array([0, 1, 0, -1, 0, 0, 0, 0, 0], np.int32)
 
 
 def move(position: jax.Array, action: jax.Array, size: int) -> jax.Array:
-    """Position [2] after a move on a size x size grid; clipped at the border, others stay put."""
+    """The next position [2] int32 after action [] on a size x size grid.
+
+    Moves stop at the border. Actions other than the four moves leave the position unchanged.
+    """
     delta = jnp.stack([jnp.asarray(_DX)[action], jnp.asarray(_DY)[action]])
     return jnp.clip(position + delta, 0, size - 1)
 
 
 class GridProblems:
-    """Problem ids and their splits. Subclasses set `_splits` and `num_problems`."""
+    """Problem ids and their splits, for environments with disjoint or equal splits.
+
+    Subclasses set `num_problems` and `_splits`, which maps a split's name to ids [n] int32.
+    `horizon` is the most steps of an episode; a value below 1 raises ValueError.
+    """
 
     name: str
     num_actions = NUM_ACTIONS
@@ -34,13 +41,14 @@ class GridProblems:
         self.horizon = int(horizon)
 
     def problem_ids(self, split: str) -> np.ndarray:
+        """[n] int32 ids of a split, "train" or "test". Raises ValueError for any other name."""
         if split not in self._splits:
             raise ValueError(f"unknown split {split!r}; valid: {', '.join(self._splits)}")
         return self._splits[split]
 
 
 def disjoint_splits(train: np.ndarray, test: np.ndarray) -> dict[str, np.ndarray]:
-    """The two splits as int32; raises if a held-out id is trained on."""
+    """The two splits by name, as int32. Raises ValueError if an id is in both."""
     both = np.intersect1d(train, test)
     if both.size:
         raise ValueError(f"problem ids {both.tolist()} are in both splits; they must be disjoint")
@@ -48,7 +56,10 @@ def disjoint_splits(train: np.ndarray, test: np.ndarray) -> dict[str, np.ndarray
 
 
 def draw_grid(cells: np.ndarray, agent: tuple[int, int], cell_pixels: int = 24) -> np.ndarray:
-    """Picture [H, W, 3] uint8 of `cells` [X, Y, 3] uint8, y pointing up, the agent a dark disc."""
+    """Draws `cells` [X, Y, 3] uint8 as a picture [Y * cell_pixels, X * cell_pixels, 3] uint8.
+
+    The y axis points up. The agent, at cell (x, y), is a dark disc.
+    """
     image = np.kron(cells.transpose(1, 0, 2)[::-1], np.ones((cell_pixels, cell_pixels, 1)))
     image = image.astype(np.uint8)
     image[::cell_pixels] = 200

@@ -1,4 +1,4 @@
-"""Letters of our own for the sign: strokes, drawn once into columns of bits."""
+"""The library's own letters for the sign: strokes, drawn once into columns of bits."""
 
 import itertools
 
@@ -6,9 +6,10 @@ import numpy as np
 
 from dream_jax.envs.sign3d.world import SIGN_TEXTS
 
-RESOLUTION = 32  # cells to a letter, each way: a column of cells fits a uint32
-# Half the width of the pen, in letters, and the points (x, y) that each stroke joins, y up, in a
-# letter's unit square: written by hand, as Miniworld's letters are, of about their size and weight.
+RESOLUTION = 32  # cells per letter in both directions, so that a column of cells fits a uint32
+# For each letter: half the width of the pen, and the points (x, y) that each stroke joins. Both are
+# in units of the letter's square, with y up. The letters imitate the handwriting, size and weight
+# of Miniworld's.
 _STROKES: dict[str, tuple[float, list[list[tuple[float, float]]]]] = {
     "B": (
         0.014,
@@ -63,7 +64,8 @@ _STROKES: dict[str, tuple[float, list[list[tuple[float, float]]]]] = {
 
 
 def ink(letter: str) -> np.ndarray:
-    """[RESOLUTION, RESOLUTION] bool, indexed [column from the left, row from the bottom]."""
+    """Where a letter has ink: [RESOLUTION, RESOLUTION] bool, column from the left, row from the
+    bottom. Raises KeyError for a letter that the sign does not use."""
     centres = (np.arange(RESOLUTION) + 0.5) / RESOLUTION
     points = np.stack(np.meshgrid(centres, centres, indexing="ij"), axis=-1)
     drawn = np.zeros(points.shape[:2], bool)
@@ -76,7 +78,7 @@ def ink(letter: str) -> np.ndarray:
 
 
 def _columns(text: str) -> np.ndarray:
-    """[5 * RESOLUTION] uint32: bit k of a column is row k from the bottom; then white."""
+    """[5 * RESOLUTION] uint32: bit k of a column is row k from the bottom. White after the text."""
     bits = np.concatenate([ink(letter) for letter in text])
     columns = np.zeros(5 * RESOLUTION, np.uint64)
     columns[: len(bits)] = (bits.astype(np.uint64) << np.arange(RESOLUTION, dtype=np.uint64)).sum(1)

@@ -1,7 +1,7 @@
-"""The real Miniworld as a `dm_env.Environment`: the same observations, actions and rewards as Sign.
+"""Miniworld itself as a `dm_env.Environment`, with `Sign`'s observations, actions and rewards.
 
-Needs the extra `miniworld` and OpenGL: with a display, or without one through EGL. At most one live
-environment per process.
+Needs the extra `miniworld` and OpenGL, with a display or through EGL without one. A process may
+have one live environment at a time.
 """
 
 import contextlib
@@ -19,16 +19,18 @@ from dream_jax.envs.sign3d.world import Pose, Scene
 
 
 class MiniworldUnavailable(RuntimeError):
-    """The package or OpenGL is missing; the message is one line that says what to do."""
+    """The package or OpenGL is missing. The message is one line that names the remedy."""
 
 
 class MiniworldSign(dm_env.Environment):
-    """Sign navigation in Miniworld, as `DmEnvAdapter(Sign(...))` without JAX.
+    """Sign navigation in Miniworld, with the interface of `DmEnvAdapter(Sign(...))`, without JAX.
 
-    Problem and instruction: drawn uniformly at each `reset`; `begin` chooses them.
-    Start: as in `Sign`, by `start_region`.
-    Discount: 0 at termination; 1 at truncation (time-out), as in the middle of an episode.
-    Seed: the n-th episode after construction is a function of (seed, n), the task and the actions.
+    Problem and instruction: drawn uniformly at each `reset`; `begin` takes them as arguments.
+    Start: uniform in `start_region`, as in `Sign`.
+    Discount: 0 at termination; 1 at truncation (time-out) and at every other step.
+    Seed: the n-th episode after construction depends on (seed, n), the task and the actions alone.
+
+    Raises ValueError for an unknown start region, and MiniworldUnavailable.
     """
 
     def __init__(self, seed: int = 0, start_region: str = "authors", horizon: int = 20):
@@ -49,11 +51,15 @@ class MiniworldSign(dm_env.Environment):
         return self._problem
 
     def reset(self) -> dm_env.TimeStep:
+        """Begins an episode of a random problem and instruction."""
         random = np.random.default_rng((self._seed, self._episodes, 1))
         return self.begin(int(random.integers(3)), [int(random.integers(2))])
 
     def begin(self, problem: int, instruction: Sequence[int]) -> dm_env.TimeStep:
-        """`reset`, with a task: the colour that the sign names, [the shape to fetch]."""
+        """Begins an episode of a problem, the colour on the sign, and an instruction, [shape].
+
+        Raises ValueError if there is no such problem or instruction.
+        """
         if problem not in range(3) or len(instruction) != 1 or instruction[0] not in range(2):
             raise ValueError(f"no such task: problem {problem!r}, instruction {instruction!r}")
         self._problem, self._instruction = int(problem), int(instruction[0])
@@ -68,7 +74,10 @@ class MiniworldSign(dm_env.Environment):
         return dm_env.restart(self._observe(self._env.render_obs()))
 
     def step(self, action: int) -> dm_env.TimeStep:
-        """One step; the action is ignored, and a new episode begins, if none is running."""
+        """Takes an action. If no episode is running, ignores the action and begins one.
+
+        Raises ValueError if there is no such action.
+        """
         if self._needs_reset:
             return self.reset()
         if action not in range(4):
@@ -83,7 +92,7 @@ class MiniworldSign(dm_env.Environment):
         return dm_env.transition(reward, observation)
 
     def view(self) -> tuple[Any, Any]:
-        """(Scene, Pose) of numpy arrays: what a renderer needs to draw the same picture."""
+        """(Scene, Pose) of numpy arrays, with which a renderer draws the same picture."""
         pairs = self._env._objects  # boxes, then keys, each by colour
         yaws = np.array([thing.dir for pair in pairs for thing in pair], np.float32)
         x, _, z = self._env.agent.pos
@@ -92,7 +101,7 @@ class MiniworldSign(dm_env.Environment):
         return Scene(*scene), Pose(*pose)
 
     def render_white_rooms(self) -> np.ndarray:
-        """[60, 80, 3] uint8: the same view with white walls, floors and ceilings."""
+        """[60, 80, 3] uint8: the agent's view with white walls, floors and ceilings."""
         from miniworld.opengl import Texture
 
         names = ("wall_tex", "floor_tex", "ceil_tex")
@@ -110,10 +119,11 @@ class MiniworldSign(dm_env.Environment):
             self._env._render_static()
 
     def render_top_view(self) -> np.ndarray:
-        """[600, 800, 3] uint8."""
+        """[600, 800, 3] uint8: Miniworld's own view from above."""
         return np.array(self._env.render_top_view(self._env.vis_fb))
 
     def close(self) -> None:
+        """Frees the window, so that another environment can be made."""
         self._env.close()
 
     def observation_spec(self) -> dict[str, specs.Array]:
@@ -148,7 +158,7 @@ def _make(horizon: int) -> Any:
             "the package miniworld is not installed; install it with `pip install miniworld==2.1.0`"
         ) from None
     if not os.environ.get("DISPLAY"):
-        pyglet.options["headless"] = True  # has to be said before anything draws
+        pyglet.options["headless"] = True  # must be set before anything draws
     try:
         from miniworld.envs.sign import Sign
     except ModuleNotFoundError as error:
@@ -159,7 +169,7 @@ def _make(horizon: int) -> Any:
     except Exception as error:
         raise _no_opengl(error) from None
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # it tells how many samples a pixel gets
+        with contextlib.redirect_stdout(sys.stderr):  # it prints the number of samples per pixel
             return Sign(max_episode_steps=horizon)
     except Exception as error:
         raise _no_opengl(error) from None

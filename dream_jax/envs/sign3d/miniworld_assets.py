@@ -1,4 +1,4 @@
-"""Textures and the key's mesh, read from the installed `miniworld` package; none is kept here."""
+"""Textures and the key's mesh, read from the installed package miniworld; no copy is kept here."""
 
 import functools
 import importlib.util
@@ -16,30 +16,30 @@ _LETTERS = "".join(sorted(set("".join(sign_world.SIGN_TEXTS))))
 
 
 class Textures(NamedTuple):
-    """Every level of every texture, one texel after another; T textures."""
+    """All mipmap levels of T textures, one texel after another."""
 
     texels: np.ndarray  # [texels] uint32, red + 256 green + 65536 blue; rows from bottom to top
-    start: np.ndarray  # [T, levels] int32, where each level begins
+    start: np.ndarray  # [T, levels] int32, index of each level's first texel
     size: np.ndarray  # [T] int32, width and height of level 0, in texels
-    levels: np.ndarray  # [T] int32
+    levels: np.ndarray  # [T] int32, number of levels
 
 
 class KeyMesh(NamedTuple):
-    """A key as it stands on the floor, in metres, its long axis local z; F triangles."""
+    """A key on the floor, of F triangles, in metres. Its long axis is local z."""
 
     corners: np.ndarray  # [F, 3, 3] float32, (x, y, z) of each corner, front faces anticlockwise
     normals: np.ndarray  # [F, 3, 3] float32, unit length
 
 
 def letter_textures() -> np.ndarray:
-    """[3, 5] int32: the texture of each letter of each text; the last one again behind its end."""
+    """[3, 5] int32: texture index of each letter. Short texts repeat their last letter."""
     rows = [[3 + _LETTERS.index(letter) for letter in text] for text in sign_world.SIGN_TEXTS]
     return np.array([row + row[-1:] * (5 - len(row)) for row in rows], np.int32)
 
 
 @functools.cache
 def textures() -> Textures:
-    """Raises ImportError when the package is not installed."""
+    """Wall, floor, ceiling, then the letters. Raises ImportError if miniworld is not installed."""
     folder = _folder() / "textures"
     names = [*_ROOM_FILES, *(f"chars/ch_0x{ord(letter)}_1" for letter in _LETTERS)]
     chains = [_mipmaps(_read(folder / f"{name}.png")) for name in names]
@@ -59,7 +59,7 @@ def textures() -> Textures:
 
 @functools.cache
 def key_mesh() -> KeyMesh:
-    """Raises ImportError when the package is not installed."""
+    """Miniworld's key, scaled to its height. Raises ImportError if miniworld is not installed."""
     points, normals, faces = [], [], []
     for line in (_folder() / "meshes" / "key_blue.obj").read_text().splitlines():
         kind, *values = line.split() or [""]
@@ -78,7 +78,7 @@ def key_mesh() -> KeyMesh:
 
 
 def _folder() -> Path:
-    spec = importlib.util.find_spec("miniworld")  # its code is not run: that would need OpenGL
+    spec = importlib.util.find_spec("miniworld")  # without importing it, which needs OpenGL
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(
             "this quality reads textures and the key from the package miniworld, which is not "
@@ -94,10 +94,11 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _mipmaps(image: np.ndarray) -> list[np.ndarray]:
-    """The image and its halvings down to one texel, as Mesa makes them.
+    """The image and its halvings down to one texel, computed as Mesa does.
 
-    Each averages neighbours in one direction, then in the other, and rounds up both times, so that
-    a picture gets half a level lighter with every halving. The last 3 x 3 texels become their mean.
+    A halving averages neighbours in one direction, then in the other, and rounds up both times.
+    So the picture gets half a grey level lighter each time. The last 3 x 3 texels become their
+    mean.
     """
     chain = [image]
     while len(now := chain[-1].astype(np.int32)) > 1:

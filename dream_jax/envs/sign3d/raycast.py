@@ -1,7 +1,7 @@
-"""Pictures of the sign world: a pure `render(scene, pose) -> uint8 [60, 80, 3]`.
+"""Renderers of the sign world: pure functions `render(scene, pose)` to a picture [60, 80, 3] uint8.
 
-One frame; callers vmap. A pose must be inside the room (`check_pose`): behind a wall there is no
-picture.
+A renderer draws one frame; callers vmap. The pose must be inside the room (see `check_pose`);
+outside it the picture is undefined.
 """
 
 import functools
@@ -16,17 +16,17 @@ from dream_jax.types import Array
 
 Renderer = Callable[[Scene, Pose], Array]
 QUALITIES = {
-    "fast": "own textures and letters, keys as boxes, 1 sample a pixel",
-    "fast_miniworld": "Miniworld's textures and letters, keys as boxes, 1 sample a pixel",
-    "reference": "Miniworld's textures, letters and key, 4 samples a pixel",
+    "fast": "own textures and letters, keys as boxes, 1 sample per pixel",
+    "fast_miniworld": "Miniworld's textures and letters, keys as boxes, 1 sample per pixel",
+    "reference": "Miniworld's textures, letters and key, 4 samples per pixel",
 }
 
 
 def make_renderer(quality: str, textured_rooms: bool = True) -> Renderer:
-    """The renderer of a quality; without `textured_rooms`, walls, floor and ceiling are white.
+    """The renderer for a quality. Without `textured_rooms`, walls, floor and ceiling are white.
 
-    Raises ValueError for an unknown quality, ImportError where one needs the package miniworld and
-    it is not installed.
+    Raises ValueError for an unknown quality, and ImportError for a quality that needs the package
+    miniworld if it is not installed.
     """
     if quality == "fast":
         return functools.partial(raycast_fast.render, textured_rooms=textured_rooms)

@@ -1,12 +1,12 @@
-"""The sign world solved column by column, for renderers.
+"""Geometry of the sign world for renderers, one column of pixels at a time.
 
-The camera is level and every side of every object upright. So a column of pixels shares one
-vertical plane, in which the floor plan is a line: a wall is one distance, and a box an interval
-from `enter` to `leave`. A box covers the slopes between that of the far edge of its top and that of
-the near edge of its bottom: a pixel only has to compare its own slope with three numbers.
-Distances are along the camera's axis; slopes are metres up or down per metre of distance.
+The camera is level and all sides of all objects are upright. So a column of pixels lies in one
+vertical plane, which cuts the floor plan in a line. On that line a wall is one distance, and a box
+is an interval from `enter` to `leave`. A box covers the slopes from the far edge of its top to the
+near edge of its bottom, so a pixel compares its own slope with only three numbers. Distances are
+along the camera's axis. Slopes are metres up or down per metre of distance.
 
-  C columns of pixels, or of samples
+  C  columns of pixels, or of samples;  P  boxes that make up the objects
 """
 
 from typing import NamedTuple
@@ -19,23 +19,23 @@ from dream_jax.envs.sign3d import world as sign_world
 from dream_jax.envs.sign3d.world import Pose
 from dream_jax.types import Array
 
-PIXEL = 2 * sign_world.TAN_HALF_FOV_Y / sign_world.FRAME_HEIGHT  # slope from pixel to pixel
+PIXEL = 2 * sign_world.TAN_HALF_FOV_Y / sign_world.FRAME_HEIGHT  # slope between adjacent pixels
 
-# Faces of the walls, and where each is on the axis of its normal.
+# Faces of the walls, and the coordinate of each along its normal.
 FACE_NAMES = ("x0", "x10", "z0", "z13", "barrier_front", "barrier_back", "barrier_end")
 FACE_PLACE = np.array([0, 10, 0, 13, 6.5, 6.75, 6], np.float32)
-# The light comes from +x and +z alike, so a wall has one of two shades.
+# The light has equal x and z components, so a wall has one of two shades.
 LIT_AND_UNLIT = (
     np.float32(sign_world.AMBIENT + sign_world.DIFFUSE * sign_world.LIGHT[0]),
     np.float32(sign_world.AMBIENT),
 )
 
-# Boxes that make up an object: (x0, x1, z0, z1, y0, y1), local, in metres.
+# Boxes that make up an object: (x0, x1, z0, z1, y0, y1), local coordinates in metres.
 _HALF = sign_world.BOX_SIDE / 2
 BOX_PARTS = np.array([(-_HALF, _HALF, -_HALF, _HALF, 0.0, sign_world.BOX_SIDE)], np.float32)
-KEY_PARTS = np.array(  # along local z, so that one order or its reverse is from far to near
+KEY_PARTS = np.array(  # ordered along local z, so this order or its reverse is far to near
     [
-        (-0.12, 0.12, -0.7256, -0.62, 0.03, 0.57),  # the ring: far, lower, upper, near bar
+        (-0.12, 0.12, -0.7256, -0.62, 0.03, 0.57),  # the ring: its far, lower, upper, near bar
         (-0.12, 0.12, -0.66, -0.20, 0.0, 0.10),
         (-0.12, 0.12, -0.66, -0.20, 0.50, 0.60),
         (-0.12, 0.12, -0.23, -0.13, 0.03, 0.57),
@@ -47,58 +47,62 @@ KEY_PARTS = np.array(  # along local z, so that one order or its reverse is from
 )
 NOTHING = (0.0,) * 6
 BOX_ABOVE = np.array([NOTHING], np.float32)
-KEY_ABOVE = np.array(  # what stands right above each part
+KEY_ABOVE = np.array(  # the part directly above each part
     [NOTHING, KEY_PARTS[2], NOTHING, NOTHING, NOTHING, KEY_PARTS[4], KEY_PARTS[4]], np.float32
 )
 
 
 class Rays(NamedTuple):
-    """Where the columns look."""
+    """Directions of the columns on the floor plan."""
 
     x: Array  # [C] float32, metres of x per metre along the camera's axis
-    z: Array  # [C] float32
+    z: Array  # [C] float32, metres of z per metre along the camera's axis
 
 
 class Walls(NamedTuple):
-    """What stands behind everything else."""
+    """The wall in each column, behind everything else."""
 
-    distance: Array  # [C] float32
+    distance: Array  # [C] float32, metres
     face: Array  # [C] int32, index into FACE_NAMES
 
 
 class Sign(NamedTuple):
-    """The sign's box."""
+    """The sign's box in each column."""
 
-    distance: Array  # [C] float32, infinite where it is not seen
-    front: Array  # [C] bool, its front, not a black side
+    distance: Array  # [C] float32, metres; infinite where it is not seen
+    front: Array  # [C] bool, true on its front, false on its black sides
     across: Array  # [C] float32, metres from the start of the text
-    per_pixel: Array  # [C] float32, metres of `across` from pixel to pixel
+    per_pixel: Array  # [C] float32, change of `across` between adjacent pixels, metres
 
 
 class Parts(NamedTuple):
-    """Boxes of objects, by column: from the slope `first` to `edge` the top, to `last` a side."""
+    """Boxes of objects in each column.
 
-    enter: Array  # [..., C] float32, distance
-    first: Array  # [..., C] float32, slope downwards
-    edge: Array  # [..., C] float32
-    last: Array  # [..., C] float32, 0 where the box is not seen
-    side: Array  # [..., C] int32, packed colour
-    top: Array  # [..., 1] int32, packed colour
+    A box shows its top at the slopes from `first` to `edge`, and a side from there to `last`.
+    """
+
+    enter: Array  # [P, C] float32, distance to the box, metres
+    first: Array  # [P, C] float32, slope downwards
+    edge: Array  # [P, C] float32, slope downwards
+    last: Array  # [P, C] float32, slope downwards; 0 where the box is not seen
+    side: Array  # [P, C] int32, packed colour
+    top: Array  # [P, 1] int32, packed colour
 
 
 def rays(pose: Pose, sideways: np.ndarray | Array) -> Rays:
-    """Of columns with the slopes `sideways` [C]."""
+    """Directions of columns that have the slopes `sideways` [C] to the right of the camera."""
     sideways = jnp.asarray(sideways)
     cos, sin = jnp.cos(pose.heading), jnp.sin(pose.heading)
     return Rays(cos + sideways * sin, sideways * cos - sin)
 
 
 def walls(position: Array, ray: Rays) -> Walls:
+    """The nearest wall or barrier of each column, seen from `position` [2]."""
     x, z = position
     by_x, by_z = 1 / nonzero(ray.x), 1 / nonzero(ray.z)
     to_x = jnp.where(ray.x > 0, sign_world.SIZE_X - x, -x) * by_x
     to_z = jnp.where(ray.z > 0, sign_world.SIZE_Z - z, -z) * by_z
-    # The barrier is taken to reach through the wall at x = 10: its end at x = 6 is all that counts.
+    # The barrier may be extended through the wall at x = 10: only its end at x = 6 is visible.
     (x0, _), (z0, z1) = sign_world.BARRIER_X, sign_world.BARRIER_Z
     to_end = (x0 - x) * by_x
     enter_x = jnp.where(ray.x > 0, to_end, -jnp.inf)
@@ -115,6 +119,7 @@ def walls(position: Array, ray: Rays) -> Walls:
 
 
 def sign(colour: Array, position: Array, ray: Rays, walls: Walls) -> Sign:
+    """The sign that names `colour` [], seen from `position` [2]; the barrier may hide it."""
     x, z = position
     by_x, by_z = 1 / nonzero(ray.x), 1 / nonzero(ray.z)
     start = sign_start(colour)
@@ -132,7 +137,7 @@ def sign(colour: Array, position: Array, ray: Rays, walls: Walls) -> Sign:
 
 
 def sign_start(colour: Array) -> Array:
-    """[] float32: z at which the text begins."""
+    """[] float32: z at which the text for `colour` [] begins, metres."""
     lengths = np.array([len(text) for text in sign_world.SIGN_TEXTS], np.float32)
     return sign_world.SIGN_Z - jnp.asarray(lengths / 2)[colour]
 
@@ -161,15 +166,28 @@ def objects(yaw: Array, position: Array, ray: Rays, walls: Walls) -> tuple[Parts
 
 
 def _far_first(a: Array, b: Array) -> tuple[Array, Array]:
-    swap = a[2] ** 2 + a[3] ** 2 < b[2] ** 2 + b[3] ** 2
+    """Two rows as `_boxes_of` takes them, the farther object first."""
+    _, _, a_x, a_z, _ = a
+    _, _, b_x, b_z, _ = b
+    swap = a_x**2 + a_z**2 < b_x**2 + b_z**2
     return jnp.where(swap, b, a), jnp.where(swap, a, b)
 
 
-def _boxes_of(key: bool, row: Array, ray: Rays, walls: Walls) -> Parts:
-    """The boxes of one object [P, C], from far to near.
+class _Slopes(NamedTuple):
+    """Where rays meet the boxes of one object: the first four as in `Parts`."""
 
-    `row` [5]: cosine and sine of its yaw, the camera's place (x, z) from it, the packed colour of
-    level 1.
+    enter: Array  # [P, C] float32, distance, metres
+    first: Array  # [P, C] float32
+    edge: Array  # [P, C] float32
+    last: Array  # [P, C] float32
+    by_side_x: Array  # [P, C] bool, the ray enters through a side whose normal is local x
+
+
+def _boxes_of(key: bool, row: Array, ray: Rays, walls: Walls) -> Parts:
+    """The boxes of one object, from far to near.
+
+    `row` [5]: cosine and sine of the object's yaw, the camera's position (x, z) relative to the
+    object, the packed colour of brightness 1.
     """
     shape, above = (KEY_PARTS, KEY_ABOVE) if key else (BOX_PARTS, BOX_ABOVE)
     normal_scale = sign_world.KEY_NORMAL_SCALE if key else 1.0
@@ -184,12 +202,12 @@ def _boxes_of(key: bool, row: Array, ray: Rays, walls: Walls) -> Parts:
         return (jnp.round(255 * level) * unit).astype(jnp.int32)
 
     light_x, light_y, light_z = sign_world.LIGHT.astype(np.float32)
-    on_x = cos * light_x - sin * light_z  # the light on a side that faces local +x
+    on_x = cos * light_x - sin * light_z  # light on a side that faces local +x
     on_z = sin * light_x + cos * light_z
     side_x = jnp.where(ray_x > 0, colour(-on_x), colour(on_x))
     side_z = jnp.where(ray_z > 0, colour(-on_z), colour(on_z))
 
-    def slopes(shape: np.ndarray) -> tuple[Array, ...]:
+    def slopes(shape: np.ndarray) -> _Slopes:
         rows = list(shape.T[:, :, None])
         if key:
             rows = [jnp.where(ray_z > 0, r[::-1], r) for r in rows]
@@ -202,18 +220,18 @@ def _boxes_of(key: bool, row: Array, ray: Rays, walls: Walls) -> Parts:
         seen = (enter < leave) & (enter > 0) & (enter < walls.distance)
         to_top, to_bottom = sign_world.CAMERA_HEIGHT - y1, sign_world.CAMERA_HEIGHT - y0
         last = jnp.where(seen, to_bottom / enter, 0.0)
-        return enter, to_top / leave, to_top / enter, last, enter_x > enter_z
+        return _Slopes(enter, to_top / leave, to_top / enter, last, enter_x > enter_z)
 
     enter, first, edge, last, by_side_x = slopes(shape)
     if key:
-        first = jnp.maximum(first, slopes(above)[3])  # seen from above, it hides what is below
+        first = jnp.maximum(first, slopes(above).last)  # the upper part hides the lower one
     side = jnp.where(by_side_x, side_x, side_z)
     top = jnp.broadcast_to(colour(light_y), (len(shape), 1))
     return Parts(enter, first, edge, last, side, top)
 
 
 def _behind(parts: Parts, boxes: Parts) -> Parts:
-    """`parts` without what the boxes in front of them hide: boxes are the higher ones."""
+    """`parts` without the slopes that nearer `boxes` hide. Keys are lower than boxes."""
     last = parts.last
     for k in range(len(boxes.enter)):
         hides = (boxes.enter[k] < parts.enter) & (boxes.last[k] > 0)
@@ -222,7 +240,7 @@ def _behind(parts: Parts, boxes: Parts) -> Parts:
 
 
 def paint(colour: Array, parts: Parts, down: Array | np.ndarray) -> Array:
-    """[R, C] packed colours with objects painted over, at the slopes `down` [R, 1]."""
+    """Paints objects over `colour` [R, C] int32 packed, at the slopes `down` [R, 1]."""
     for k in range(len(parts.enter)):
         seen = jnp.where(parts.edge[k] < down, parts.side[k], parts.top[k])
         inside = (parts.first[k] < down) & (parts.last[k] > down)
@@ -231,7 +249,7 @@ def paint(colour: Array, parts: Parts, down: Array | np.ndarray) -> Array:
 
 
 def box_distance(boxes: Parts, down: Array) -> Array:
-    """[R, C] distance of the nearest box, or infinity, at the slopes `down` [R, 1]."""
+    """[R, C] float32: distance to the nearest box at the slopes `down` [R, 1], infinite if none."""
     nearest = jnp.full(down.shape[:1] + boxes.enter.shape[1:], jnp.inf)
     to_top = (sign_world.CAMERA_HEIGHT - sign_world.BOX_SIDE) / down
     for k in range(len(boxes.enter)):
@@ -242,15 +260,15 @@ def box_distance(boxes: Parts, down: Array) -> Array:
 
 
 def faces_x(face: Array) -> Array:
-    """The normal of this face is along x, not z."""
+    """[...] bool: the normals of these faces are along x, not z."""
     return (face < 2) | (face == 6)
 
 
 def lit(face: Array) -> Array:
-    """This face looks towards +x or +z."""
+    """[...] bool: these faces look towards +x or +z."""
     return (face == 0) | (face == 2) | (face == 5)
 
 
 def nonzero(x: Array) -> Array:
-    """`x`, moved away from 0 so that it can be divided by."""
+    """`x` [...], or 1e-9 where it is so small that dividing by it would overflow."""
     return jnp.where(jnp.abs(x) < 1e-9, 1e-9, x)

@@ -1,9 +1,10 @@
-"""The fast renderer: one sample a pixel, own textures and letters, keys as boxes.
+"""The fast renderer: one sample per pixel, own textures and letters, keys as boxes.
 
-Columns are solved first (`raycast_columns`); a pixel then compares slopes, and nearer things are
-painted over farther ones. Colours are packed, red + 256 green + 65536 blue, until the very end.
+`raycast_columns` computes the geometry of each column. Then each pixel compares slopes, and nearer
+things are painted over farther ones. Colours are packed as red + 256 green + 65536 blue until the
+last step.
 
-  C = 80 columns, from left to right; R = 30 rows of the upper or of the lower half
+  C = 80 columns, from left to right;  R = 30 rows of the upper or lower half
 """
 
 import jax
@@ -28,10 +29,11 @@ SIGN_GREY = 255 * sign_world.AMBIENT
 # Own textures: a concrete wall, a marble check, a plastered ceiling.
 WALL, CEILING, CHECK_LIGHT, CHECK_DARK = 155.5, 162.6, 222.5, 52.5
 CHECK_SIDE = 0.25  # metres
-COURSE = 0.3  # metres of wall
-BLUR = 1.1  # of letters, in pixels
-SLICES = (-0.45, -0.15, 0.15, 0.45)  # of a blur, at which letters are looked at
-# Metres of floor from one pixel to the next below it: as fine as the check can be resolved.
+COURSE = 0.3  # height of a course of the wall, metres
+BLUR = 1.1  # width of the letters' blur, pixels
+SLICES = (-0.45, -0.15, 0.15, 0.45)  # offsets, in blur widths, at which letters are sampled
+# Distance to the floor; then metres of floor between adjacent pixels, which limit how sharply the
+# check can be drawn.
 TO_FLOOR = sign_world.CAMERA_HEIGHT / DOWN
 _FOOTPRINT = TO_FLOOR**2 * np.sqrt(1 + SIDEWAYS**2) * (PIXEL / sign_world.CAMERA_HEIGHT)
 STEEPNESS = np.maximum(2 * CHECK_SIDE / _FOOTPRINT, 2.0).astype(np.float32)  # [R, C]
@@ -39,7 +41,7 @@ CONTRAST = np.clip(1 - np.log2(_FOOTPRINT / CHECK_SIDE), 0, 1).astype(np.float32
 
 
 def render(scene: Scene, pose: Pose, textured_rooms: bool = True) -> Array:
-    """[60, 80, 3] uint8."""
+    """The picture [60, 80, 3] uint8 of a scene from a pose; see `raycast.make_renderer`."""
     position = pose.position
     ray = raycast_columns.rays(pose, SIDEWAYS)
     walls = raycast_columns.walls(position, ray)
@@ -63,29 +65,29 @@ def render(scene: Scene, pose: Pose, textured_rooms: bool = True) -> Array:
     lower = _paint_sign(lower, sign, letters, -DOWN)
     for parts in raycast_columns.objects(scene.object_yaw, position, ray, walls):
         lower = raycast_columns.paint(lower, parts, DOWN)
-    # Without the barrier every byte of a pixel would be computed from the start.
+    # Without the barrier XLA would compute the whole colour anew for each byte of a pixel.
     return _unpack(jax.lax.optimization_barrier(jnp.concatenate([upper, lower])))
 
 
 def _grain(position: Array, ray: Rays, walls: Walls) -> Array:
-    """[C] shade of the walls, before light."""
+    """[C] float32: shade of the walls, before lighting."""
     faces_x = raycast_columns.faces_x(walls.face)
     across = jnp.where(faces_x, ray.z, ray.x)
     along = jnp.where(faces_x, position[1], position[0]) + walls.distance * across
-    # Zigzags, not sines: XLA computes this anew in every row.
+    # Zigzags are cheaper than sines, and XLA computes this anew in every row.
     coarse, fine = along * 1.1, along * 2.9 + 0.16
     zigzags = jnp.abs(coarse - jnp.round(coarse)) + jnp.abs(fine - jnp.round(fine))
     return WALL + 10 * zigzags - 5
 
 
 def _courses(walls: Walls, slope: np.ndarray) -> Array:
-    """[R, C] what horizontal courses add to the shade of a wall."""
+    """[R, C] float32: what horizontal courses add to the shade of a wall."""
     height = (walls.distance * slope) * (1 / COURSE)
     return 6.0 * jnp.abs(height - jnp.round(height)) - 1.5
 
 
 def _check(position: Array, ray: Rays) -> Array:
-    """[R, C] shade of the floor: a check, smoothed over the pixel's footprint."""
+    """[R, C] float32: shade of the floor, a check smoothed over each pixel's footprint."""
 
     def wave(start: Array, ray: Array) -> Array:
         """-1 .. 1, positive on even squares."""
@@ -98,7 +100,7 @@ def _check(position: Array, ray: Rays) -> Array:
 
 
 def _letters(colour: Array, sign: Sign) -> list[Array]:
-    """Slices of each column: [C] uint32, ink from bottom to top; sides are all ink."""
+    """Ink at each offset of `SLICES`: [C] uint32, bits from bottom to top. Sides are all ink."""
     table = jnp.asarray(sign_letters.INK_COLUMNS)[colour]
     slices = []
     for offset in SLICES:
@@ -109,17 +111,18 @@ def _letters(colour: Array, sign: Sign) -> list[Array]:
 
 
 def _blur(sign: Sign) -> Array:
-    """[C] metres of the sign that a pixel shows, as wide as high: OpenGL's filters blur so too."""
+    """[C] float32: size of a pixel on the sign, metres. Like OpenGL's filters, it takes the larger
+    of width and height for both directions."""
     return BLUR * jnp.maximum(sign.per_pixel, sign.distance * PIXEL)
 
 
 def _paint_sign(colour: Array, sign: Sign, letters: list[Array], slope: np.ndarray) -> Array:
-    """[R, C] packed colours, with the sign painted over."""
+    """Paints the sign over `colour` [R, C] int32 packed, at the slopes `slope` [R, 1]."""
     cells = sign_letters.RESOLUTION
     bottom, top = sign_world.SIGN_Y
     middle = (sign_world.CAMERA_HEIGHT - bottom + sign.distance * slope) * cells
     on_sign = (middle > 0) & (middle < (top - bottom) * cells)
-    # The share of ink not more than half a blur above or below, by counting bits.
+    # Counts bits to find the share of ink within half a blur above and below.
     half = jnp.minimum(_blur(sign) * (cells / 2), cells / 2)
     low = jnp.clip(middle - half, 0, cells - 1).astype(jnp.int32)
     high = jnp.clip(middle + half, 0, cells - 1).astype(jnp.int32)
@@ -134,12 +137,12 @@ def _paint_sign(colour: Array, sign: Sign, letters: list[Array], slope: np.ndarr
 
 
 def _tinted(shade: Array) -> Array:
-    """Packed colour of a warm grey: blue is a thirty-second lower."""
+    """Packed colour of a warm grey, whose blue is a thirty-second lower than red and green."""
     level = shade.astype(jnp.int32)
     return level * GREY - ((level >> 5) << 16)
 
 
 def _unpack(colour: Array) -> Array:
-    """[H, W] packed colours as [H, W, 3] uint8."""
+    """[H, W, 3] uint8 of packed colours [H, W] int32."""
     shifts = np.array([0, 8, 16], np.int32)
     return ((colour[:, :, None] >> shifts) & 255).astype(jnp.uint8)

@@ -1,4 +1,4 @@
-"""What samples see of the keys' meshes: every triangle against every sample."""
+"""Draws the keys' meshes by testing every triangle against every sample."""
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,15 @@ from dream_jax.types import Array
 def look(
     mesh: KeyMesh, yaw: Array, pose: Pose, sideways: Array, upwards: Array, nearness: Array
 ) -> Array:
-    """[R, C] int32 packed colour (red + 256 green + 65536 blue) of the key that is seen, or -1.
+    """[R, C] int32: packed colour (red + 256 green + 65536 blue) of the visible key, or -1.
 
-    `sideways` [C] and `upwards` [R, 1] are the slopes of the rays; `nearness` [R, C] is one over
-    the distance of what hides the keys.
+    Args:
+      mesh: of a key.
+      yaw: [6], radians, of all objects.
+      pose: of the camera.
+      sideways: [C], slopes of the rays to the right.
+      upwards: [R, 1], slopes of the rays upwards.
+      nearness: [R, C], 1 / distance of the nearest thing that can hide a key, 1 / metres.
     """
     keys = np.flatnonzero(sign_world.OBJECT_SHAPE == 1)
     cameras, colours = zip(*(_place(mesh, int(k), yaw[k], pose) for k in keys), strict=True)
@@ -25,7 +30,7 @@ def look(
     def triangle(best: tuple[Array, Array], one: tuple[Array, Array]) -> tuple:
         (nearest, seen), (edges, colour) = best, one
         a, b, c = (e[0] * sideways + e[2] + e[1] * upwards for e in edges)
-        # The three are shares of the corners, over the distance; so is their sum.
+        # Barycentric coordinates divided by the distance. They sum to 1 / distance.
         near = a + b + c
         hit = (jnp.minimum(jnp.minimum(a, b), c) >= 0) & (near > nearest)
         return (jnp.where(hit, near, nearest), jnp.where(hit, colour, seen)), None
@@ -35,7 +40,7 @@ def look(
 
 
 def _place(mesh: KeyMesh, index: int, yaw: Array, pose: Pose) -> tuple[Array, Array]:
-    """Of each triangle: its three edges [F, 3, 3] as seen by the camera, its packed colour [F]."""
+    """(edges [F, 3, 3] of the triangles as the camera sees them, their packed colours [F])."""
     cos, sin = jnp.cos(yaw), jnp.sin(yaw)
     x, y, z = jnp.moveaxis(jnp.asarray(mesh.corners), -1, 0)  # [F, 3] each
     offset = sign_world.OBJECT_POSITION[index] - pose.position
@@ -46,7 +51,7 @@ def _place(mesh: KeyMesh, index: int, yaw: Array, pose: Pose) -> tuple[Array, Ar
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     edges = jnp.stack([jnp.cross(b, c), jnp.cross(c, a), jnp.cross(a, b)], axis=1)
     volume = jnp.sum(a * edges[:, 0], axis=-1)
-    # Triangles seen from behind, or edge on, are left out.
+    # Leaves out triangles seen from behind or edge on.
     front = volume > 1e-9
     shares = edges / jnp.where(front, volume, 1.0)[:, None, None]
     edges = jnp.where(front[:, None, None], shares, jnp.array([0.0, 0.0, -1.0]))

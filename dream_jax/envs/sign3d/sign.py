@@ -1,4 +1,4 @@
-"""3D sign navigation: walk around a barrier, read a sign, fetch the object it tells of."""
+"""3D sign navigation: walk around a barrier, read a sign, fetch the object that it names."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,6 +16,8 @@ LEFT, RIGHT, FORWARD, END = range(4)
 
 
 class SignState(NamedTuple):
+    """State of one episode."""
+
     problem: Array  # [] int32, the colour that the sign names
     instruction: Array  # [1] int32, the shape to fetch
     position: Array  # [2] float32, (x, z) in metres
@@ -25,7 +27,7 @@ class SignState(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a step means, without its picture."""
+    """Result of a step, without the picture."""
 
     reward: Array  # [] float32
     terminated: Array  # [] bool
@@ -36,27 +38,30 @@ _STEPS_TO_ANY_OBJECT = 13  # at most, from any start
 
 
 class Sign:
-    """Find out which colour the sign names, then fetch the object of that colour.
+    """Find out which colour the sign names, then fetch the object of that colour (Liu et al. 2021).
 
-    World: a U-shaped room of 10 x 13 m in 3D (`sign_world`), a box and a key of each colour, at
-      fixed places; a sign, hidden behind a barrier, that reads BLUE, RED or GREEN. At most 20
-      steps (`horizon`).
-    Problem: 3 ids: 0 the sign says blue, 1 red, 2 green. `train` and `test` are all ids.
-    Observation: [60, 80, 3] uint8, what a camera at 1.5 m sees; rows from top to bottom.
+    World: a U-shaped room of 10 x 13 m in 3D (module `world`) with a box and a key of each colour
+      at fixed positions. Behind a barrier, a sign reads BLUE, RED or GREEN. At most 20 steps
+      (`horizon`).
+    Problem: 3 ids: the sign reads 0 blue, 1 red, 2 green. `train` and `test` both contain all ids.
+    Observation: [60, 80, 3] uint8, the picture of a camera at 1.5 m, rows from top to bottom.
       `quality` names a renderer of `raycast.QUALITIES`.
     Instruction: [1] the shape to fetch, 0 box or 1 key, equally likely; size 2.
-    Actions: 0 turn left by 45 degrees, 1 turn right, 2 forward by 0.7 m, 3 end episode, which also
-      steps back by 0.7 m first. A move that would come closer than 0.4 m to a wall or an object is
-      not made at all.
-    Reward: looked at after the move: +1 near the object that has the sign's colour and the
-      instructed shape, -1 near any other object, else 0. Near is up to 1.74 m from the centre of a
-      box and 1.91 m from that of a key, through walls too. As in the other environments, it is the
-      caller who hides the rewards of exploration and gives it an instruction nobody sees.
+    Actions: 0 turn left by 45 degrees, 1 turn right by 45 degrees, 2 forward by 0.7 m, 3 end
+      episode, after a step back by 0.7 m. A move that would end closer than 0.4 m to a wall or an
+      object is not made at all.
+    Reward: depends on the position after the action: +1 near the object of the sign's colour and
+      the instructed shape, -1 near any other object, else 0. Near means within 1.74 m of the centre
+      of a box, or 1.91 m of the centre of a key, also through walls. As in the other environments,
+      hiding the rewards and the instruction of an exploration episode is left to the caller.
     Termination: near any object, or by "end episode". Truncation: at `horizon` steps.
-    Reset: position uniform in `start_region` ('authors' as in the paper, or 'farama', as in
-      Miniworld 2.1.0: larger), heading and the yaw of every object uniform.
+    Reset: the position is uniform in `start_region`: 'authors' as in the paper, or 'farama' as in
+      Miniworld 2.1.0, which is larger. The heading and the yaw of every object are uniform.
 
-    `advance` and `observe` are the two halves of `step`: to store states and draw them later.
+    `step` is `advance`, then `observe`. Use the two apart to store states and draw them later.
+
+    Raises ValueError for a horizon below 1, an unknown start region or an unknown quality, and
+    ImportError for a quality that needs the package miniworld if it is not installed.
     """
 
     name = "sign"
@@ -76,14 +81,15 @@ class Sign:
             valid = ", ".join(sign_world.START_REGIONS)
             raise ValueError(f"unknown start region {start_region!r}; valid: {valid}")
         self.horizon = int(horizon)
-        reached = self.horizon >= _STEPS_TO_ANY_OBJECT  # else starts differ: nan, not known
-        # Without exploration a guess pays 1/3 - 2/3 < 0, so the best is to end the episode. For
-        # `oracles`.
+        # With fewer steps the returns depend on the start and are not known: nan.
+        reached = self.horizon >= _STEPS_TO_ANY_OBJECT
+        # (optimal, without exploration), read by `oracles.bounds`. Without exploration a guess is
+        # worth 1/3 - 2/3 < 0, so the best policy ends the episode.
         self.reference_returns = (1.0 if reached else np.nan, 0.0)
-        # Whoever samples a colour and acts optimally for it fetches an object and never goes to
-        # look at the sign. One time in three it is the right one; otherwise its reward leaves two
-        # colours, and guessing one of them is worth as much as ending the episode: 0. For
-        # `pearl_ub`.
+        # Read by `oracles.pearl_ub`. Thompson sampling draws a colour and acts optimally for it, so
+        # it fetches an object and never looks at the sign. With probability 1/3 the object is the
+        # right one. Otherwise its reward leaves two colours, and guessing one of them is worth as
+        # much as ending the episode: 0.
         self.reference_pearl_ub = 1 / 3 if reached else np.nan
         self.quality = quality
         self._render: Callable[[Scene, Pose], Array] = raycast.make_renderer(quality)
@@ -119,7 +125,7 @@ class Sign:
         return state, TimeStep(self.observe(state), *outcome)
 
     def advance(self, state: SignState, action: Array) -> tuple[SignState, Outcome]:
-        """`step` without the picture."""
+        """`step` without drawing the picture."""
         turn = jnp.where(action == LEFT, 1.0, jnp.where(action == RIGHT, -1.0, 0.0))
         heading = state.heading + (turn * sign_world.TURN).astype(jnp.float32)
         stride = jnp.where(action == FORWARD, 1.0, jnp.where(action == END, -1.0, 0.0))
@@ -138,27 +144,27 @@ class Sign:
         return state, Outcome(reward.astype(jnp.float32), terminated, truncated)
 
     def observe(self, state: SignState) -> Array:
-        """[60, 80, 3] uint8: the picture that belongs to a state."""
+        """[60, 80, 3] uint8: the picture of a state."""
         return self._render(*view(state))
 
     def render_text(self, state: SignState) -> str:
         return top_view.as_text(*view(state))
 
     def render_image(self, state: SignState) -> np.ndarray:
-        """What the agent sees, beside the room from above with the agent as an arrow."""
+        """[240, W, 3] uint8: the observation, and to its right the room from above."""
         scene, pose = jax.device_get(view(state))
         return top_view.beside(np.asarray(self.observe(state)), scene, pose)
 
 
 def view(state: SignState) -> tuple[Scene, Pose]:
-    """What a renderer needs of a state."""
+    """The arguments of a renderer, read off a state."""
     return Scene(state.problem, state.object_yaw), Pose(state.position, state.heading)
 
 
 def _blocked(position: Array) -> Array:
-    """[] bool: an agent at `position` [2] would overlap a wall or an object."""
+    """[] bool: whether an agent at `position` [2] would overlap a wall or an object."""
     low, high = sign_world.WALL_SEGMENTS[:, 0], sign_world.WALL_SEGMENTS[:, 1]
-    # The walls are parallel to the axes, so the nearest point of each is a clip.
+    # The walls are parallel to the axes, so clipping gives the nearest point of each.
     to_wall = _length(position - jnp.clip(position, low, high))
     to_object = _length(position - jnp.asarray(sign_world.OBJECT_POSITION))
     hits_object = to_object < sign_world.AGENT_RADIUS + sign_world.OBJECT_RADIUS

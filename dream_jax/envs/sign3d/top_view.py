@@ -1,4 +1,4 @@
-"""The sign world from above, for people: as text and as a picture. x to the right, z downwards."""
+"""The sign world from above, as text and as a picture. x points right, z points down."""
 
 import math
 
@@ -8,16 +8,19 @@ from PIL import Image, ImageDraw
 from dream_jax.envs.sign3d import world as sign_world
 from dream_jax.envs.sign3d.world import Pose, Scene
 
-ZOOM = 4  # screen pixels to a pixel of the agent's view
+ZOOM = 4  # screen pixels per pixel of the agent's view
 _GAP = 8  # screen pixels between the two pictures
 _MARGIN = 0.5  # metres around the room
-_SHARPNESS = 3  # drawn larger by this, then shrunk
+_SHARPNESS = 3  # factor by which the picture is drawn larger, then shrunk
 _COLOURS = ((63, 127, 191), (214, 69, 65), (76, 165, 80))
 _WALL, _FLOOR, _AGENT = (60, 60, 60), (245, 243, 238), (40, 40, 40)
 
 
 def as_text(scene: Scene, pose: Pose) -> str:
-    """A cell a metre: # barrier, S sign, B R G boxes, b r g keys, > ^ < v the agent."""
+    """One character per square metre: # barrier, S sign, B R G boxes, b r g keys, > ^ < v agent.
+
+    The last line gives the sign's text and the agent's position and heading.
+    """
     board = np.full((math.ceil(sign_world.SIZE_Z), math.ceil(sign_world.SIZE_X)), ".")
     board[int(sign_world.BARRIER_Z[0]), int(sign_world.BARRIER_X[0]) :] = "#"
     board[int(sign_world.SIGN_Z), int(sign_world.SIGN_X)] = "S"
@@ -41,7 +44,8 @@ def beside(view: np.ndarray, scene: Scene, pose: Pose) -> np.ndarray:
 
 
 def picture(scene: Scene, pose: Pose, height: int) -> np.ndarray:
-    """[height, W, 3] uint8: boxes and keys at their yaws, the sign's text, the agent an arrow."""
+    """[height, W, 3] uint8: boxes and keys at their yaws, the sign in its colour, the agent as an
+    arrow."""
     scale = _SHARPNESS * height / (sign_world.SIZE_Z + 2 * _MARGIN)
     width = round((sign_world.SIZE_X + 2 * _MARGIN) * scale / _SHARPNESS)
     image = Image.new("RGB", (width * _SHARPNESS, height * _SHARPNESS), (255, 255, 255))
@@ -63,7 +67,7 @@ def picture(scene: Scene, pose: Pose, height: int) -> np.ndarray:
     for ((x, z), colour, shape), yaw in zip(_objects(), np.asarray(scene.object_yaw), strict=True):
         for outline in _KEY if shape else _BOX:
             polygon(_turned(outline, float(yaw)) + (x, z), _COLOURS[colour])
-    # An arrow along local x turns like the agent's forward.
+    # The arrow lies along local x, which turns as the agent's forward direction does.
     polygon(_turned(_ARROW, float(pose.heading)) + np.asarray(pose.position), _AGENT)
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
 

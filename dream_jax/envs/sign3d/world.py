@@ -1,8 +1,8 @@
-"""The world of sign navigation, as tables: metres, y up, x and z on the floor.
+"""The world of sign navigation as tables, in metres: y points up, x and z span the floor.
 
-Read off Farama Miniworld 2.1.0 (`MiniWorld-Sign-v0`). A heading or yaw d turns about y: forward is
-(cos d, 0, -sin d), right (sin d, 0, cos d), and an object's local point (x, z) lies at
-(x cos d + z sin d, z cos d - x sin d) from its centre.
+The numbers are those of Farama Miniworld 2.1.0 (`MiniWorld-Sign-v0`). A heading or yaw d turns
+about y: forward is (cos d, 0, -sin d) and right is (sin d, 0, cos d). An object's local point
+(x, z) is at (x cos d + z sin d, z cos d - x sin d) from its centre.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import numpy as np
 
 from dream_jax.types import Array
 
-# Rooms: one rectangle, cut by a barrier that reaches from x = 6 to the wall at x = 10.
+# The room: a rectangle with a barrier from x = 6 to the wall at x = 10.
 SIZE_X, SIZE_Z, HEIGHT = 10.0, 13.0, 2.74
 BARRIER_X, BARRIER_Z = (6.0, 10.0), (6.5, 6.75)
 WALL_SEGMENTS = np.array(  # [S, 2, 2]: two ends (x, z), the smaller first
@@ -36,11 +36,11 @@ OBJECT_COLOUR = np.array([0, 1, 2, 0, 1, 2], np.int32)
 OBJECT_SHAPE = np.array([0, 0, 0, 1, 1, 1], np.int32)
 OBJECT_POSITION = np.array([(1, 1), (9, 1), (9, 5), (5, 1), (1, 5), (1, 9)], np.float32)
 BOX_SIDE = 0.8
-KEY_HALF_LENGTH, KEY_HEIGHT = 0.7256, 0.6  # on the floor, its long axis local z
+KEY_HALF_LENGTH, KEY_HEIGHT = 0.7256, 0.6  # of a key on the floor, its long axis along local z
 KEY_NORMAL_SCALE = 1 / 0.3  # Miniworld scales the key but not its normals
 OBJECT_RADIUS = np.array([0.565685] * 3 + [0.7355467] * 3, np.float32)
 
-# The sign: its front plane, at x = SIGN_X, faces -x; one letter a metre, read towards +z.
+# The sign: its front, at x = SIGN_X, faces -x. A letter is a metre wide; the text runs towards +z.
 SIGN_X, SIGN_Z, SIGN_DEPTH = 9.95, 10.25, 0.05
 SIGN_Y = (0.85, 1.85)
 SIGN_TEXTS = ("BLUE", "RED", "GREEN")
@@ -55,11 +55,11 @@ FRAME_SHAPE = (FRAME_HEIGHT, FRAME_WIDTH, 3)
 TAN_HALF_FOV_Y = np.tan(np.pi / 6)  # half of 60 degrees
 TAN_HALF_FOV_X = TAN_HALF_FOV_Y * FRAME_WIDTH / FRAME_HEIGHT
 
-# Light: `AMBIENT + DIFFUSE * max(0, normal . LIGHT)` times the colour, at most 1.
+# Light: a surface has its colour times `AMBIENT + DIFFUSE * max(0, normal . LIGHT)`, at most 1.
 AMBIENT, DIFFUSE = 0.65, 0.7
 LIGHT = np.array([1, 3.5, 1]) / np.sqrt(1 + 3.5**2 + 1)
 
-# Where an episode starts: ((x0, x1), (z0, z1)), uniform.
+# Start positions, uniform over ((x0, x1), (z0, z1)).
 START_REGIONS = {
     "authors": ((4.4, 4.6), (4.4, 5.6)),
     "farama": ((3.6, 5.4), (3.6, 6.4)),
@@ -67,14 +67,14 @@ START_REGIONS = {
 
 
 class Scene(NamedTuple):
-    """What can differ between two pictures from the same place."""
+    """Whatever can differ between two pictures from the same pose."""
 
-    colour: Array  # [] int32, index into COLOURS: what the sign says
+    colour: Array  # [] int32, index into COLOURS of the colour that the sign names
     object_yaw: Array  # [6] float32, radians
 
 
 class Pose(NamedTuple):
-    """Where the camera stands."""
+    """Position and direction of the camera."""
 
     position: Array  # [2] float32, (x, z) in metres
     heading: Array  # [] float32, radians
