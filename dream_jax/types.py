@@ -277,6 +277,9 @@ class Agent(Protocol):
         """The loss terms of one trial, for the online parameters and the target network's."""
 
     def step_information(
-        self, params: Params, exploration: Episode, problem: int
+        self, params: Params, exploration: Episode, problem: Array, trained_on: bool
     ) -> tuple[str, Array]:
-        """What each exploration step told the agent, for pictures: a caption and values [L]."""
+        """What each exploration step told the agent, for pictures: a caption and values [L].
+
+        `trained_on`: whether `problem` [] is a training problem.
+        """

@@ -1,57 +1,79 @@
-"""The presets that are computed, not trained: `optimal`, `no_exploration` and `pearl_ub`."""
+"""Runs of the agents that are computed, not trained: `optimal`, `no_exploration` and `pearl_ub`."""
 
 import time
-from collections.abc import Callable
-
-import numpy as np
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from dream_jax import envs
+from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
-from dream_jax.oracles import bounds as oracles
-from dream_jax.oracles import pearl_ub
 from dream_jax.runs import summary as summaries
-from dream_jax.runs.folder import RunRequest, prepare_folder
-from dream_jax.runs.metrics import MetricsWriter, write_json
-from dream_jax.types import Env
-
-# (env, split, config) -> [n] returns on the ids of the split.
-AGENTS: dict[str, Callable[[Env, str, Config], np.ndarray]] = {
-    "optimal": lambda env, split, config: oracles.optimal(env, split),
-    "no_exploration": lambda env, split, config: oracles.no_exploration(env, split),
-    "pearl_ub": lambda env, split, config: pearl_ub.returns(env, split, config.pearl_ub),
-}
+from dream_jax.runs.metrics import to_json
+from dream_jax.runs.rows import Row, make_summary
+from dream_jax.runs.storage import InMemory, Storage
 
 
-def run(arguments: RunRequest, started_s: float) -> int:
-    config = arguments.config
-    env = envs.from_config(config.benchmark, config.env)
-    oracle = AGENTS[config.agent]
-    try:
-        returns = {split: float(oracle(env, split, config).mean()) for split in summaries.SPLITS}
-    except ValueError as error:  # of a problem of the user's
-        raise ConfigError(f"agent={config.agent!r}: {error}") from error
-    bounds = summaries.bounds_of(env)
-    prepare_folder(arguments, summaries.run_record(config, arguments.seeds))
-    counts = {"env_steps": 0, "trials": 0, "updates": 0}
-    wall_s = time.time() - started_s
-    with MetricsWriter(arguments.out) as writer:
-        for seed in arguments.seeds:
-            row = {"seed": seed, **counts, "wall_s": wall_s, "compile_s": 0.0}
-            writer.write(row | {f"{split}_return": returns[split] for split in summaries.SPLITS})
-    solved = summaries.solved(returns["test"], bounds["test"])
-    summary = {
-        "benchmark": config.benchmark,
-        "config": config.preset,
-        "seeds": list(arguments.seeds),
-        "splits": {
-            split: summaries.split_summary([returns[split]] * len(arguments.seeds), bounds[split])
-            for split in summaries.SPLITS
-        },
-        "time_to_95_s": [wall_s if solved else None] * len(arguments.seeds),
-        "wall_s": wall_s,
-        "compile_s": 0.0,
-        **counts,
-    }
-    write_json(arguments.out / "summary.json", summary)
-    print(summaries.describe(summary))
-    return 0
+class ComputedRun:
+    """A run whose returns are computed exactly. It has finished when it has been made.
+
+    Attributes: as of `loop.Run`. All seeds have the same returns.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        seeds: Sequence[int],
+        storage: Storage | None = None,
+        started_s: float | None = None,
+    ):
+        """Raises ConfigError if the problems cannot be searched or the folder cannot be used."""
+        self.config, self.seeds = config, tuple(seeds)
+        storage = storage or InMemory()
+        self.out: Path | None = storage.out
+        started_s = time.time() if started_s is None else started_s
+        env = envs.from_config(config.benchmark, config.env)
+        agent = registry.find(config.agent)
+        try:
+            returns = {s: float(agent.returns(env, s, config).mean()) for s in summaries.SPLITS}
+        except ValueError as error:  # of a problem family of the user's
+            raise ConfigError(f"agent={config.agent!r}: {error}") from error
+        bounds = summaries.bounds_of(env)
+        storage.prepare(config, self.seeds)
+        counts = {"env_steps": 0, "trials": 0, "updates": 0}
+        wall_s = time.time() - started_s
+        columns = {f"{split}_return": returns[split] for split in summaries.SPLITS}
+        self.rows: list[Row] = [
+            to_json({"seed": seed, **counts, "wall_s": wall_s, "compile_s": 0.0, **columns})
+            for seed in self.seeds
+        ]
+        with storage.writer(0) as write:
+            for row in self.rows:
+                write(row)
+        solved = summaries.solved(returns["test"], bounds["test"])
+        self.summary: dict[str, Any] = make_summary(
+            config,
+            self.seeds,
+            {split: [value] * len(self.seeds) for split, value in returns.items()},
+            bounds,
+            [wall_s if solved else None] * len(self.seeds),
+            counts,
+            0.0,
+            wall_s,
+        )
+        storage.summarise(self.summary)
+
+    finished = True
+    trials = 0
+
+    def train(self, on_evaluation: Any = None) -> "ComputedRun":
+        raise ConfigError(f"agent={self.config.agent!r} is computed, there is nothing to train")
+
+    def agent(self, seed: int | None = None) -> Any:
+        raise ConfigError(f"agent={self.config.agent!r} is computed, it does not act")
+
+    def save(self) -> None:
+        raise ConfigError(f"agent={self.config.agent!r} is computed, it has no parameters")
+
+    def __repr__(self) -> str:
+        return f"ComputedRun({self.config.preset} on {self.config.benchmark})"

@@ -109,8 +109,11 @@ def delete(out: Path, names: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def saved_run(out: Path) -> dict[str, Any]:
-    """config.json of the run in a folder. Raises ConfigError if the file is not one of ours."""
+def saved_run(out: Path, flag: str = "--out=") -> dict[str, Any]:
+    """config.json of the run in a folder. Raises ConfigError if the file is not one of ours.
+
+    `flag` stands before the folder in the message.
+    """
     try:
         saved = json.loads((out / RUN_FILE).read_text())
         if isinstance(saved["config"], dict) and isinstance(saved["seeds"], list):
@@ -118,7 +121,7 @@ def saved_run(out: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise ConfigError(
-        f"--out={out} holds files but no run of ours (no {RUN_FILE} of one); give another folder"
+        f"{flag}{out} holds files but no run of ours (no {RUN_FILE} of one); give another folder"
     )
 
 
@@ -128,9 +131,12 @@ def _check_same_run(request: RunRequest, saved: dict) -> None:
     except ConfigError as error:
         raise ConfigError(f"--resume: {request.out / RUN_FILE}: {error}") from error
     seeds = tuple(saved["seeds"])
-    if seeds != request.seeds:
+    if len(seeds) != len(request.seeds):
         raise ConfigError(
             f"--resume: {request.out} was trained with --seeds={len(seeds)}, not "
             f"{len(request.seeds)}"
         )
+    if seeds != request.seeds:
+        was, now = (", ".join(map(str, each)) for each in (seeds, request.seeds))
+        raise ConfigError(f"--resume: {request.out} was trained with the seeds {was}, not {now}")
     refuse_differences(request.out, old, request.config)

@@ -1,4 +1,4 @@
-"""summary.json: the returns of a finished run beside the oracles'."""
+"""The numbers of summary.json: the returns of a run beside those of the oracles."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ SPLITS = ("train", "test")
 
 
 def bounds_of(env: Env) -> dict[str, Bounds]:
-    """By split; nan, and a line that says why, for a problem that has no exact solution here."""
+    """The oracles' returns by split. Where they cannot be computed: nan, and a line on stderr."""
     try:
         return {split: oracles.bounds(env, split) for split in SPLITS}
     except ValueError as error:
@@ -26,12 +26,16 @@ def bounds_of(env: Env) -> dict[str, Bounds]:
 
 
 def normalised(value: float, bounds: Bounds) -> float | None:
-    """0: no exploration, 1: optimal; None where exploring is worth nothing or nobody knows what."""
+    """A return between 0, no exploration, and 1, optimal.
+
+    None where the two are equal, or not known.
+    """
     worth = bounds.optimal - bounds.no_exploration
     return (value - bounds.no_exploration) / worth if worth > 1e-6 else None
 
 
 def solved(value: float, bounds: Bounds) -> bool:
+    """Whether the normalised return is at least 0.95."""
     share = normalised(value, bounds)
     return share is not None and share >= 0.95
 
@@ -49,7 +53,7 @@ def split_summary(returns: Sequence[float], bounds: Bounds) -> dict[str, Any]:
 
 
 def run_record(config: Config, seeds: Sequence[int]) -> dict[str, Any]:
-    """config.json: the resolved config and what it ran on."""
+    """config.json: the resolved config and the software, commit and devices of the run."""
     return provenance.record(config, seeds)
 
 
@@ -60,10 +64,16 @@ def describe(summary: Mapping[str, Any]) -> str:
         part = summary["splits"][split]
         shares = part["normalised_per_seed"]
         per_seed = ", ".join("none" if value is None else f"{value:.3f}" for value in shares)
+        numbers = {name: _number(part[name]) for name in ("optimal", "no_exploration")}
         lines.append(
-            f"{split:5}  return {part['return_mean']:.3f}  (optimal {part['optimal']:.3f}, "
-            f"no exploration {part['no_exploration']:.3f})  normalised per seed {per_seed}"
+            f"{split:5}  return {_number(part['return_mean'])}  (optimal {numbers['optimal']}, "
+            f"no exploration {numbers['no_exploration']})  normalised per seed {per_seed}"
         )
     times = ["never" if t is None else f"{t:.0f}s" for t in summary["time_to_95_s"]]
     lines.append(f"time to 0.95 normalised: {', '.join(times)}  (wall {summary['wall_s']:.0f}s)")
     return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    """None is a number that is not known, as in JSON."""
+    return "nan" if value is None else f"{value:.3f}"

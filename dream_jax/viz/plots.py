@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -22,7 +22,7 @@ _INK, _FAINT, _GRID = "#222222", "#666666", "#e6e6e6"
 
 
 def curves(
-    path: str | Path,
+    file: str | Path | IO[bytes],
     rows: Sequence[Mapping[str, Any]],
     bounds: Mapping[str, Mapping[str, float]],
     title: str,
@@ -33,7 +33,7 @@ def curves(
     best that can be done without exploring, on the test split.
 
     Args:
-      path: of the PNG.
+      file: the path of the PNG, or a file to write it to.
       rows: of metrics.jsonl; a missing or null value leaves a gap.
       bounds: {"test": {"optimal": ..., "no_exploration": ...}}; other splits are not drawn.
       title: above the picture.
@@ -61,11 +61,11 @@ def curves(
     figure.suptitle(f"{title}\n", fontsize=13, color=_INK, x=0.02, ha="left")
     figure.text(0.02, 0.925, subtitle, fontsize=9, color=_FAINT, va="top")
     _legend(figure, left)
-    canvas.print_png(str(path))
+    canvas.print_png(str(file) if isinstance(file, Path) else file)
 
 
 def save_gif(
-    path: str | Path,
+    file: str | Path | IO[bytes],
     frames: Sequence[np.ndarray],
     captions: Sequence[str],
     fps: float = 3,
@@ -76,7 +76,7 @@ def save_gif(
     Consecutive frames that are equal to the pixel are stored as one that lasts longer.
 
     Args:
-      path: of the GIF.
+      file: the path of the GIF, or a file to write it to.
       frames: uint8 [H, W, 3], of any sizes; centred on a canvas that holds the largest.
       captions: one per frame, wrapped to the width.
       fps: frames per second.
@@ -102,7 +102,8 @@ def save_gif(
         images.append(image.quantize(256, dither=Image.Dither.NONE))
     each = round(1000 / fps)
     images[0].save(
-        path,
+        file,
+        format="GIF",
         save_all=True,
         append_images=images[1:],
         duration=[each] * (len(images) - 1) + [each + 2000],

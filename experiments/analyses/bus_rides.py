@@ -25,7 +25,7 @@ def rides(agent: Agent, params: Any, split: str, trials: int) -> dict[str, Any]:
     bus_at = jnp.asarray(env.bus_at)  # [problems, cells]
 
     def one(params: Any, key: Array, problem: Array, instructions: Array) -> tuple[Array, Array]:
-        exploration, _ = evaluate.meta_test(agent, params, key, problem, instructions)
+        exploration = agent.meta_test(params, key, problem, instructions).exploration
         x, y = exploration.observation[:-1, 0], exploration.observation[:-1, 1]
         at = bus_at[problem, x.astype(jnp.int32) * bus.SIZE + y]
         ridden = (exploration.action == grid.RIDE) & exploration.mask

@@ -22,7 +22,8 @@ def fridges(agent: Agent, params: Any, split: str, trials: int) -> list[dict[str
     chosen = evaluate.trial_set(agent.env, split, trials, 1, cover=True)
 
     def one(params: Any, key: Array, problem: Array, instructions: Array) -> tuple[Array, Array]:
-        exploration, exploitation = evaluate.meta_test(agent, params, key, problem, instructions)
+        test = agent.meta_test(params, key, problem, instructions)
+        exploration, exploitation = test.exploration, test.exploitation
         x, y = exploration.observation[:-1, 0], exploration.observation[:-1, 1]
         opening = (x == cooking.FRIDGE_X) & (exploration.action == grid.PICK) & exploration.mask
         opened = jnp.any((y[:, None] == jnp.arange(cooking.SIZE)) & opening[:, None], axis=0)

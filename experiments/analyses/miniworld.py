@@ -1,31 +1,29 @@
 """A policy trained in JAX's sign world, played in the real Miniworld without further training."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
 
-from dream_jax.agents.dream_policy import DreamActor
+from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.config import ConfigError
 from dream_jax.envs.sign3d import miniworld_adapter, top_view
+from dream_jax.runs.load import LoadedRun
 from dream_jax.training import evaluation as evaluate
 from dream_jax.training import host_player as play
 from dream_jax.viz import plots as report
 
-if TYPE_CHECKING:
-    from experiments.evaluate import Loaded
-
 GIF_TRIALS = 3  # of each seed: one of each colour
 
 
-def run(loaded: "Loaded", trials: int, out: Path | None) -> dict[str, Any]:
+def run(loaded: LoadedRun, trials: int, out: Path | None) -> dict[str, Any]:
     """Every (colour, shape) equally often, the same trials for every seed.
 
     Raises ConfigError where Miniworld cannot be used.
     """
-    config, env, agent = loaded.config, loaded.env, loaded.trainer.agent
-    if not isinstance(agent, DreamActor):
+    config, env, agent = loaded.config, loaded.env, loaded.agent
+    if not isinstance(agent, DreamPolicy):
         raise ConfigError(f"agent={config.agent!r} cannot be played in Miniworld yet; valid: dream")
     if config.benchmark != "sign":
         raise ConfigError(f"the run was trained on {config.benchmark}, Miniworld's is sign")

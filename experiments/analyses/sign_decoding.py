@@ -1,27 +1,25 @@
 """Does the decoder read the sign, and nothing else? Accuracy on trajectories that saw it or not."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.agents.dream_policy import DreamActor
+from dream_jax.agents.dream_policy import DreamPolicy
+from dream_jax.runs.load import LoadedRun
 from dream_jax.types import Array, Episode
-
-if TYPE_CHECKING:
-    from experiments.evaluate import Loaded
 
 KEY = 20_210_720
 
 
-def accuracy(loaded: "Loaded", trials: int) -> dict[str, Any]:
+def accuracy(loaded: LoadedRun, trials: int) -> dict[str, Any]:
     """How often the f(mu) nearest to z = g(tau) is that of the true problem.
 
     Greedy trajectories, and random ones, of which some never see the sign: there nothing tells the
     problems apart, and more than 1 in 3 would be a leak. Pooled over seeds.
     """
-    env, agent = loaded.env, cast(DreamActor, loaded.trainer.agent)
+    env, agent = loaded.env, cast(DreamPolicy, loaded.agent)
     problems = jnp.asarray(env.problem_ids("test"))
 
     def sees(exploration: Episode) -> Array:
@@ -34,7 +32,7 @@ def accuracy(loaded: "Loaded", trials: int) -> dict[str, Any]:
         return jnp.any(jax.lax.map(differs, exploration.observation))
 
     def one(params: Any, key: Array, problem: Array, epsilon: Array) -> tuple[Array, Array, Array]:
-        exploration = agent.explore(params, key, problem, epsilon)
+        exploration = agent.explore(params, key, problem, epsilon).episode
         z = agent.read(params, exploration)
         f = jax.vmap(lambda p: agent.encode(params, p))(problems)
         nearest = problems[jnp.argmin(jnp.sum((f - z) ** 2, axis=-1))]

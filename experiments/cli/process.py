@@ -1,12 +1,16 @@
-"""What every benchmark's module runs: one command, from flags to summary.json."""
+"""Runs a command as a process: JAX's settings, signals, and from an exception to an exit status."""
 
-import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from dream_jax.config import ConfigError
+from dream_jax.runs import jax_setup
+from dream_jax.runs.jax_setup import cores
+
+PIPE_CLOSED = 128 + signal.SIGPIPE  # as a shell reports a process that the signal ends
 _IMPORTED_AT = time.time()
 
 
@@ -22,59 +26,69 @@ def process_start_s() -> float:
         return _IMPORTED_AT
 
 
-def cores() -> list[int]:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 def set_up_jax() -> None:
     """One CPU device per core of `cores()`, and a compilation cache that outlives the process.
 
-    Must run before JAX touches its devices. On accelerators the CPU devices lie idle.
+    Call this before JAX touches its devices. With an accelerator the CPU devices are idle.
     """
-    import jax
-
-    with contextlib.suppress(RuntimeError):  # JAX is in use already: with the devices it has
-        jax.config.update("jax_num_cpu_devices", len(cores()))
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-        jax.config.update("jax_compilation_cache_dir", os.path.join(base, "dream_jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax_setup.set_up_jax(len(cores()))
 
 
-def main(benchmark: str, argv: list[str] | None = None) -> int:
+def main(benchmark: str, argv: Sequence[str] | None = None) -> int:
     """Run `python -m experiments.<benchmark>`; returns the exit status.
 
     0 done, or stopped by a signal with a checkpoint kept; 1 training failed; 2 bad input; 130
-    interrupted before training began.
+    interrupted before training began; 141 the reader of the output has gone.
     """
     from experiments.cli import flags as cli
 
     def work() -> int:
         set_up_jax()  # before a module of the user's may touch devices
-        arguments = cli.parse(benchmark, sys.argv[1:] if argv is None else argv)
-        from dream_jax.runs import analytic
-        from dream_jax.runs import loop as training
+        given = cli.read_flags(benchmark, sys.argv[1:] if argv is None else argv)
+        config = cli.read_config(benchmark, given)
+        if given.print_config:
+            print(cli.as_json(config))
+            return 0
+        request = cli.run_request(config, given)
+        from dream_jax.runs import command
 
-        if arguments.config.agent in analytic.AGENTS:
-            return analytic.run(arguments, process_start_s())
-        return training.run(arguments, process_start_s())
+        return command.run(request, process_start_s())
 
     return exit_status(work, "interrupted before training began")
 
 
 def exit_status(work: Callable[[], int], interrupted: str) -> int:
-    """That of `work`; 2 after one line on stderr for bad input, 1 for a file that cannot be
-    written, 130 and the line `interrupted` after Ctrl-C."""
-    from dream_jax.config import ConfigError
+    """The exit status of `work`, which prints what it has to say.
 
+    Args:
+      work: returns its exit status.
+      interrupted: the line to print after Ctrl-C.
+
+    Returns:
+      That of `work`; 2 after one line on stderr for bad input; 1 for a file that cannot be written;
+      130 after Ctrl-C; 141 where nobody reads the output any more, as after `| head`.
+    """
+    _print_any_text()
+    try:
+        status = _status(work, interrupted)
+        sys.stdout.flush()
+        return status
+    except SystemExit:  # after --help
+        _flush_quietly()
+        raise
+    except BrokenPipeError:
+        _flush_quietly()
+        return PIPE_CLOSED
+
+
+def _status(work: Callable[[], int], interrupted: str) -> int:
     try:
         return work()
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise
     except OSError as error:  # a disk that is full, or went away
         print(f"error: {error}; what was written before is kept", file=sys.stderr)
         return 1
@@ -90,3 +104,22 @@ def interruptible(work: Callable[[], int], interrupted: str) -> int:
         return exit_status(work, interrupted)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _print_any_text() -> None:
+    """Escape what the terminal's encoding lacks, for example in a path, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # a stream in a notebook has none
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _flush_quietly() -> None:
+    """Flush the output; drop it where nobody reads it, or Python would complain at its exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

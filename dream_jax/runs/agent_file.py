@@ -1,0 +1,109 @@
+"""Parameters of one agent in one file: a NumPy archive without pickles.
+
+The archive has one array for each leaf of the parameters, under its path, and the array `about`:
+JSON as UTF-8 bytes, with the format's version, the config, the seed and the number of trials that
+it trained on. Reading a file runs no code from it. If the benchmark or the agent is MODULE:CLASS,
+that module is imported, so it must be installed, and trusted, where the file is read.
+"""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dream_jax.config import Config, ConfigError
+from dream_jax.runs import provenance
+from dream_jax.types import Params
+
+FORMAT, VERSION = "dream_jax agent", 1
+_ABOUT = "about"
+
+
+class Saved(NamedTuple):
+    """The contents of a file."""
+
+    config: Config
+    seed: int
+    trials: int  # that the agent trained on
+    arrays: dict[str, np.ndarray]  # leaves of the parameters by path
+
+
+def write(file: str | Path, config: Config, params: Params, seed: int, trials: int) -> None:
+    """Write a file, or replace it. A reader never sees half of it.
+
+    Raises:
+      ConfigError: `file` is a folder, or cannot be written.
+    """
+    file = Path(file)
+    about = {"format": FORMAT, "version": VERSION, "seed": seed, "trials": trials}
+    about |= provenance.record(config, [seed])
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    arrays = {name: np.asarray(leaf) for name, leaf in _named(params).items()}
+    scratch = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    if file.is_dir():
+        raise ConfigError(f"{file} is a folder; give a file, for example {file / 'agent.npz'}")
+    try:
+        with scratch.open("wb") as opened:
+            np.savez_compressed(opened, allow_pickle=False, **{_ABOUT: text}, **arrays)
+        scratch.replace(file)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def read(file: str | Path) -> Saved:
+    """Raises ConfigError, one line, if `file` is not one that `write` wrote."""
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        about = json.loads(arrays.pop(_ABOUT).tobytes())
+        if about["format"] != FORMAT:
+            raise ValueError(f"its format is {about['format']!r}")
+        if about["version"] != VERSION:
+            raise ConfigError(
+                f"{file} has version {about['version']} of the format, this code reads {VERSION}"
+            )
+        config = provenance.config_of(about)
+        return Saved(config, int(about["seed"]), int(about["trials"]), arrays)
+    except ConfigError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        what = " ".join(str(reason).split())
+        message = f"{file} holds no agent of ours ({what}); give a file of agent.save"
+        raise ConfigError(message) from error
+
+
+def params_of(saved: Saved, template: Params, file: str | Path) -> Params:
+    """The parameters as a tree.
+
+    Args:
+      saved: the contents of the file.
+      template: a tree of the same shapes and dtypes, arrays or jax.ShapeDtypeStructs.
+      file: for messages.
+
+    Raises:
+      ConfigError: the file holds other parameters.
+    """
+    wanted = _named(template)
+    for name in [*wanted, *(saved.arrays.keys() - wanted.keys())]:
+        was, now = (_described(leaves.get(name)) for leaves in (saved.arrays, wanted))
+        if was != now:
+            raise ConfigError(f"{file} holds other parameters: {name} is {was}, not {now}")
+    leaves = [saved.arrays[name] for name in wanted]
+    return jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    return {jax.tree_util.keystr(k): x for k, x in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def _described(leaf: Any) -> str:
+    if leaf is None:
+        return "missing"
+    return f"{leaf.dtype}[{','.join(str(n) for n in leaf.shape)}]"

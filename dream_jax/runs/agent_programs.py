@@ -1,0 +1,99 @@
+"""An agent's compiled programs, shared by all its parameters: trials, and evaluations."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dream_jax.config import Config
+from dream_jax.oracles.bounds import Bounds
+from dream_jax.runs import summary as summaries
+from dream_jax.training import evaluation
+from dream_jax.types import Agent, Array, Env, MetaTest, Params
+
+KEY = 20_210_719  # of evaluations after training; learning curves use another key
+
+
+class Rolled(NamedTuple):
+    """A trial at meta-test, and what each exploration step told the agent."""
+
+    test: MetaTest
+    information: Array  # [L]
+
+
+class AgentPrograms:
+    """Trials and evaluations of an agent. Each is compiled at its first call and then kept."""
+
+    def __init__(self, agent: Agent):
+        self.agent = agent
+        self.env: Env = agent.env
+        self.config: Config = agent.config
+        self._trained_on = frozenset(map(int, self.env.problem_ids("train")))
+        self._information_names: dict[bool, str] = {}
+        self._evaluate = jax.jit(self._evaluate_seeds)
+        self._roll = jax.jit(self._roll_one, static_argnums=4)
+
+    @functools.cached_property
+    def bounds(self) -> dict[str, Bounds]:
+        """The exact returns of the oracles, by split."""
+        return summaries.bounds_of(self.env)
+
+    def evaluate(self, params: Params, trials: int, splits: Sequence[str]) -> dict[str, Any]:
+        """Greedy returns on every problem of each split, as in summary.json.
+
+        Args:
+          params: leaves [seeds, ...].
+          trials: of each split and seed, at least.
+          splits: "train", "test" or both.
+        """
+        results: dict[str, Any] = {}
+        for split in splits:
+            trial_set = self._trial_set(split, trials)
+            got = jax.device_get(self._evaluate(params, trial_set))
+            returns = got.trial_return.mean(axis=1).tolist()
+            results[split] = summaries.split_summary(returns, self.bounds[split])
+            results[split] |= {
+                "trials": len(trial_set.problem),
+                "exploration_length_per_seed": got.exploration_length.mean(axis=1).tolist(),
+            }
+        return results
+
+    def roll(
+        self, params: Params, problem: int, instructions: np.ndarray, seed: int
+    ) -> tuple[Rolled, str]:
+        """One greedy trial of one seed's parameters on the host, and the name of its information.
+
+        instructions: [N, I].
+        """
+        trained_on = problem in self._trained_on
+        rolled = self._roll(
+            params,
+            jax.random.key(seed),
+            jnp.int32(problem),
+            jnp.asarray(instructions, jnp.uint8),
+            trained_on,
+        )
+        return jax.device_get(rolled), self._information_names[trained_on]
+
+    def _trial_set(self, split: str, trials: int) -> evaluation.TrialSet:
+        trial = self.config.trial
+        return evaluation.trial_set(
+            self.env, split, trials, trial.exploitation_episodes, True, trial.redraw_instruction
+        )
+
+    def _evaluate_seeds(self, params: Params, trials: evaluation.TrialSet) -> evaluation.Evaluation:
+        key = jax.random.key(KEY)
+        return jax.lax.map(lambda one: evaluation.evaluate(self.agent, one, key, trials), params)
+
+    def _roll_one(
+        self, params: Params, key: Array, problem: Array, instructions: Array, trained_on: bool
+    ) -> Rolled:
+        test = self.agent.meta_test(params, key, problem, instructions)
+        name, information = self.agent.step_information(
+            params, test.exploration, problem, trained_on
+        )
+        self._information_names[trained_on] = name  # noted when the program is traced
+        return Rolled(test, information)

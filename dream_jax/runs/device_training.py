@@ -1,0 +1,114 @@
+"""Training on the devices: the states of all seeds, chunk by chunk, with nothing kept on disk."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dream_jax import envs
+from dream_jax.config import Config
+from dream_jax.data import replay
+from dream_jax.runs import rows as run_rows
+from dream_jax.runs import trials as fixed_trials
+from dream_jax.runs.programs import Programs, compile_programs, curve_trials, evaluation_params
+from dream_jax.scaling import seeds as scaling
+from dream_jax.training import setup
+from dream_jax.types import Agent, Params, TrainState
+
+
+class NotFinite(FloatingPointError):
+    """A loss is NaN or infinite. Training has ended; checkpoints from before are good."""
+
+
+class Chunk(NamedTuple):
+    """What a chunk of training gave."""
+
+    metrics: dict[str, np.ndarray]  # [seeds] each, means over the chunk
+    results: fixed_trials.Results  # leaves [seeds, trials]
+    counts: run_rows.Counts
+
+
+class DeviceTraining:
+    """The training states of all seeds. `compile` comes first.
+
+    A chunk overwrites the states in place. They are lost when it is interrupted.
+    """
+
+    def __init__(self, config: Config, seeds: Sequence[int]):
+        """Raises ConfigError if the seeds or their replays do not fit this machine."""
+        self.config = config
+        self.trainer = setup.make_trainer(config, envs.from_config(config.benchmark, config.env))
+        training = config.training
+        chunk_iterations = training.evaluation_period_trials // training.trials_per_iteration
+        self._runner = scaling.make_runner(self.trainer, seeds, chunk_iterations, jax.devices())
+        each = replay.size_bytes(self.trainer.trial_shape, config.replay.capacity_trials)
+        replay.check_fits(each, len(seeds) * training.trial_shards, config.replay.capacity_trials)
+        self._curve_trials = curve_trials(config, self.trainer)
+        self._programs: Programs | None = None
+        self._state: scaling.SeedGroups | None = None  # of TrainState
+        self.params: Params | None = None  # to act with, numpy, leaves [seeds, ...]
+
+    @property
+    def agent(self) -> Agent:
+        return self.trainer.agent
+
+    @property
+    def programs(self) -> Programs:
+        """Raises RuntimeError before `compile`."""
+        if self._programs is None:
+            raise RuntimeError("compile first")
+        return self._programs
+
+    def compile(self, state: TrainState | None, log: Callable[[str], None]) -> None:
+        """Compile everything.
+
+        state: leaves [seeds, ...]; None: training starts from the beginning.
+        """
+        self._programs, self._state = compile_programs(
+            self.config, self.trainer, self._runner, state, log
+        )
+
+    def chunk(self) -> Chunk:
+        """Train for one chunk, then evaluate. Raises NotFinite."""
+        state, self._state = self._states(), None  # overwritten in place
+        state, losses = self.programs.chunk(state)
+        metrics = jax.device_get(self._runner.join(losses))
+        _check_finite(metrics)
+        params = evaluation_params(self.config, state)
+        evaluated = self.programs.evaluate(params, self._curve_trials)
+        results = jax.device_get(self._runner.join(evaluated))
+        counts = run_rows.count(self._runner, state)
+        self._keep(params)
+        self._state = state
+        return Chunk(metrics, results, counts)
+
+    def final_evaluation(self) -> tuple[fixed_trials.Results, run_rows.Counts]:
+        """Results on every problem of both splits."""
+        count = self.config.training.final_evaluation_trials
+        sets = fixed_trials.of_splits(self.config, self.agent.env, count, cover=True)
+        params = evaluation_params(self.config, self._states())
+        self._keep(params)
+        results = jax.device_get(self._runner.join(self.programs.evaluate_any(params, sets)))
+        return results, run_rows.count(self._runner, self._states())
+
+    def state(self) -> TrainState:
+        """The states to save, leaves [seeds, ...]."""
+        return self._runner.join(self._states())
+
+    def _states(self) -> Any:
+        if self._state is None:
+            raise RuntimeError("there is no state: it was lost, or `compile` comes first")
+        return self._state
+
+    def _keep(self, params: scaling.SeedGroups) -> None:
+        """Copy parameters to the host: the next chunk overwrites those on the devices."""
+        self.params = jax.tree.map(np.array, jax.device_get(self._runner.join(params)))
+
+
+def _check_finite(metrics: dict[str, np.ndarray]) -> None:
+    """Raises NotFinite for the first loss that is NaN or infinite."""
+    for name, values in metrics.items():
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            raise NotFinite(f"{name} is {values[bad[0]]} in seed number {bad[0]}")

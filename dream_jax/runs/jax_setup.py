@@ -1,0 +1,28 @@
+"""JAX's settings for training: one CPU device per core, and a compilation cache on disk."""
+
+import contextlib
+import os
+
+
+def cores() -> list[int]:
+    """The CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def set_up_jax(cpu_devices: int) -> None:
+    """Make `cpu_devices` CPU devices, and cache compiled programs in ~/.cache/dream_jax.
+
+    Call this before JAX touches its devices. Once JAX is in use, its devices stay as they are. A
+    cache folder that JAX's own settings name also stays. With an accelerator the CPU devices are
+    idle.
+    """
+    import jax
+
+    with contextlib.suppress(RuntimeError):  # JAX is in use already
+        jax.config.update("jax_num_cpu_devices", cpu_devices)
+    if not jax.config.jax_compilation_cache_dir:
+        base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+        jax.config.update("jax_compilation_cache_dir", os.path.join(base, "dream_jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,0 +1,86 @@
+"""Trained agents from disk: all seeds of a run's folder, or the file of one agent."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from dream_jax import config as configs
+from dream_jax.agents import registry
+from dream_jax.config import Config, ConfigError
+from dream_jax.runs import agent_file, checkpoint, provenance
+from dream_jax.runs.agent_programs import AgentPrograms
+from dream_jax.runs.folder import RUN_FILE, saved_run
+from dream_jax.runs.resolve import checked_env
+from dream_jax.runs.trained_agent import TrainedAgent
+from dream_jax.scaling import seeds as scaling
+from dream_jax.training import evaluation, setup
+from dream_jax.types import Agent, Env, Params
+
+
+class LoadedRun(NamedTuple):
+    """The newest checkpoint of a run."""
+
+    programs: AgentPrograms
+    params: Params  # the parameters to evaluate, leaves [seeds, ...]
+    seeds: list[int]
+    trials: int  # trained on
+
+    @property
+    def config(self) -> Config:
+        return self.programs.config
+
+    @property
+    def env(self) -> Env:
+        return self.programs.env
+
+    @property
+    def agent(self) -> Agent:
+        """The agent's pure functions."""
+        return self.programs.agent
+
+    def trained_agent(self, seed: int | None = None) -> TrainedAgent:
+        """The agent of a seed, by default of the first. Raises ConfigError for no such seed."""
+        seed = self.seeds[0] if seed is None else seed
+        if seed not in self.seeds:
+            known = ", ".join(map(str, self.seeds))
+            raise ConfigError(f"seed={seed}: the run has the seeds {known}")
+        i = self.seeds.index(seed)
+        params = jax.tree.map(lambda x: x[i], self.params)
+        return TrainedAgent(self.programs, params, seed, self.trials)
+
+
+def load_run(folder: str | Path, overrides: Mapping[str, Any] | None = None) -> LoadedRun:
+    """The newest checkpoint of a run.
+
+    Args:
+      folder: of the run.
+      overrides: settings to evaluate with, if not those of training: {"env.horizon": 30}.
+
+    Raises:
+      ConfigError: the folder has no checkpoint that can be read, or an override is not possible.
+    """
+    folder = Path(folder)
+    if not (folder / RUN_FILE).is_file():
+        raise ConfigError(f"{folder} holds no run (no {RUN_FILE})")
+    saved = saved_run(folder, flag="")
+    config = configs.override(provenance.config_of(saved), overrides or {})
+    seeds = list(saved["seeds"])
+    trainer = setup.make_trainer(config, checked_env(config))
+    try:
+        shape = scaling.state_shape(trainer, len(seeds))
+        state, metadata = checkpoint.restore(folder / "checkpoints", shape)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder}: {error}") from error
+    params = evaluation.evaluation_params(config, state)
+    return LoadedRun(AgentPrograms(trainer.agent), params, seeds, metadata["trials"])
+
+
+def load_file(file: str | Path) -> TrainedAgent:
+    """The agent of a file that `TrainedAgent.save` wrote. Raises ConfigError for other files."""
+    saved = agent_file.read(file)
+    agent = registry.make(saved.config, checked_env(saved.config))
+    template = jax.eval_shape(agent.init, jax.random.key(0))
+    params = agent_file.params_of(saved, template, file)
+    return TrainedAgent(AgentPrograms(agent), params, saved.seed, saved.trials)
