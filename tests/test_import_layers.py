@@ -150,7 +150,7 @@ def test_the_check_accepts_what_is_allowed():
     assert violations("dream_jax/envs/grids/bus.py", source) == []
     assert violations("experiments/bus.py", source + "from dream_jax import training") == []
     assert violations("dream_jax/losses/td.py", "import rlax") == []
-    source = "from benchmarks import settings\nfrom dream_jax import train\nimport jax\n"
+    source = "from benchmarks import settings\nfrom dream_jax import training\nimport jax\n"
     assert violations("benchmarks/jax_worker.py", source + "from experiments import presets") == []
     source = "from benchmarks.torch_baseline import envs\nfrom dream_jax.config import Config\n"
     assert violations("benchmarks/torch_baseline/nets.py", source) == []

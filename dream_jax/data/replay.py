@@ -1,5 +1,6 @@
 """A ring of whole padded trials on device: free functions on a frozen state."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
@@ -25,13 +26,17 @@ def size_bytes(example: Trial, capacity: int) -> int:
     return capacity * per_trial
 
 
-def check_fits(bytes_each: int, copies: int, capacity_trials: int) -> None:
-    """Print the size of the replays, one per seed and device; ConfigError if they do not fit."""
+def check_fits(
+    bytes_each: int,
+    copies: int,
+    capacity_trials: int,
+    log: Callable[[str], None] = print,
+) -> None:
+    """Log the size of the replays, one per seed and device. ConfigError if they do not fit."""
     total = bytes_each * copies
-    print(
+    log(
         f"replay: {total:,} bytes ({copies} x {capacity_trials:,} trials of "
-        f"{bytes_each // capacity_trials:,} bytes)",
-        flush=True,
+        f"{bytes_each // capacity_trials:,} bytes)"
     )
     available = _available_bytes()
     if available is not None and total > 0.9 * available:

@@ -59,6 +59,8 @@ def write(file: str | Path, config: Config, params: Params, seed: int, trials: i
 def read(file: str | Path) -> Saved:
     """Raises ConfigError, one line, if `file` is not one that `write` wrote."""
     try:
+        if not zipfile.is_zipfile(file):
+            raise ValueError("it is no NumPy archive")
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(arrays.pop(_ABOUT).tobytes())

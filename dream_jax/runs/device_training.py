@@ -35,7 +35,7 @@ class DeviceTraining:
     A chunk overwrites the states in place. They are lost when it is interrupted.
     """
 
-    def __init__(self, config: Config, seeds: Sequence[int]):
+    def __init__(self, config: Config, seeds: Sequence[int], log: Callable[[str], None]):
         """Raises ConfigError if the seeds or their replays do not fit this machine."""
         self.config = config
         self.trainer = setup.make_trainer(config, envs.from_config(config.benchmark, config.env))
@@ -43,7 +43,8 @@ class DeviceTraining:
         chunk_iterations = training.evaluation_period_trials // training.trials_per_iteration
         self._runner = scaling.make_runner(self.trainer, seeds, chunk_iterations, jax.devices())
         each = replay.size_bytes(self.trainer.trial_shape, config.replay.capacity_trials)
-        replay.check_fits(each, len(seeds) * training.trial_shards, config.replay.capacity_trials)
+        copies = len(seeds) * training.trial_shards
+        replay.check_fits(each, copies, config.replay.capacity_trials, log)
         self._curve_trials = curve_trials(config, self.trainer)
         self._programs: Programs | None = None
         self._state: scaling.SeedGroups | None = None  # of TrainState

@@ -22,7 +22,7 @@ def set_up_jax(cpu_devices: int) -> None:
 
     with contextlib.suppress(RuntimeError):  # JAX is in use already
         jax.config.update("jax_num_cpu_devices", cpu_devices)
-    if not jax.config.jax_compilation_cache_dir:
+    if not getattr(jax.config, "jax_compilation_cache_dir", None):
         base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
         jax.config.update("jax_compilation_cache_dir", os.path.join(base, "dream_jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -71,7 +71,7 @@ class Run:
         self._signals, self._log = signals, log
         self._storage = storage or InMemory()
         started_s = time.time() if started_s is None else started_s
-        self._training = DeviceTraining(config, self.seeds)
+        self._training = DeviceTraining(config, self.seeds, log)
         self._agent_programs = AgentPrograms(self._training.agent)
         resumed = self._storage.read(self._training.trainer, len(self.seeds), log)
         self._storage.prepare(config, self.seeds)

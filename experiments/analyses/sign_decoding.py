@@ -8,7 +8,7 @@ import numpy as np
 
 from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.runs.load import LoadedRun
-from dream_jax.types import Array, Episode
+from dream_jax.types import Array, Episode, PixelEnv
 
 KEY = 20_210_720
 
@@ -19,7 +19,7 @@ def accuracy(loaded: LoadedRun, trials: int) -> dict[str, Any]:
     Greedy trajectories, and random ones, of which some never see the sign: there nothing tells the
     problems apart, and more than 1 in 3 would be a leak. Pooled over seeds.
     """
-    env, agent = loaded.env, cast(DreamPolicy, loaded.agent)
+    env, agent = cast(PixelEnv, loaded.env), cast(DreamPolicy, loaded.agent)
     problems = jnp.asarray(env.problem_ids("test"))
 
     def sees(exploration: Episode) -> Array:

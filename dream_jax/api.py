@@ -1,0 +1,167 @@
+"""The library's front door: make an environment, train, load a trained agent.
+
+All functions raise `ConfigError`, with one line that names the value, for bad input.
+"""
+
+import contextlib
+import functools
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dream_jax import envs
+from dream_jax.agents import registry
+from dream_jax.config import ConfigError
+from dream_jax.runs import jax_setup, resolve
+from dream_jax.runs.analytic import ComputedRun
+from dream_jax.runs.folder import RunRequest, check_folder
+from dream_jax.runs.load import load_file, load_run
+from dream_jax.runs.loop import OnEvaluation, Run
+from dream_jax.runs.storage import InMemory, OnDisk, Storage
+from dream_jax.runs.trained_agent import TrainedAgent
+from dream_jax.types import Env
+
+
+def make(name: str, **options: Any) -> Env:
+    """The environment of a benchmark, or of MODULE:CLASS.
+
+    Args:
+      name: "cooking", "bus", "map", "distracting_bus", "sign", or a class of your own.
+      options: of the environment, for example horizon=20. Its class docstring lists them.
+    """
+    _set_up_jax()
+    resolve.check_benchmark(name)
+    try:
+        return envs.make(name, **options)
+    except (TypeError, ValueError) as error:  # an option that there is not, or a bad value of one
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def train(
+    benchmark: str,
+    preset: str = "dream",
+    *,
+    seeds: int = 1,
+    first_seed: int = 0,
+    smoke: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_evaluation: OnEvaluation | None = None,
+    verbose: bool = True,
+) -> Run | ComputedRun:
+    """Train agents, and return the run when it has finished or was stopped.
+
+    A run stops after the current chunk when `on_evaluation` returns False. In the main thread it
+    also stops at Ctrl-C or a notebook's Stop button. `run.train()` then goes on.
+
+        import time
+        import dream_jax as dj
+
+        began = time.time()
+        run = dj.train("map", on_evaluation=lambda event: time.time() - began < 60)
+        run.rows[-1]["test_return"]
+        run.train()  # to the end
+
+    Args:
+      benchmark: as for `make`.
+      preset: one of `presets.names()`.
+      seeds: how many seeds train side by side.
+      first_seed: the first of them.
+      smoke: train at a tiny size, for a test of the machinery.
+      overrides: settings by dotted path: {"training.trials": 25_600}. Text is read as on the
+        command line. `smoke` comes first.
+      out: a folder for config.json, metrics.jsonl, checkpoints and so on, as the command line
+        writes them. None: no file is written, except compiled programs in JAX's cache.
+      resume: go on with the run in `out`, from its newest checkpoint.
+      overwrite: delete the run in `out` first.
+      on_evaluation: is called after each evaluation with an `Evaluation`: `run`, `rows`, `trials`
+        and `line`.
+      verbose: print lines of progress.
+
+    Returns:
+      A `Run`. Its `rows` are those of metrics.jsonl, its `summary` that of summary.json, and
+      `agent(seed)` gives a trained agent. For presets that are computed, not trained: a
+      `ComputedRun` with rows and summary.
+
+    Raises:
+      ConfigError: a setting, or the folder, cannot be used. Nothing has been written.
+      FloatingPointError: a loss is NaN or infinite. Checkpoints from before are good.
+    """
+    started_s = time.time()
+    _set_up_jax()
+    with _in_python():
+        numbers = _seeds(seeds, first_seed)
+        config = resolve.preset(benchmark, preset, smoke, overrides)
+        storage: Storage = InMemory()
+        if out is None and (resume or overwrite):
+            raise ConfigError("resume and overwrite need out=DIR")
+        if resume and overwrite:
+            raise ConfigError("resume and overwrite exclude each other; give one")
+        if out is not None:
+            request = RunRequest(config, Path(out), numbers, resume, overwrite)
+            check_folder(request)
+            storage = OnDisk(request)
+        if registry.find(config.agent).analytic:
+            return ComputedRun(config, numbers, storage, started_s)
+        log: Callable[[str], None] = functools.partial(print, flush=True) if verbose else _quiet
+        run = Run(config, numbers, storage, started_s, log=log)
+    return run.train(on_evaluation)
+
+
+def load(path: str | Path, seed: int | None = None) -> TrainedAgent:
+    """A trained agent.
+
+    Args:
+      path: the folder of a run, whose newest checkpoint is read; or a file of `agent.save`.
+      seed: of a folder, which seed's agent; by default the first.
+    """
+    _set_up_jax()
+    path = Path(path)
+    with _in_python():
+        if path.is_dir():
+            return load_run(path).trained_agent(seed)
+        if not path.exists():
+            raise ConfigError(
+                f"{path} does not exist; give the folder of a run, or an agent's file"
+            )
+        agent = load_file(path)
+        if seed not in (None, agent.seed):
+            raise ConfigError(f"seed={seed}: {path} holds the agent of seed {agent.seed}")
+        return agent
+
+
+def _seeds(seeds: Any, first_seed: Any) -> tuple[int, ...]:
+    for name, value, least in (("seeds", seeds, 1), ("first_seed", first_seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name}={value!r} must be a whole number, {least} or more")
+    if first_seed + seeds > 2**31:
+        raise ConfigError(f"first_seed={first_seed} must be below {2**31 - seeds}")
+    return tuple(range(first_seed, first_seed + seeds))
+
+
+@functools.cache
+def _set_up_jax() -> None:
+    """Once, before JAX touches its devices."""
+    jax_setup.set_up_jax(len(jax_setup.cores()))
+
+
+def _quiet(line: str) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _in_python() -> Iterator[None]:
+    """Messages about flags of the command line, such as --resume, name arguments instead."""
+    try:
+        yield
+    except ConfigError as error:
+        text = re.sub(r"--(resume|overwrite)\b", r"\1=True", str(error))
+        text = re.sub(r"--config\.", "", text)
+        text = re.sub(r"--(out|seeds|config)=", r"\1=", text)
+        if text == str(error):
+            raise
+        raise ConfigError(text) from error
