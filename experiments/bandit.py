@@ -1,42 +1,45 @@
 """`python -m experiments.bandit --config=paper --out=DIR`: Section 5.2 and Figure 3 of the paper.
 
-How many trials RL2 and DREAM need until they explore optimally, against the number of actions A
-and the exploration steps H; and how their values and returns get there. Writes `complexity.csv`
-(row by row, so that `--resume` can go on), `curves.csv`, `complexity.png`, `figure3.png`, both also
-as SVG, `config.json` and `summary.json`.
+Measures how many trials RL2 and DREAM need until they explore optimally, against the number of
+actions A and of exploration steps H, and how their values and returns develop. Writes
+`complexity.csv` (after every setting, so that `--resume` can continue), `curves.csv`,
+`complexity.png` and `figure3.png` (both also as SVG), `config.json` and `summary.json`.
 """
 
-import csv
 import dataclasses
-import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
+from dream_jax.runs import provenance
 from dream_jax.runs.folder import RunRequest, prepare_folder
+from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
-from experiments.cli import process as common
+from experiments.cli import process
+from experiments.figures import bandit as bandit_figures
+from experiments.figures import bandit_runs, bandit_tables
+from experiments.figures.bandit_tables import Setting
 
 METHODS = ("rl2", "dream")
 
 
 @dataclasses.dataclass(frozen=True)
 class BanditConfig:
-    """Everything a run depends on besides its seeds."""
+    """Everything a run of the bandit depends on besides its seeds."""
 
     preset: str = "paper"
     action_counts: tuple[int, ...] = (4, 8, 16, 32, 64)  # A, with one exploration step
     horizons: tuple[int, ...] = (1, 2, 3)  # H, each with every A of horizon_action_counts
     horizon_action_counts: tuple[int, ...] = (2, 3, 4)
-    exploitation: Literal["arm", "sequence"] = "arm"  # A arms to choose from, or A^H
+    exploitation: Literal["arm", "sequence"] = "arm"  # choose from A arms, or from A^H sequences
     epsilon: float = 0.1
-    step_size: float = 0.0  # 0: averages of all samples
+    step_size: float = 0.0  # of the values; 0: they are averages of all samples
     initial_exploration_q: float = 0.0
     initial_exploitation_q: float = 0.0
     max_trials: int = 1_048_576  # per seed
@@ -45,56 +48,74 @@ class BanditConfig:
     curve_period_trials: int = 8
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "constant_step": {"step_size": 0.1},
-    "optimistic": {"initial_exploration_q": 1.0, "initial_exploitation_q": 1.0},
+PRESETS = {
+    each.preset: each
+    for each in (
+        BanditConfig("paper"),
+        BanditConfig("constant_step", step_size=0.1),
+        BanditConfig("optimistic", initial_exploration_q=1.0, initial_exploitation_q=1.0),
+    )
 }
-_SMOKE: dict[str, Any] = {
-    "action_counts": (2, 4),
-    "horizons": (1, 2),
-    "horizon_action_counts": (2,),
-    "max_trials": 8_192,
-    "curve_actions": 4,
-    "curve_trials": 64,
-}
-
-
-class Setting(NamedTuple):
-    method: str
-    actions: int  # A
-    horizon: int  # H
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0 done, 1 a file could not be written, 2 bad input, 130 stopped."""
 
     def work() -> int:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
-        common.set_up_jax()
-        return run(arguments, common.process_start_s())
+        given = read_flags(sys.argv[1:] if argv is None else argv)
+        config = read_config(given)
+        if given.print_config:
+            print(cli.as_json(config))
+            return 0
+        request = cli.run_request(config, given)
+        process.set_up_jax()
+        return run(request, process.process_start_s())
 
-    return common.exit_status(work, "interrupted; --resume goes on after what complexity.csv has")
+    return process.exit_status(
+        work, "interrupted; --resume continues after the settings in complexity.csv"
+    )
 
 
-def parse(argv: list[str]) -> RunRequest:
-    """Raises ConfigError, one clear line."""
-    given = cli.read_flags("bandit", argv, tuple(PRESETS), default_seeds=100)
+def read_flags(argv: Sequence[str]) -> cli.Flags:
+    """Raises ConfigError for a bad flag."""
+    return cli.read_flags("bandit", argv, tuple(PRESETS), default_seeds=100)
+
+
+def read_config(given: cli.Flags) -> BanditConfig:
+    """The preset or file that the flags name, with its overrides. Raises ConfigError."""
     if given.config in PRESETS:
-        config = BanditConfig(given.config, **PRESETS[given.config])
+        config = PRESETS[given.config]
     elif given.config.endswith(".json") or "/" in given.config:
-        config = configs.load(given.config, BanditConfig)
+        config = provenance.load(given.config, BanditConfig)
     else:
         near = configs.nearest(given.config, list(PRESETS))
         raise ConfigError(f"unknown preset {given.config!r}; {near}")
     if given.smoke:
-        config = dataclasses.replace(config, **_SMOKE)
-    config = validate(configs.override(config, given.overrides))
-    return cli.checked_arguments(config, given)
+        config = smoke(config)
+    return validate(configs.override(config, given.overrides))
+
+
+def parse(argv: Sequence[str]) -> RunRequest:
+    """The run that a command line asks for. Raises ConfigError. Writes nothing."""
+    given = read_flags(argv)
+    return cli.run_request(read_config(given), given)
+
+
+def smoke(config: BanditConfig) -> BanditConfig:
+    """`config` at a tiny size."""
+    return dataclasses.replace(
+        config,
+        action_counts=(2, 4),
+        horizons=(1, 2),
+        horizon_action_counts=(2,),
+        max_trials=8_192,
+        curve_actions=4,
+        curve_trials=64,
+    )
 
 
 def validate(config: BanditConfig) -> BanditConfig:
-    """`config` itself if every value is possible. Raises ConfigError, naming value and remedy."""
+    """`config` itself if every value is possible. Raises ConfigError for another one."""
     lists = {
         "action_counts": (config.action_counts, 2),
         "horizons": (config.horizons, 1),
@@ -126,37 +147,21 @@ def validate(config: BanditConfig) -> BanditConfig:
     return config
 
 
-def run(arguments: RunRequest, started_s: float) -> int:
-    from dream_jax.runs.metrics import versions, write_json
-    from experiments.figures import bandit as bandit_figures
-    from experiments.figures import bandit_runs as bandit_sweep
-
-    config, out = arguments.config, arguments.out
-    record = {"config": configs.to_dict(config), "seeds": list(arguments.seeds)}
-    prepare_folder(arguments, record | {"versions": versions()})
-    complexity = _read_complexity(out / "complexity.csv", len(arguments.seeds))
-    for method in METHODS:
-        for horizon in sorted({1, *config.horizons}):
-            counts = set(config.horizon_action_counts if horizon in config.horizons else ())
-            counts |= set(config.action_counts if horizon == 1 else ())
-            missing = [a for a in sorted(counts) if Setting(method, a, horizon) not in complexity]
-            for actions, trials in bandit_sweep.trials_needed(
-                config, method, horizon, missing, arguments.seeds
-            ):
-                setting = Setting(method, actions, horizon)
-                complexity[setting] = trials
-                _write_complexity(out / "complexity.csv", complexity)
-                print(describe(setting, trials, config.max_trials), flush=True)
-    curves = {method: bandit_sweep.curves(config, method, arguments.seeds) for method in METHODS}
-    _write_curves(out / "curves.csv", curves)
+def run(request: RunRequest, started_s: float) -> int:
+    """Measures what is missing, then draws. Returns the exit status."""
+    config, out, seeds = request.config, request.out, request.seeds
+    prepare_folder(request, provenance.record(config, seeds))
+    complexity = _measure(config, out / "complexity.csv", seeds)
+    curves = {method: bandit_runs.curves(config, method, seeds) for method in METHODS}
+    bandit_tables.write_curves(out / "curves.csv", curves)
     summary = {
         "benchmark": "bandit",
         "config": config.preset,
-        "seeds": list(arguments.seeds),
+        "seeds": list(seeds),
         "epsilon": config.epsilon,
         "step_size": config.step_size or "averages of all samples",
         "initial_q": [config.initial_exploration_q, config.initial_exploitation_q],
-        **bandit_sweep.fits(config, complexity),
+        **bandit_runs.fits(config, complexity),
         "wall_s": time.time() - started_s,
     }
     write_json(out / "summary.json", summary)
@@ -169,65 +174,31 @@ def run(arguments: RunRequest, started_s: float) -> int:
     return 0
 
 
+def _measure(config: BanditConfig, path: Path, seeds: tuple[int, ...]) -> dict[Setting, np.ndarray]:
+    """Trials until exploration is optimal, [seeds] per setting, kept in a file after each one."""
+    complexity = bandit_tables.read_complexity(path, seeds)
+    for method in METHODS:
+        for horizon in sorted({1, *config.horizons}):
+            counts = set(config.horizon_action_counts if horizon in config.horizons else ())
+            counts |= set(config.action_counts if horizon == 1 else ())
+            missing = [a for a in sorted(counts) if Setting(method, a, horizon) not in complexity]
+            for actions, trials in bandit_runs.trials_needed(
+                config, method, horizon, missing, seeds
+            ):
+                setting = Setting(method, actions, horizon)
+                complexity[setting] = trials
+                bandit_tables.write_complexity(path, complexity, seeds)
+                print(describe(setting, trials, config.max_trials), flush=True)
+    return complexity
+
+
 def describe(setting: Setting, trials: np.ndarray, most: int) -> str:
+    """One line about the trials of each seed, [seeds]."""
     late = int(np.isnan(trials).sum())
     line = f"{setting.method:5}  A={setting.actions:<3} H={setting.horizon}  "
     if late:
         return line + f"{late} of {len(trials)} seeds not within {most:,} trials"
     return line + f"{trials.mean():,.1f} trials (median {np.median(trials):,.0f})"
-
-
-def _write_complexity(path: Path, complexity: dict[Setting, np.ndarray]) -> None:
-    rows = [
-        (*setting, seed, "" if np.isnan(value) else int(value))
-        for setting, values in sorted(complexity.items())
-        for seed, value in enumerate(values)
-    ]
-    _write_csv(path, ("method", "actions", "horizon", "seed", "trials"), rows)
-
-
-def _read_complexity(path: Path, seeds: int) -> dict[Setting, np.ndarray]:
-    """What an earlier run has measured. Raises ConfigError if it is damaged."""
-    found: dict[Setting, dict[int, float]] = {}
-    try:
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                setting = Setting(row["method"], int(row["actions"]), int(row["horizon"]))
-                trials = float(row["trials"] or "nan")
-                found.setdefault(setting, {})[int(row["seed"])] = trials
-    except FileNotFoundError:
-        return {}
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise ConfigError(f"--resume: {path} is damaged: {error!r}; use --overwrite") from error
-    if any(sorted(values) != list(range(seeds)) for values in found.values()):
-        raise ConfigError(f"--resume: {path} is damaged: seeds are missing; use --overwrite")
-    return {s: np.array([values[i] for i in range(seeds)]) for s, values in found.items()}
-
-
-def _write_curves(path: Path, curves: dict[str, Any]) -> None:
-    """Means over seeds; the spread is a standard deviation."""
-    rows, names = [], next(iter(curves.values()))._fields[1:]
-    for method, curve in curves.items():
-        for i, trials in enumerate(curve.trials[:, 0]):
-            values = [getattr(curve, name)[i] for name in names]
-            rows.append(
-                (method, trials, *(f"{f(v):.6g}" for v in values for f in (np.mean, np.std)))
-            )
-    header = [f"{name}_{what}" for name in names for what in ("mean", "sd")]
-    _write_csv(path, ("method", "trials", *header), rows)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """So that a reader sees the old file or the whole new one."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -15,15 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from absl import flags
-
 from dream_jax import config as configs
 from dream_jax import presets
 from dream_jax.config import ConfigError
 from dream_jax.runs import provenance
 from dream_jax.runs.folder import RUN_FILE, refuse_files
-from experiments.cli import flags as cli
 from experiments.cli import process as common
+from experiments.cli.command_line import CommandLine
 from experiments.figures import claims as reproduce_report
 
 NAME = "report.html"
@@ -55,15 +53,10 @@ class Request(NamedTuple):
 
 def parse(argv: list[str]) -> Request:
     """Raises ConfigError, one clear line."""
-    values = flags.FlagValues()
-    values.set_gnu_getopt(True)
-    flags.DEFINE_string("out", "", "the page; default: DIR/report.html", flag_values=values)
-    rest = cli.known_flags("report DIR [DIR ...]", values, argv, f"\n{__doc__}")
-    unknown = [word for word in rest if word.startswith("-")]
-    if unknown:
-        raise ConfigError(
-            f"unknown argument {unknown[0]!r}; {configs.nearest(unknown[0], ['--out'])}"
-        )
+    line = CommandLine("experiments.report DIR [DIR ...]", f"\n{__doc__}")
+    line.text("out", "", "the page; by default DIR/report.html")
+    values, rest = line.read_known(argv, anywhere=True)
+    line.refuse([word for word in rest if word.startswith("-")])
     if not rest:
         raise ConfigError("no run is given: name folders, for example runs/cooking")
     if len(rest) > 1 and not values.out:

@@ -1,4 +1,4 @@
-"""Commands side by side on this machine, each with cores of its own."""
+"""Runs commands at the same time on this machine, each on its own cores."""
 
 import contextlib
 import os
@@ -11,22 +11,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.cli import process as common
+from experiments.cli import process
 
 POLL_S = 0.2
 
 
 class Command(NamedTuple):
+    """A command, and where its output goes."""
+
     line: list[str]
-    log: Path  # what it prints is added to it
-    environment: Mapping[str, str] | None = None  # None: that of this process
+    log: Path  # the output is appended to this file
+    environment: Mapping[str, str] | None = None  # None: this process's
 
 
 class Ended(NamedTuple):
+    """A command that has ended."""
+
     command: Command
-    status: int
+    status: int  # exit status
     wall_s: float
-    last_line: str  # it printed, without "error: "
+    last_line: str  # of its output, without "error: "
 
 
 class _Running(NamedTuple):
@@ -34,42 +38,42 @@ class _Running(NamedTuple):
     process: subprocess.Popen
     share: list[int]
     began_s: float
-    log_bytes: int  # of earlier runs
+    log_bytes: int  # written by earlier runs
 
     def ended(self) -> Ended:
         text = self.command.log.read_bytes()[self.log_bytes :].decode(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        last = lines[-1].removeprefix("error: ") if lines else "it wrote nothing"
+        last = lines[-1].removeprefix("error: ") if lines else "it printed nothing"
         wall_s = time.monotonic() - self.began_s
         return Ended(self.command, self.process.returncode, wall_s, last)
 
 
 def shares(workers: int) -> list[list[int]]:
-    """The cores dealt out to `workers`; with more of them than cores, none is kept to any."""
-    every = common.cores()
+    """The cores of each of `workers`. With more workers than cores, each may use all of them."""
+    every = process.cores()
     if workers > len(every):
         return [every] * workers
     return [every[k::workers] for k in range(workers)]
 
 
 def run(commands: Sequence[Command], workers: int) -> Iterator[Ended]:
-    """At most `workers` at once, begun in the order given; yields each as it ends.
+    """Run at most `workers` commands at once, started in the order given. Yields each as it ends.
 
-    After Ctrl-C or SIGTERM nothing more is begun or yielded: those that run get one SIGTERM, at
-    which a training run keeps a checkpoint, and are waited for; after a second one they are killed.
-    Then KeyboardInterrupt is raised. Whoever stops iterating earlier stops them in the same way.
+    After Ctrl-C or SIGTERM no command is started or yielded. The running ones get a SIGTERM, at
+    which a training run saves a checkpoint, and `run` waits for them. A second signal kills them.
+    Then `run` raises KeyboardInterrupt. Closing the iterator also sends the SIGTERM and waits.
     """
     left, free = list(commands), shares(workers)
     running: list[_Running] = []
     with _noted_signals() as noted:
         try:
-            told = 0
+            handled = 0  # signals
             while running or (left and not noted):
                 while left and free and not noted:
                     running.append(_start(left.pop(0), free.pop(0)))
-                if len(noted) > told:
-                    told = len(noted)
-                    _tell(running, kill=told > 1)
+                if len(noted) > handled:
+                    handled = len(noted)
+                    _stop(running, kill=handled > 1)
                 for one in list(running):
                     if one.process.poll() is not None:
                         running.remove(one)
@@ -78,7 +82,7 @@ def run(commands: Sequence[Command], workers: int) -> Iterator[Ended]:
                             yield one.ended()
                 time.sleep(POLL_S)
         finally:
-            _tell(running, kill=False)
+            _stop(running, kill=False)
             for one in running:
                 one.process.wait()
     if noted:
@@ -87,37 +91,41 @@ def run(commands: Sequence[Command], workers: int) -> Iterator[Ended]:
 
 def _start(command: Command, share: list[int]) -> _Running:
     command.log.parent.mkdir(parents=True, exist_ok=True)
-    # A session of its own: Ctrl-C in the terminal would reach it beside the SIGTERM.
+    # In a session of its own, or Ctrl-C in the terminal would reach it besides the SIGTERM.
     with command.log.open("ab") as file, _on(share):
         before = file.tell()
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             command.line,
             stdout=file,
             stderr=subprocess.STDOUT,
             env=command.environment,
             start_new_session=True,
         )
-    return _Running(command, process, share, time.monotonic(), before)
+    return _Running(command, started, share, time.monotonic(), before)
 
 
-def _tell(running: Sequence[_Running], kill: bool) -> None:
+def _stop(running: Sequence[_Running], kill: bool) -> None:
     for one in running:
         (one.process.kill if kill else one.process.terminate)()
 
 
 @contextlib.contextmanager
 def _noted_signals() -> Iterator[list[int]]:
-    """A list that grows with every SIGINT and SIGTERM: none may strike between two statements,
-    where a process has been started and nobody knows it yet."""
+    """A list that grows with every SIGINT and SIGTERM.
+
+    An exception could strike between two statements, after a process has started and before it is
+    in the list of running ones.
+    """
     noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield noted  # they are not ours to handle
+        yield noted  # only the main thread can handle signals
         return
 
     def note(number: int, frame: Any) -> None:
         noted.append(number)
         if len(noted) == 1:
-            print("stopping what runs; once more: kill it", file=sys.stderr, flush=True)
+            text = "stopping the running commands; interrupt again to kill them"
+            print(text, file=sys.stderr, flush=True)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -129,7 +137,7 @@ def _noted_signals() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def _on(share: list[int]) -> Iterator[None]:
-    """A process that is started in here inherits these cores."""
+    """A process that is started inside this context inherits these cores."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return

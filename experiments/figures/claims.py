@@ -1,6 +1,5 @@
-"""Picture, statistics and verdicts of `experiments.reproduce`, from the folders of its runs."""
+"""The picture, the statistics and the verdicts of `experiments.reproduce`, from finished runs."""
 
-import csv
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,17 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dream_jax.viz.plots import ci95, iqm
+from experiments.figures.paper import COLOURS, LINE_STYLES, WITHOUT_EXPLORATION, agent_class
+from experiments.figures.tables import write_records
 
 Runs = Mapping[tuple[str, str], Path]  # (benchmark, preset): folder
+Summaries = Mapping[tuple[str, str], Mapping[str, Any]]  # (benchmark, preset): summary.json
 
-_COLOURS = {
-    "dream": "#0072B2",
-    "dream_no_bottleneck": "#56B4E9",
-    "e_rl2": "#D55E00",
-    "import": "#009E73",
-    "varibad": "#CC79A7",
-}
-_ANALYTIC = {"optimal": "-", "no_exploration": ":", "pearl_ub": "--"}
 _COLUMNS = (
     "seed",
     "updates",
@@ -32,29 +26,37 @@ _COLUMNS = (
     "train_return_encoder",
     "exploration_length",
 )
-REACHED = 0.95  # of the way from no exploration to optimal
-NOWHERE = 0.2  # of that way; as far below 0, exploitation itself has not been learned
+# Normalised returns: 0 is no exploration, 1 is optimal.
+REACHED = 0.95  # at least this is optimal
+NOWHERE = 0.2  # at most this is no exploration; below -0.2, exploitation has not been learned
 
 
 class Verdict(NamedTuple):
-    claim: str  # the paper's
+    """A claim of the paper beside what the runs show."""
+
+    claim: str
     measured: str
     verdict: str  # "holds", "does not hold", or "not measured"
 
 
 def write(out: Path, figure: int, panels: Sequence[tuple[str, str]], runs: Runs) -> None:
-    """figure<N>.png, .svg and .csv, table<N>.csv, and of learning curves curves<N>.csv."""
-    if figure == 3:
+    """Write figure<N>.png, .svg and .csv, table<N>.csv and, with panels, curves<N>.csv.
+
+    Args:
+      out: the folder.
+      figure: the figure's number.
+      panels: (benchmark, split) of each panel; none for the bandit.
+      runs: the folders of finished runs.
+    """
+    if not panels:
         folder = runs["bandit", "paper"]
         for suffix in ("png", "svg"):
             shutil.copyfile(folder / f"figure3.{suffix}", out / f"figure3.{suffix}")
-        summary = json.loads((folder / "summary.json").read_text())
+        summary = _read_summary(folder)
         verdicts = bandit_verdicts(summary)
-        _write_csv(out / "figure3.csv", summary["complexity"])
+        write_records(out / "figure3.csv", summary["complexity"])
     else:
-        summaries = {
-            job: json.loads((folder / "summary.json").read_text()) for job, folder in runs.items()
-        }
+        summaries = {job: _read_summary(folder) for job, folder in runs.items()}
         rows = [
             statistics(benchmark, split, name, summaries[benchmark, name])
             for benchmark, split in panels
@@ -62,16 +64,19 @@ def write(out: Path, figure: int, panels: Sequence[tuple[str, str]], runs: Runs)
             if b == benchmark
         ]
         verdicts = grid_verdicts(panels, summaries)
-        _write_csv(out / f"figure{figure}.csv", rows)
-        _write_csv(out / f"curves{figure}.csv", evaluations(runs))
+        write_records(out / f"figure{figure}.csv", rows)
+        write_records(out / f"curves{figure}.csv", evaluations(runs))
         _draw(out / f"figure{figure}", panels, runs, summaries)
-    _write_csv(out / f"table{figure}.csv", [verdict._asdict() for verdict in verdicts])
+    write_records(out / f"table{figure}.csv", [verdict._asdict() for verdict in verdicts])
     for verdict in verdicts:
         print(f"{verdict.verdict:13}  {verdict.claim}: {verdict.measured}")
 
 
 def statistics(benchmark: str, split: str, name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the final returns over seeds: mean, 1 sd, 95% bootstrap interval, interquartile mean."""
+    """Statistics of the final returns over seeds: one row of figure<N>.csv.
+
+    `sd` is one standard deviation, `ci95` a bootstrap interval, `iqm` the interquartile mean.
+    """
     returns = summary["splits"][split]["return_per_seed"]
     low, high = ci95(returns)
     return {
@@ -89,17 +94,17 @@ def statistics(benchmark: str, split: str, name: str, summary: Mapping[str, Any]
 
 
 def evaluations(runs: Runs) -> list[dict[str, Any]]:
-    """Every evaluation of every seed while it was trained."""
+    """Every evaluation of every seed during training: the rows of curves<N>.csv."""
     return [
         {"benchmark": benchmark, "preset": name} | {key: row.get(key, "") for key in _COLUMNS}
         for (benchmark, name), folder in runs.items()
-        if name not in _ANALYTIC
+        if not agent_class(name).analytic
         for row in read_rows(folder / "metrics.jsonl")
     ]
 
 
 def bandit_verdicts(summary: Mapping[str, Any]) -> list[Verdict]:
-    """Section 5.2: DREAM is ahead, and the more so the more actions there are."""
+    """Section 5.2: DREAM needs fewer trials, and its advantage grows with the actions."""
     mean = {
         (r["method"], r["actions"], r["horizon"]): r["mean_trials"] for r in summary["complexity"]
     }
@@ -124,31 +129,31 @@ def bandit_verdicts(summary: Mapping[str, Any]) -> list[Verdict]:
     return [first, _verdict(claim, ", ".join(text), fits, holds)]
 
 
-def grid_verdicts(
-    panels: Sequence[tuple[str, str]], summaries: Mapping[tuple[str, str], Mapping[str, Any]]
-) -> list[Verdict]:
+def grid_verdicts(panels: Sequence[tuple[str, str]], summaries: Summaries) -> list[Verdict]:
     """Figures 6 and 7, by the mean normalised return of each method's final policy."""
-    found = []
-    for benchmark, split in panels:
-        where = f"{benchmark} ({split})"
+    return [verdict for panel in panels for verdict in _panel_verdicts(*panel, summaries)]
 
-        def share(name: str, benchmark: str = benchmark, split: str = split) -> float | None:
-            if (benchmark, name) not in summaries:
-                return None
-            values = summaries[benchmark, name]["splits"][split]["normalised_per_seed"]
-            return None if None in values else float(np.mean(values))
 
-        dream, bare = share("dream"), share("dream_no_bottleneck")
-        found.append(_compare(f"DREAM is optimal on {where}", dream, lambda x: x >= REACHED))
-        if benchmark == "distracting_bus":
-            claim = f"without the bottleneck it is not, on {where}"
-            found.append(_compare(claim, bare, lambda x: x < REACHED))
-        elif benchmark == "map":
-            claim = f"without the bottleneck it is optimal too, on {where}"
-            found.append(_compare(claim, bare, lambda x: x >= REACHED))
-        for name in ("e_rl2", "import", "varibad"):
-            claim = f"{name} learns what can be had without exploring and no more, on {where}"
-            found.append(_compare(claim, share(name), lambda x: abs(x) <= NOWHERE))
+def _panel_verdicts(benchmark: str, split: str, summaries: Summaries) -> list[Verdict]:
+    where = f"{benchmark} ({split})"
+
+    def share(name: str) -> float | None:
+        if (benchmark, name) not in summaries:
+            return None
+        values = summaries[benchmark, name]["splits"][split]["normalised_per_seed"]
+        return None if None in values else float(np.mean(values))
+
+    dream, bare = share("dream"), share("dream_no_bottleneck")
+    found = [_compare(f"DREAM is optimal on {where}", dream, lambda x: x >= REACHED)]
+    if benchmark == "distracting_bus":
+        claim = f"without the bottleneck it is not, on {where}"
+        found.append(_compare(claim, bare, lambda x: x < REACHED))
+    elif benchmark == "map":
+        claim = f"without the bottleneck it is optimal too, on {where}"
+        found.append(_compare(claim, bare, lambda x: x >= REACHED))
+    for name in WITHOUT_EXPLORATION:
+        claim = f"{name} learns what can be had without exploring and no more, on {where}"
+        found.append(_compare(claim, share(name), lambda x: abs(x) <= NOWHERE))
     return found
 
 
@@ -170,26 +175,26 @@ def _draw(
     path: Path,
     panels: Sequence[tuple[str, str]],
     runs: Runs,
-    summaries: Mapping[tuple[str, str], Mapping[str, Any]],
+    summaries: Summaries,
 ) -> None:
-    """Learning curves, mean and 1 sd over seeds, over the analytic lines."""
-    from matplotlib.figure import Figure  # heavy, and wanted only at the end
+    """Learning curves, mean and one standard deviation over seeds, with the computed returns."""
+    from matplotlib.figure import Figure  # heavy, and only needed at the end
 
     figure = Figure(figsize=(4.2 * len(panels), 3.9), dpi=130, layout="constrained")
     for axes, (benchmark, split) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for (b, name), folder in runs.items():
             if b != benchmark:
                 continue
-            if name in _ANALYTIC:
+            if agent_class(name).analytic:
                 value = summaries[b, name]["splits"][split]["return_mean"]
-                axes.axhline(value, color="#666666", lw=1, ls=_ANALYTIC[name], label=name)
+                axes.axhline(value, color="#666666", lw=1, ls=LINE_STYLES[name], label=name)
                 continue
             steps, returns = curve(read_rows(folder / "metrics.jsonl"), f"{split}_return")
-            plot_mean(axes, steps, returns, name, _COLOURS[name])
+            plot_mean(axes, steps, returns, name, COLOURS[name])
         axes.set_title(f"{benchmark}, {split}", fontsize=10, loc="left")
         axes.set_xlabel("environment steps")
         axes.grid(True, color="#e6e6e6")
-    # One for all panels: each has the same methods, or some of them.
+    # One legend for all panels: each panel has these methods, or some of them.
     named = {
         label: handle
         for axes in figure.axes
@@ -210,8 +215,13 @@ def _draw(
 def curve(
     rows: Sequence[Mapping[str, Any]], name: str, x_name: str = "env_steps"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Environment steps, a mean over seeds, [n], and returns [seeds, n]; as far as every seed has
-    been evaluated."""
+    """x, the mean over seeds, [n], and returns [seeds, n], for the evaluations that every seed has.
+
+    Args:
+      rows: of metrics.jsonl.
+      name: the column of the returns.
+      x_name: the column of x.
+    """
     seeds = sorted({row["seed"] for row in rows})
     of_seed = [[row for row in rows if row["seed"] == seed] for seed in seeds]
     common = min(map(len, of_seed))
@@ -225,7 +235,7 @@ def curve(
 def plot_mean(
     axes: Any, x: np.ndarray, returns: np.ndarray, label: str, colour: str | None = None
 ) -> None:
-    """Mean of `returns` [seeds, n] over x [n], and a band of 1 sd; the next colour by default."""
+    """Draw the mean of `returns` [seeds, n] over x [n], with a band of one standard deviation."""
     mean, sd = returns.mean(axis=0), returns.std(axis=0, ddof=min(1, len(returns) - 1))
     marker = "o" if len(x) == 1 else ""
     (line,) = axes.plot(x, mean, color=colour, marker=marker, label=label)
@@ -233,12 +243,9 @@ def plot_mean(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Of a metrics.jsonl."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """The rows of a metrics.jsonl."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def _read_summary(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Where the jobs of a sweep run: processes of this machine, Ray, or Slurm through submitit."""
+"""Pools that run the jobs of a sweep: processes on this machine, Ray, or Slurm with submitit."""
 
 import functools
 import importlib
@@ -9,41 +9,44 @@ from pathlib import Path
 from typing import Any
 
 from dream_jax.config import ConfigError
-from experiments.cli import parallel_commands as side_by_side
+from experiments.cli import parallel_commands
 
-Outcomes = Iterator[tuple[Path, str | None]]  # a job that ended, and what went wrong
+Outcomes = Iterator[tuple[Path, str | None]]  # a job that has ended, and its error or None
 
 
-def _command(path: Path) -> side_by_side.Command:
-    """A job's, its output in JOB.log."""
+def _command(path: Path) -> parallel_commands.Command:
+    """The command of a job, with its output in JOB.log."""
     root = str(Path(__file__).parents[2])
     search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     line = [sys.executable, "-m", "experiments.sweeps.job", str(path.resolve())]
-    return side_by_side.Command(line, path.with_suffix(".log"), os.environ | {"PYTHONPATH": search})
+    environment = os.environ | {"PYTHONPATH": search}
+    return parallel_commands.Command(line, path.with_suffix(".log"), environment)
 
 
-def _failure(ended: side_by_side.Ended) -> str | None:
+def _failure(ended: parallel_commands.Ended) -> str | None:
     return f"exit status {ended.status}: {ended.last_line}" if ended.status else None
 
 
 def run_job(path: Path) -> str | None:
-    """Run a job in a process of its own; one line if it failed."""
-    (ended,) = side_by_side.run([_command(path)], 1)
+    """Run a job in a process of its own. Returns one line about its failure, or None."""
+    (ended,) = parallel_commands.run([_command(path)], 1)
     return _failure(ended)
 
 
 def local(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
-    """At most `workers` processes at once, each on its share of the cores. None outlives an
-    interruption."""
+    """At most `workers` processes at once, each on its share of the cores.
+
+    An interruption ends all of them.
+    """
     job_of = {_command(job).log: job for job in jobs}
-    for ended in side_by_side.run([_command(job) for job in jobs], workers):
+    for ended in parallel_commands.run([_command(job) for job in jobs], workers):
         yield job_of[ended.command.log], _failure(ended)
 
 
 def ray(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
     """On the cluster that `ray.init` finds, at most `workers` at once.
 
-    `folder` must be one that all its machines see. Jobs ask for no GPU.
+    All machines of the cluster must see `folder`. Jobs ask for no GPU.
     """
     library = _library("ray")
     library.init(ignore_reinit_error=True)
@@ -61,9 +64,10 @@ def ray(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
 
 
 def slurm(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
-    """One Slurm job each, at most `workers` at once, for a day at most; cancelled if interrupted.
+    """One Slurm job per job, at most `workers` at once, each for a day at most.
 
-    Other settings are those of submitit and of Slurm's environment variables (SBATCH_...).
+    An interruption cancels all of them. Other settings are those of submitit and of Slurm's
+    environment variables (SBATCH_...).
     """
     library = _library("slurm")
     executor = library.AutoExecutor(folder=str(folder / "slurm"))
@@ -83,11 +87,11 @@ POOLS: dict[str, Callable[[list[Path], int, Path], Outcomes]] = {
     "ray": ray,
     "slurm": slurm,
 }
-NEEDS = {"ray": "ray", "slurm": "submitit"}  # packages
+NEEDS = {"ray": "ray", "slurm": "submitit"}  # the package of a pool
 
 
 def check(pool: str) -> None:
-    """Raises ConfigError where a pool's extra is not installed."""
+    """Raises ConfigError if the package of a pool is not installed."""
     if pool in NEEDS:
         _library(pool)
 
@@ -102,7 +106,7 @@ def _library(pool: str) -> Any:
 
 
 def _outcome(result: Callable[[], str | None]) -> str | None:
-    """What a job returned, or one line of why the pool lost it."""
+    """What a job returned, or one line about how the pool lost it."""
     try:
         return result()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What a sweep tries: axes over config fields -> points, and which points share one program."""
+"""The points that a sweep tries, from axes over fields, and which points share one program."""
 
 import dataclasses
 import itertools
@@ -12,8 +12,8 @@ import numpy as np
 from dream_jax import config as configs
 from dream_jax.config import Config, ConfigError
 
-# Fields that are numbers inside the compiled program: points that differ in nothing else are
-# trained side by side in one. Any other field may be swept too, at one program for each value.
+# Fields that are numbers inside the compiled program. Points that differ only in these are trained
+# side by side in one program. Any other field needs a program for each of its values.
 SHARED = (
     "losses.rho",
     "losses.bottleneck_weight",
@@ -33,30 +33,64 @@ SHARED = (
 
 
 class Axis(NamedTuple):
-    """One field: the values of a grid, or the range of a random search."""
+    """One field that is swept: the values of a grid, or the range of a random search."""
 
     path: str
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()  # empty for a random search
     low: float = 0.0
     high: float = 0.0
     log: bool = False
 
     @property
     def random(self) -> bool:
+        """Whether this is the range of a random search."""
         return not self.values
 
 
 class Job(NamedTuple):
     """Points that one program trains."""
 
-    config: Config  # of them all, but for their SHARED fields
-    points: tuple[int, ...]  # their numbers
+    config: Config  # of all the points, except for their SHARED fields
+    points: tuple[int, ...]  # numbers of the points
+
+
+def axes(argv: Sequence[str]) -> tuple[list[Axis], list[str]]:
+    """The axes of --grid and --random, and the other arguments. Raises ConfigError."""
+    found, others = [], []
+    for argument in argv:
+        name, equals, text = argument.partition("=")
+        kind = next((k for k in ("grid", "random") if name.startswith(f"--{k}.")), None)
+        if kind is None:
+            others.append(argument)
+            continue
+        if not equals:
+            raise ConfigError(f"{argument}: write it as {name}=VALUES")
+        found.append(axis(name.removeprefix(f"--{kind}."), text, kind == "random"))
+    return found, others
+
+
+def check_axes(config: Config, swept: Sequence[Axis], overrides: Mapping[str, str]) -> None:
+    """Raises ConfigError if there is no axis, or one that cannot be swept beside `overrides`."""
+    if not swept:
+        raise ConfigError("nothing to sweep; give --grid.GROUP.FIELD=VALUES or --random....")
+    fields = configs.paths(configs.to_dict(config))
+    every = [axis.path for axis in swept]
+    for path in every:
+        if every.count(path) > 1:
+            raise ConfigError(f"{path} is swept twice; give one --grid or --random of it")
+        if path in overrides:
+            raise ConfigError(f"{path} is swept and set; leave out --config.{path}")
+        if path == "preset":
+            raise ConfigError("preset is only a name; sweep agent, or run a sweep of each --config")
+        if isinstance(fields.get(path), list | tuple):
+            raise ConfigError(f"{path} is a list and cannot be swept; give --config.{path}")
 
 
 def axis(path: str, text: str, random: bool) -> Axis:
-    """From "1e-4,1e-3" for a grid, "1e-4:1e-2" or "1e-4:1e-2:log" for a random search.
+    """The axis of "1e-4,1e-3" for a grid, "1e-4:1e-2" or "1e-4:1e-2:log" for a random search.
 
-    Raises ConfigError for any other text.
+    Raises:
+      ConfigError: any other text.
     """
     if not random:
         values = tuple(word.strip() for word in text.split(",") if word.strip())
@@ -77,10 +111,10 @@ def axis(path: str, text: str, random: bool) -> Axis:
     return Axis(path, low=ends[0], high=ends[1], log=log)
 
 
-def points(config: Config, axes: Sequence[Axis], samples: int) -> list[dict[str, str]]:
-    """{path: value} of every point: the grid; or that many random ones, each a draw of its grid."""
-    grid = [axis for axis in axes if not axis.random]
-    ranges = [axis for axis in axes if axis.random]
+def points(config: Config, swept: Sequence[Axis], samples: int) -> list[dict[str, str]]:
+    """{path: value} of every point: the whole grid, or `samples` random points of it."""
+    grid = [axis for axis in swept if not axis.random]
+    ranges = [axis for axis in swept if axis.random]
     product = [
         dict(zip([axis.path for axis in grid], values, strict=True))
         for values in itertools.product(*(axis.values for axis in grid))
@@ -118,7 +152,7 @@ def with_values(config: Config, values: Mapping[str, Any]) -> Config:
 
 
 def jobs(every: Sequence[Config], points_per_job: int) -> list[Job]:
-    """Points that share a program together, at most so many to a job."""
+    """Jobs of points that share a program, each of at most `points_per_job` points."""
     groups: dict[str, list[int]] = {}
     for number, config in enumerate(every):
         common = with_values(config, dict.fromkeys(SHARED, 0.0))

@@ -26,10 +26,10 @@ def test_each_ends_with_its_status_and_its_log(tmp_path):
     assert {name: one.status for name, one in ended.items()} == {"good": 0, "bad": 3, "quiet": 0}
     assert good.log.read_text() == "fine\n"
     assert ended["bad"].last_line == "b"
-    assert ended["quiet"].last_line == "it wrote nothing"
+    assert ended["quiet"].last_line == "it printed nothing"
     quiet_again = quiet._replace(log=bad.log)  # its log has an earlier run's words
     ((_, status, _, last),) = side_by_side.run([quiet_again], 1)
-    assert (status, last) == (0, "it wrote nothing")
+    assert (status, last) == (0, "it printed nothing")
     assert bad.log.read_text() == "a\nerror: b\n"
 
 

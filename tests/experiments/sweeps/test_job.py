@@ -27,9 +27,9 @@ def test_points_side_by_side_train_as_alone():
         assert (state.learners.exploitation.updates > 0).all()
         return jax.tree.leaves(jax.device_get(train.newest_params(state)))
 
-    together = newest(sweep_job.swept_trainer(SMALL, env, [first, second], seeds), 4)
+    together = newest(sweep_job.LaneTrainer(SMALL, env, [first, second], seeds), 4)
     for k, values in enumerate((first, second)):
         config = sweep_space.with_values(SMALL, values)
-        alone = newest(sweep_job.swept_trainer(config, env, [{}], seeds), 2)
+        alone = newest(sweep_job.LaneTrainer(config, env, [{}], seeds), 2)
         for lanes, expected in zip(together, alone, strict=True):
             np.testing.assert_allclose(lanes[2 * k : 2 * k + 2], expected, rtol=0, atol=1e-4)

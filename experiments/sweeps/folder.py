@@ -1,0 +1,76 @@
+"""The folder of a sweep: the file that describes it, its jobs and their results."""
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dream_jax import config as configs
+from dream_jax.config import Config, ConfigError
+from dream_jax.runs import provenance
+from dream_jax.runs.folder import refuse_differences, refuse_files
+
+SWEEP_FILE, JOBS = "sweep.json", "jobs"
+
+
+def record(
+    config: Config, seeds: Sequence[int], points: Sequence[Mapping[str, str]], points_per_job: int
+) -> dict[str, Any]:
+    """The contents of sweep.json."""
+    return {
+        "schema_version": provenance.SCHEMA_VERSION,
+        "config": configs.to_dict(config),
+        "seeds": list(seeds),
+        "points": list(points),
+        "points_per_job": points_per_job,
+    }
+
+
+def check(out: Path, wanted: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
+    """Check that a sweep may use its folder. Writes nothing.
+
+    Args:
+      out: the folder.
+      wanted: the `record` of the sweep.
+      resume: a sweep in the folder must be this one.
+      overwrite: a sweep in the folder may be any.
+
+    Raises:
+      ConfigError: the folder may not be used.
+    """
+    refuse_files(out)
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not (resume or overwrite):
+        raise ConfigError(f"--out={out} exists; give another, --resume or --overwrite")
+    saved = None
+    with contextlib.suppress(OSError, ValueError):
+        saved = json.loads((out / SWEEP_FILE).read_text(encoding="utf-8"))
+    if not isinstance(saved, dict) or "points" not in saved:
+        raise ConfigError(f"--out={out} holds files but no sweep of ours; give another folder")
+    if not resume:
+        return
+    wanted = json.loads(json.dumps(wanted))  # as JSON reads it back
+    for name in ("seeds", "points_per_job", "points"):
+        if saved.get(name) != wanted[name]:
+            was, now = (_short(each.get(name)) for each in (saved, wanted))
+            raise ConfigError(f"--resume: {out} is a sweep with {name} {was}, not {now}")
+    try:
+        old, new = (provenance.config_of(each) for each in (saved, wanted))
+    except (KeyError, ConfigError) as error:
+        raise ConfigError(f"--resume: {out / SWEEP_FILE}: {error}") from error
+    refuse_differences(out, old, new)
+
+
+def result(job: Path) -> dict[str, Any] | None:
+    """What a job found, by number of the point; None while it has no result."""
+    try:
+        return json.loads(job.with_suffix(".result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _short(value: Any, most: int = 80) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= most else f"{text[:most]}..."
