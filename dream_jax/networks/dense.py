@@ -1,9 +1,10 @@
-"""Products of rows with a kernel, flattened after `vmap`.
+"""A dense layer whose product is flattened after `vmap`, for faster gradients on a CPU.
 
-Under `vmap` over trials, the gradient of the kernel in `x @ kernel` contracts two axes of
-[B, T, D], and XLA on a CPU first transposes one side in memory. Of [B * T, D] it need not. What is
-to be flattened is known only where `vmap` maps the product, so that is a primitive of its own.
-Not for `jax.shard_map` with `check_vma`: it is not told how the primitive varies over devices.
+Under `vmap` over trials, the gradient of `x @ kernel` with respect to the kernel contracts two axes
+of [B, T, D], and XLA on a CPU first transposes one side in memory. With [B * T, D] it does not.
+Which axes to flatten is known only when `vmap` maps the product, so the product is a primitive with
+its own batching rule. The primitive does not work under `jax.shard_map` with `check_vma=True`: it
+has no rule for how its result varies over devices.
 """
 
 import math
@@ -22,7 +23,7 @@ _matmul_p = Primitive("matmul_of_rows")
 
 
 def matmul(x: Array, kernel: Array) -> Array:
-    """x [..., D] @ kernel [D, E] -> [..., E], of the type that both promote to."""
+    """x [..., D] @ kernel [D, E] -> [..., E], in the dtype that both promote to."""
     return _matmul_p.bind(*nn.dtypes.promote_dtype(x, kernel))
 
 
@@ -32,14 +33,14 @@ def dense(
     kernel_init: Callable[..., Array] = nn.Dense.kernel_init,
     name: str | None = None,
 ) -> nn.Dense:
-    """`nn.Dense` with that product."""
+    """`nn.Dense` that multiplies with `matmul`: [..., D] -> [..., features]."""
     return nn.Dense(
         features, use_bias=use_bias, kernel_init=kernel_init, name=name, dot_general=_dot_general
     )
 
 
 def _dot_general(x: Array, kernel: Array, dimensions: Any, precision: Any) -> Array:
-    del dimensions, precision  # a Dense contracts the last of x with the first of its kernel
+    """`matmul` for `nn.Dense`, which always contracts x's last axis with the kernel's first."""
     return matmul(x, kernel)
 
 

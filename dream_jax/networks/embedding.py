@@ -1,4 +1,4 @@
-"""Embeddings of integer components: observations, instructions, actions, problem ids."""
+"""Embeddings of observations, instructions, actions and problem ids."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,19 @@ from dream_jax.types import Array, Env, is_pixel_env
 
 
 def normalise(x: Array, on: bool) -> Array:
-    """Layer normalisation without learned scale or shift (a Dense follows), or `x` itself."""
+    """Layer normalisation of x [..., D] if `on`, else `x`.
+
+    It has no learned scale or shift, since a dense layer follows.
+    """
     return jax.nn.standardize(x) if on else x
 
 
 class SumEmbedding(nn.Module):
-    """One table per component, summed: one matmul with a multi-hot vector.
+    """One table per component, summed: [..., K] integers -> [..., features].
 
-    A gather would be slow backwards on CPU (scatter), and a Linear after it would be one table.
-    [..., K] integers -> [..., features]; zeros when there are no components.
+    It is one matmul with a multi-hot vector, because the gradient of a gather is a scatter, which
+    is slow on a CPU. A dense layer after the sum would add nothing: its product with the tables is
+    again one table per component. Without components the result is zero.
     """
 
     sizes: Sequence[int]
@@ -37,7 +41,11 @@ class SumEmbedding(nn.Module):
 
 
 class MlpEmbedding(nn.Module):
-    """The authors' embedding: 32 per component, concatenated -> 256 ReLU -> features."""
+    """The embedding in the authors' code: [..., K] integers -> [..., features].
+
+    Each component has 32 features. They are concatenated; then come 256 hidden units with ReLU and
+    the output layer. Without components the result is zero.
+    """
 
     sizes: Sequence[int]
     features: int
@@ -48,7 +56,8 @@ class MlpEmbedding(nn.Module):
     def __call__(self, x: Array) -> Array:
         if not self.sizes:
             return jnp.zeros((*x.shape[:-1], self.features))
-        # The tables and the layer above them are one table, made once for all trials and steps.
+        # The tables and the layer above them make one table, computed once for all trials and
+        # steps.
         width = len(self.sizes) * self.component_features
         kernel, bias = _Linear(width, self.hidden, name="Dense_0")()
         rows = [
@@ -60,7 +69,7 @@ class MlpEmbedding(nn.Module):
 
 
 class _Linear(nn.Module):
-    """The parameters of an `nn.Dense`, for use in another way: kernel [inputs, features], bias."""
+    """The parameters of an `nn.Dense` without its product: kernel [inputs, features], bias."""
 
     inputs: int
     features: int
@@ -85,9 +94,10 @@ class IndexEmbedding(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Pictures by patches that do not overlap: matmuls only, several times less work than `conv`.
+    """Pictures by patches that do not overlap: [..., 60, 80, 3] uint8 -> [..., features].
 
-    [..., 60, 80, 3] uint8 -> patches of 5 x 5 -> 16, ReLU -> of 2 x 2 -> 64, ReLU -> features.
+    Patches of 5 x 5 -> 16 channels, ReLU -> patches of 2 x 2 -> 64 channels, ReLU -> features. It
+    needs matmuls only and several times less work than `ConvEmbedding`.
     """
 
     features: int
@@ -101,9 +111,10 @@ class PatchEmbedding(nn.Module):
 
 
 class ConvEmbedding(nn.Module):
-    """The authors' network for pictures: three convolutions of 32 channels, then linear.
+    """The embedding of pictures in the authors' code: [..., 60, 80, 3] uint8 -> [..., features].
 
-    [..., 60, 80, 3] uint8 -> 5 x 5 / 2 -> 5 x 5 / 2 -> 4 x 4 / 2, each with ReLU -> features.
+    Three convolutions of 32 channels and stride 2, with kernels 5 x 5, 5 x 5 and 4 x 4 and ReLU,
+    then a linear layer.
     """
 
     features: int
@@ -125,26 +136,31 @@ def _patches(x: Array, size: int) -> Array:
     return x.reshape(*batch, rows, columns, size * size * channels)
 
 
-AUTHORS = ("mlp", "conv")  # kinds whose networks are the authors' in the other details too
+AUTHORS = ("mlp", "conv")  # with these, other details of the networks follow the authors' code too
 INTEGER_EMBEDDINGS = {"sum": SumEmbedding, "mlp": MlpEmbedding}
 PIXEL_EMBEDDINGS = {"patches": PatchEmbedding, "conv": ConvEmbedding}
 
 
 def make_embedding(kind: str, sizes: Sequence[int], features: int) -> nn.Module:
-    """`sizes` of integer components; a picture has none."""
+    """The embedding of a kind: "sum", "mlp", "patches" or "conv".
+
+    `sizes` are those of the integer components; pictures do not need them. Raises KeyError for an
+    unknown kind.
+    """
     if kind in PIXEL_EMBEDDINGS:
         return PIXEL_EMBEDDINGS[kind](features)
     return INTEGER_EMBEDDINGS[kind](tuple(sizes), features)
 
 
 def make_instruction_embedding(kind: str, sizes: Sequence[int], features: int) -> nn.Module:
-    """Instructions are integers, also where observations are pictures."""
+    """The embedding of instructions, which are integers even where observations are pictures."""
     kind = {"patches": "sum", "conv": "mlp"}.get(kind, kind)
     return make_embedding(kind, sizes, features)
 
 
 def check_observations(config: NetworkConfig, env: Env) -> None:
-    """The embedding is one for what the environment shows, and components fit uint8."""
+    """Raises ConfigError if the embedding does not fit the observations, or a component does not
+    fit uint8."""
     kinds = PIXEL_EMBEDDINGS if is_pixel_env(env) else INTEGER_EMBEDDINGS
     if config.embedding not in kinds:
         raise ConfigError(
@@ -153,11 +169,11 @@ def check_observations(config: NetworkConfig, env: Env) -> None:
         )
     largest = max((*env.observation_sizes, *env.instruction_sizes, env.num_actions))
     if largest > 256:
-        raise ConfigError(f"{env.name}: a component of size {largest}; at most 256 can be stored")
+        raise ConfigError(f"{env.name}: a component has size {largest}; at most 256 can be stored")
 
 
 def _multi_hot(x: Array, sizes: Sequence[int]) -> Array:
-    """[..., K] component indices -> [..., sum(sizes)] with one 1 per component."""
+    """[..., K] component indices -> [..., sum(sizes)] float32, one 1 per component."""
     return jnp.concatenate(
         [jax.nn.one_hot(x[..., k], size) for k, size in enumerate(sizes)], axis=-1
     )

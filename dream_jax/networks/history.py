@@ -1,4 +1,9 @@
-"""Networks of the agents that act on a whole trial. Each takes one sequence; the caller vmaps."""
+"""Networks of the agents that act on a whole trial.
+
+Each takes one sequence; the caller vmaps.
+
+  S  slots of the sequence;  K  observation components;  I  instruction components
+"""
 
 from typing import Any, NamedTuple
 
@@ -21,26 +26,28 @@ from dream_jax.types import Array
 
 
 class Slots(NamedTuple):
-    """What an agent sees at each of S slots: the input of `History`, or of one of them."""
+    """What an agent sees in each of S slots. Without the leading S: in one slot."""
 
-    observation: Array  # [S, K], or pictures
-    instruction: Array  # [S, 1 + I]: 0 exploring or 1 exploiting, then components (or "hidden")
-    action: Array  # [S] int32, of the step before; `num_actions` at the start of an episode
-    reward: Array  # [S] of the step before; 0 where rewards are not shown
-    done: Array  # [S] bool, the episode is over
-    time: Array  # [S] fraction of the episode that is over
+    observation: Array  # [S, K] uint8, or pictures
+    # [S, 1 + I] int32: 0 while exploring or 1 while exploiting, then the components, each with one
+    # more value for "hidden".
+    instruction: Array
+    action: Array  # [S] int32, the previous action; `num_actions` at the start of an episode
+    reward: Array  # [S] float32, the previous reward; 0 where rewards are not shown
+    done: Array  # [S] bool, whether the episode is over
+    time: Array  # [S] float32, fraction of the episode that is over
 
 
 class History(nn.Module):
-    """What a trial has shown so far: a memory over (previous s, a and r, then s, i, done).
+    """A memory over the trial so far: the previous observation, action and reward, and the slot.
 
-    The previous observation stands beside what came of it, as in DREAM's decoder: the gates of a
-    minimal recurrence depend on its input alone and could not bind the two.
+    The previous observation is an input beside the current one, as in DREAM's decoder. The gates of
+    a minimal recurrence depend on its input alone, so it could not combine the two otherwise.
 
-    Of a sequence: `Slots` of S and which of them count [S]; the others change nothing. Returns
-    [S, outputs], a function of the memory alone.
+    Inputs of a sequence: `Slots` and a mask [S] bool. Slots with mask 0 change nothing. Returns
+    [S, outputs], which depends on the memory alone.
 
-    The output layer starts small (`encoder_init_scale`), as DREAM's encoder and decoder do.
+    The output layer starts small (`encoder_init_scale`), like those of DREAM's encoder and decoder.
     """
 
     config: NetworkConfig
@@ -67,13 +74,14 @@ class History(nn.Module):
         return self._head(self.memory(self._features(s, _before(s, mask), slots), mask))
 
     def step(self, carry: Any, slot: Slots) -> tuple[Any, Array]:
-        """One step of the above, without the mask -> (carry, [outputs])."""
+        """One step of a sequence, without a mask: one slot -> (carry, [outputs])."""
         memory, before = carry
         s = self.observation(slot.observation)
         memory, h = self.memory.step(memory, self._features(s, before, slot))
         return (memory, s), self._head(h)
 
     def initial(self) -> Any:
+        """The carry before the first step: the memory's, and an empty previous observation [H]."""
         return self.memory.initial(), jnp.zeros(self.config.hidden_size)
 
     def _features(self, s: Array, before: Array, slots: Slots) -> Array:
@@ -94,19 +102,20 @@ class History(nn.Module):
 
 
 def _before(s: Array, mask: Array) -> Array:
-    """[S, H]: of the last step before each that counts; 0 where there is none."""
+    """[S, H]: for each slot, `s` [S, H] of the last earlier slot with mask 1, or 0."""
     index = jnp.arange(s.shape[0])
     last = jax.lax.cummax(jnp.where(mask, index, -1))
     last = jnp.concatenate([jnp.array([-1]), last[:-1]])
-    return (last[:, None] == index).astype(s.dtype) @ s  # a gather, without a scatter backwards
+    return (last[:, None] == index).astype(s.dtype) @ s  # a gather whose gradient is no scatter
 
 
 class TrialDecoder(nn.Module):
-    """p(r | s, a, s', i, m) and p(s' | s, a, i, m) of every transition, for each of P beliefs.
+    """p(r | s, a, s', i, m) and p(s' | s, a, i, m) of M transitions, for each of P beliefs m.
 
-    observation [M, K], instruction [M, I], action [M], next observation [M, K], m [P, Z]
-    -> reward [P, M], logits of the components of s' [P, M, sum(observation_sizes)].
-    Pictures are not decoded: their logits have no entries.
+    VariBAD's decoder (Zintgraf et al. 2020). Inputs: observation [M, K], instruction [M, I], action
+    [M], next observation [M, K], m [P, Z]. Returns the reward [P, M] and the logits of the
+    components of s' [P, M, sum(observation_sizes)]. Pictures are not decoded: their logits are
+    [P, M, 0].
     """
 
     config: NetworkConfig
@@ -131,7 +140,7 @@ class TrialDecoder(nn.Module):
 
 
 class _Conditioned(nn.Module):
-    """Two hidden layers on every pair of features [M, D] and m [P, Z]: [P, M, outputs]."""
+    """Two hidden layers on every pair of features [M, D] and m [P, Z] -> [P, M, outputs]."""
 
     config: NetworkConfig
     outputs: int
@@ -139,7 +148,7 @@ class _Conditioned(nn.Module):
     @nn.compact
     def __call__(self, x: Array, m: Array) -> Array:
         size = self.config.hidden_size
-        # Dense([x, m]), with the parts of x and of m computed once.
+        # A dense layer on [x, m]. Its products with x and with m are computed once each.
         h = dense(size)(nn.relu(x))[None] + dense(size, use_bias=False)(m)[:, None]
         h = nn.relu(dense(size)(nn.relu(normalise(h, self.config.layer_norm))))
         return dense(self.outputs)(h)

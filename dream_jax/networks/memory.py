@@ -1,6 +1,8 @@
 """Recurrent memories, unrolled over a whole sequence or one step at a time.
 
-Input projections of the whole sequence are one matmul outside the scan.
+All have the same interface. `initial` returns the carry before the first step; `step` takes a carry
+and one input [D] and returns (carry, [size]). The input projections of a whole sequence are one
+matmul outside the scan.
 """
 
 from typing import Any
@@ -14,7 +16,7 @@ from dream_jax.types import Array
 
 
 class Lstm(nn.Module):
-    """LSTM (Hochreiter and Schmidhuber, 1997), forget gate biased to 1."""
+    """LSTM (Hochreiter and Schmidhuber 1997) with forget gates biased by 1. Its carry is (h, c)."""
 
     size: int
 
@@ -31,7 +33,7 @@ class Lstm(nn.Module):
         return self._cell(self.recurrent, carry, self.inputs(x))
 
     def __call__(self, xs: Array, mask: Array | None = None) -> Array:
-        """[T, D] -> [T, size], from a zero state. Where `mask` [T] is 0, nothing changes."""
+        """[T, D] -> [T, size], from a zero state. A step with `mask` [T] 0 changes nothing."""
         recurrent = self.recurrent
         if mask is None:
             return jax.lax.scan(
@@ -40,9 +42,9 @@ class Lstm(nn.Module):
 
         def cell(carry, now):
             x, on = now
-            new = self._cell(recurrent, carry, x)[0]
-            carry = jax.tree.map(lambda a, b: jnp.where(on, a, b), new, carry)
-            return carry, carry[0]
+            new, _ = self._cell(recurrent, carry, x)
+            h, c = jax.tree.map(lambda a, b: jnp.where(on, a, b), new, carry)
+            return (h, c), h
 
         return jax.lax.scan(cell, self.initial(), (self.inputs(xs), mask))[1]
 
@@ -56,10 +58,11 @@ class Lstm(nn.Module):
 
 
 class MinGru(nn.Module):
-    """Minimal gated recurrence (Feng et al., 2024): h_t = (1 - u_t) h_{t-1} + u_t c_t.
+    """Minimal gated recurrence (Feng et al. 2024): h_t = (1 - u_t) h_{t-1} + u_t c_t.
 
-    Gate u and candidate c depend on the input alone, so that every matmul of a sequence runs at
-    once and only an elementwise scan is left: much faster than an LSTM on short sequences.
+    The gate u and the candidate c depend on the input alone. So all matmuls of a sequence run at
+    once and only an elementwise scan is left, which makes it much faster than an LSTM on short
+    sequences.
     """
 
     size: int
@@ -76,10 +79,11 @@ class MinGru(nn.Module):
         return h, h
 
     def __call__(self, xs: Array, mask: Array | None = None) -> Array:
-        """[T, D] -> [T, size], from a zero state. Where `mask` [T] is 0, nothing changes."""
+        """[T, D] -> [T, size], from a zero state. A step with `mask` [T] 0 changes nothing."""
 
         def cell(h, gates):
-            h = gates[0] * h + gates[1]
+            keep_t, new_t = gates
+            h = keep_t * h + new_t
             return h, h
 
         keep, new = self._gates(xs)
@@ -90,13 +94,13 @@ class MinGru(nn.Module):
 
     def _gates(self, x: Array) -> tuple[Array, Array]:
         gate, candidate = jnp.split(self.inputs(x), 2, axis=-1)
-        # Biased towards keeping: information arrives at few of the steps.
+        # Biased towards keeping the state, because few steps bring information.
         update = jax.nn.sigmoid(gate - 1.0)
         return 1.0 - update, update * jnp.tanh(candidate)
 
 
 class Feedforward(nn.Module):
-    """No memory, the same interface: a ReLU layer."""
+    """A ReLU layer without memory, with the same interface."""
 
     size: int
 
@@ -114,4 +118,5 @@ class Feedforward(nn.Module):
 
 
 def make_memory(kind: str, size: int) -> Any:
+    """A memory by its name: "lstm", "mingru" or "none". Raises KeyError for any other."""
     return {"lstm": Lstm, "mingru": MinGru, "none": Feedforward}[kind](size)

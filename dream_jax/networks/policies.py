@@ -1,4 +1,10 @@
-"""The four networks of DREAM. Each takes one sequence, or one step; the caller vmaps."""
+"""The four networks of DREAM (Liu et al. 2021): two policies, the decoder g and the encoder f.
+
+Each takes one sequence or one step; the caller vmaps.
+
+  T  steps of the sequence;  K  observation components;  I  instruction components
+  A  actions;  Z  size of the encoding z
+"""
 
 from typing import Any
 
@@ -19,7 +25,10 @@ from dream_jax.types import Array
 
 
 class Dueling(nn.Module):
-    """Dueling head (Wang et al., 2016), advantages centred per state: [..., D] -> [..., A]."""
+    """Dueling head (Wang et al. 2016): [..., D] -> Q-values [..., A].
+
+    Advantages have mean 0 over the actions of a state.
+    """
 
     num_actions: int
 
@@ -31,7 +40,10 @@ class Dueling(nn.Module):
 
 
 class TimeFeature(nn.Module):
-    """A learned direction scaled by how much of the episode is over: [...] -> [..., features]."""
+    """A learned vector times the fraction of the episode that is over, centred to -1 .. 1.
+
+    [...] -> [..., features].
+    """
 
     features: int
 
@@ -42,10 +54,10 @@ class TimeFeature(nn.Module):
 
 
 class ExplorationPolicy(nn.Module):
-    """pi_exp(a | s_t, tau_:t): Q-values from observations and previous actions (and rewards).
+    """pi_exp(a | s_t, tau_:t): Q-values from observations, previous actions and maybe rewards.
 
     Inputs of a sequence: observation [T, K], previous action [T] (`num_actions` at the start),
-    previous reward [T], fraction of the episode that is over [T]. Returns [T, A].
+    previous reward [T], fraction of the episode that is over [T]. Returns Q-values [T, A].
     """
 
     config: NetworkConfig
@@ -70,12 +82,13 @@ class ExplorationPolicy(nn.Module):
     def step(
         self, carry: Any, observation: Array, action: Array, reward: Array, time: Array
     ) -> tuple[Any, Array]:
-        """One step of the above: observation [K], scalars -> (carry, [A])."""
+        """One step: observation [K], previous action [], reward [], time [] -> (carry, [A])."""
         x = self._features(observation, action, reward, time)
         carry, h = self.memory.step(carry, x)
         return carry, self._head(x, h)
 
     def initial(self) -> Any:
+        """The carry before the first step."""
         return self.memory.initial()
 
     def _features(self, observation: Array, action: Array, reward: Array, time: Array) -> Array:
@@ -85,21 +98,22 @@ class ExplorationPolicy(nn.Module):
             x = x + self.time(time)
         parts = [nn.relu(normalise(x, c.layer_norm)), nn.relu(self.previous_action(action))]
         if self.sees_rewards:
-            parts.append(reward[..., None])  # past the ReLU: costs are rewards too
+            parts.append(reward[..., None])  # without ReLU, because rewards may be negative
         return self.mix(jnp.concatenate(parts, axis=-1))
 
     def _head(self, x: Array, h: Array) -> Array:
         c = self.config
-        if c.exploration_memory == "mingru":  # its state passes no input through
+        if c.exploration_memory == "mingru":  # whose state does not pass the current input on
             h = nn.relu(self.hidden(jnp.concatenate([nn.relu(x), h], axis=-1)))
         return self.dueling(normalise(h, c.layer_norm))
 
 
 class ExploitationPolicy(nn.Module):
-    """pi_task(a | s, i, z): Q-values from observations, the instruction and the encoding.
+    """pi_task(a | s, i, z): Q-values from observations, the instruction and the encoding z.
 
     Inputs of a sequence: observation [T, K], instruction [I], z [Z], fraction of the episode that
-    is over [T]. Returns [T, A]. Instruction and z may change from step to step: [T, I], [T, Z].
+    is over [T]. Returns Q-values [T, A]. An instruction or z that changes from step to step is
+    [T, I] or [T, Z].
     """
 
     config: NetworkConfig
@@ -128,11 +142,12 @@ class ExploitationPolicy(nn.Module):
     def step(
         self, carry: Any, observation: Array, instruction: Array, z: Array, time: Array
     ) -> tuple[Any, Array]:
-        """One step of the above: observation [K], instruction [I], z [Z] -> (carry, [A])."""
+        """One step: observation [K], instruction [I], z [Z], time [] -> (carry, [A])."""
         carry, h = self.memory.step(carry, self._features(observation, instruction, time))
         return carry, self._head(h, z)
 
     def initial(self) -> Any:
+        """The carry before the first step."""
         return self.memory.initial()
 
     def _features(self, observation: Array, instruction: Array, time: Array) -> Array:
@@ -148,19 +163,19 @@ class ExploitationPolicy(nn.Module):
         c = self.config
         if c.film:
             h = h * (1.0 + self.gain(z))
-        # Dense([h, z]), with the part of z computed once per episode.
+        # A dense layer on [h, z]. Its product with z is computed once per episode.
         h = normalise(self.from_memory(h) + self.from_z(z), c.layer_norm)
         h = self.output(nn.relu(h))
-        if c.embedding not in AUTHORS:  # theirs ends linearly
+        if c.embedding not in AUTHORS:  # the authors' network has no ReLU here
             h = nn.relu(h)
         return self.dueling(normalise(h, c.layer_norm))
 
 
 class Decoder(nn.Module):
-    """g(tau_:t) for every prefix of a trajectory, the empty one included, by each of F heads.
+    """g(tau_:t), the mean of q(z | tau_:t), for every prefix of a trajectory and each of F heads.
 
-    observation [T + 1, K], action [T], reward [T] -> [F, T + 1, Z]; with `prefix` (steps, []) of
-    that prefix alone: [F, Z].
+    Inputs: observation [T + 1, K], action [T], reward [T]. Returns [F, T + 1, Z]; entry 0 is of the
+    empty prefix. With `prefix` [], a number of steps, returns that prefix alone: [F, Z].
     """
 
     config: NetworkConfig
@@ -186,11 +201,13 @@ class Decoder(nn.Module):
         h = jnp.concatenate([jnp.zeros_like(h[:1]), h], axis=0)
         if prefix is not None:
             h = h[prefix]
-        # One after the other: a batched matmul over heads is several times slower on a CPU.
+        # One head after the other: a matmul batched over heads is several times slower on a CPU.
         return jnp.stack([_DecoderHead(c)(h) for _ in range(self.folds)])
 
 
 class _DecoderHead(nn.Module):
+    """One head of `Decoder`: memory [..., D] -> [..., Z]."""
+
     config: NetworkConfig
 
     @nn.compact
@@ -201,10 +218,11 @@ class _DecoderHead(nn.Module):
 
 
 class Encoder(nn.Module):
-    """f(mu): the mean of the encoding of a problem, [] id or [D] descriptor -> [Z].
+    """f(mu), the mean of the encoding z of a problem: id [] or descriptor [D] -> [Z].
 
-    The output layer starts small (`encoder_init_scale`): what the exploitation policy has no use
-    for then never enters z, and the decoder has no random code of the id to chase.
+    The output layer starts small (`encoder_init_scale`). So information that the exploitation
+    policy does not use never enters z, and the decoder does not have to fit a random code of the
+    id.
     """
 
     config: NetworkConfig
@@ -221,10 +239,10 @@ class Encoder(nn.Module):
 
 
 def small_dense(features: int, scale: float) -> nn.Dense:
-    """An output layer that starts at `scale` times the usual size."""
+    """[..., D] -> [..., features]: an output layer that starts at `scale` times usual weights."""
     return dense(features, kernel_init=_scaled_uniform(scale))
 
 
 def _scaled_uniform(scale: float) -> nn.initializers.Initializer:
-    """`scale` times U(+-1 / sqrt(fan in)), PyTorch's default for linear layers."""
+    """`scale` times U(-1 / sqrt(fan in), 1 / sqrt(fan in)), PyTorch's default for linear layers."""
     return nn.initializers.variance_scaling(scale**2 / 3.0, "fan_in", "uniform")
