@@ -16,7 +16,7 @@ import pytest
 DEVICES = max(2, os.cpu_count() or 1)
 LONG = {
     f"test_{name}"
-    for name in ("baselines", "files", "learning", "loop", "processes", "sweep", "throughput")
+    for name in ("baselines", "files", "learning", "loop", "devices", "sweep", "throughput")
 }
 
 

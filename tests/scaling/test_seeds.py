@@ -37,6 +37,33 @@ def test_two_devices_train_as_one(walk, seeds, iterations, compiled):
         assert metrics["loss_far"][k] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "seeds, devices, share, sizes",
+    [
+        (1, 1, 1, [1]),
+        (2, 2, 1, [2]),
+        (3, 2, 1, [1, 1, 1]),
+        (4, 2, 1, [2, 2]),
+        (3, 1, 1, [1, 1, 1]),
+        (3, 2, 2, [1, 1, 1]),
+    ],
+)
+def test_untrained_states(seeds, devices, share, sizes):
+    trainer = walks.walks(share)
+    numbers = [7 + k for k in range(seeds)]
+    runner = scaling.make_runner(trainer, numbers, 1, jax.devices()[:devices])
+    groups = runner.init()
+    assert [group.steps.shape for group in groups] == [(n,) for n in sizes]
+    joined = runner.join(groups)
+    assert joined.seed.tolist() == numbers
+
+    def shapes(tree):
+        return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+
+    assert shapes(joined) == shapes(scaling.state_shape(trainer, seeds))
+    assert shapes(runner.shape) == shapes(scaling.state_shape(trainer, devices // share))
+
+
 def test_four_devices_train_as_one():
     """In a process that has four; in the last case two devices share each batch."""
     cases = [[6, 3, 1], [7, 2, 1], [3, 3, 2]]

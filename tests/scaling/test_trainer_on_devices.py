@@ -1,4 +1,4 @@
-"""The trainer on several devices: what a seed must not depend on."""
+"""DREAM on several devices: what the training of a seed must not depend on."""
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +22,10 @@ def by_kind(state):
     return floats, {str(p): raw(x) for p, x in leaves if str(p) not in floats}
 
 
+@pytest.mark.slow  # test_seeds has the same of random walks, bit for bit
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_seed_does_not_depend_on_the_seeds_beside_it(trainer, states, devices):
-    """Alone, beside another on one device, and on a device of its own: equal but for rounding."""
+    """Alone, beside another seed on one device, on its own device: equal up to rounding."""
     runner = scaling.make_runner(trainer, [1, 0], ITERATIONS, jax.devices()[:devices])
     both, losses = trained(runner)
     other, same = (jax.tree.map(lambda x, i=i: x[i], both) for i in range(2))
@@ -44,19 +45,8 @@ def shared_by(devices):
     return configs.override(CONFIG, {"training.trial_shards": str(devices)})
 
 
-@pytest.mark.parametrize("seeds, share, sizes", [(3, 1, [1, 1, 1]), (4, 1, [2, 2]), (1, 2, [1])])
-def test_untrained_states_on_two_devices(env, seeds, share, sizes):
-    trainer = setup.make_trainer(shared_by(share), env)
-    runner = scaling.make_runner(trainer, range(seeds), 1, jax.devices()[:2])
-    init = runner.init()
-    assert [group.trials.shape for group in init] == [(n,) for n in sizes]
-    assert runner.join(init).trials.shape == (seeds,)
-    shapes = jax.tree.map(lambda x: (x.shape, x.dtype), runner.join(init))
-    assert shapes == jax.tree.map(lambda x: (x.shape, x.dtype), scaling.state_shape(trainer, seeds))
-
-
 def test_devices_that_share_trials_train_as_one(env, states):
-    """Every action and draw is the same; parameters but for the order of summation."""
+    """Every action and draw is equal, and parameters up to the order of summation."""
     shared = setup.make_trainer(shared_by(2), env)
     runner = scaling.make_runner(shared, [0], ITERATIONS, jax.devices()[:2])
     state, losses = trained(runner)
@@ -68,8 +58,7 @@ def test_devices_that_share_trials_train_as_one(env, states):
     assert furthest(floats, expected_floats) < 1e-5
     for name, loss in alone_losses.items():
         assert float(losses[name][0]) == pytest.approx(loss.mean(), rel=1e-4)
-    for leaf in jax.tree.leaves(
-        state.learners.exploitation.params
-    ):  # the copies have not drifted apart
+    # The copies of the parameters have not drifted apart.
+    for leaf in jax.tree.leaves(state.learners.exploitation.params):
         first, second = (np.asarray(shard.data) for shard in leaf.addressable_shards)
         np.testing.assert_array_equal(first, second)
