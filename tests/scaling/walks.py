@@ -73,13 +73,19 @@ def walks(share: int = 1) -> Walks:
 
 
 def after_two_chunks(seeds, iterations, devices, share=1, compiled=True):
-    """(state, metrics), leaves [seeds, ...]. Between the chunks the state goes to the host."""
+    """(state, metrics), leaves [seeds, ...]. Between the chunks the state goes to the host.
+
+    A state that stays on the devices must train as the restored one does.
+    """
     runner = scaling.make_runner(walks(share), seeds, iterations, jax.devices()[:devices])
     chunk = runner.chunk.compile(runner.shape) if compiled else runner.chunk
-    state, _ = chunk(runner.init())
-    before = runner.place(jax.device_get(runner.join(state)))
-    state, metrics = chunk(before)
-    assert all(group.position.is_deleted() for group in before)  # no second copy is kept
+    stayed, _ = chunk(runner.init())
+    restored = runner.place(jax.device_get(runner.join(stayed)))
+    state, metrics = chunk(restored)
+    same, _ = chunk(stayed)
+    assert differing(runner.join(same), runner.join(state)) == []
+    for before in (restored, stayed):
+        assert all(group.position.is_deleted() for group in before)  # no second copy is kept
     if runner.placement.slots > 1 and not compiled:
         assert chunk.call._cache_size() == 1  # one program
 
