@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from dream_jax.agents import inputs
-from dream_jax.agents.whole_trial import Informed, WholeTrial
+from dream_jax.agents.whole_trial import WholeTrial
+from dream_jax.agents.whole_trial_networks import Informed
 from dream_jax.config import Config
 from dream_jax.losses.dream import squared_distances
 from dream_jax.networks.policies import Encoder

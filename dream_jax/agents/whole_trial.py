@@ -6,94 +6,36 @@ the last step of exploration bootstraps from the first state of exploitation. No
 such an agent to explore.
 """
 
-import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from dream_jax.agents import inputs, trial_sequence
-from dream_jax.agents.exploration_noise import (
-    GREEDY,
-    ExplorationNoise,
-    draw_noise,
-    epsilon_greedy,
-    random_action_set,
-)
+from dream_jax.agents.exploration_noise import GREEDY, ExplorationNoise, draw_noise, epsilon_greedy
 from dream_jax.agents.trial_sequence import TrialSequence
-from dream_jax.config import Config
+from dream_jax.agents.whole_trial_networks import Informed, WholeTrialNetworks
 from dream_jax.data import rollout
 from dream_jax.data.rollout import Decision, Policy, Rollout, View
 from dream_jax.losses.td import double_q_lambda
-from dream_jax.networks.embedding import check_observations
-from dream_jax.networks.history import History, Slots
-from dream_jax.networks.policies import ExploitationPolicy
+from dream_jax.networks.history import Slots
 from dream_jax.types import (
     Array,
-    Env,
     Episode,
     Gather,
     Key,
     LossContext,
     LossTerms,
     MetaTest,
-    Params,
     Trial,
     is_pixel_env,
 )
 
 
-class Informed(NamedTuple):
-    """A context made from the problem id, for agents that have one."""
+class WholeTrial(WholeTrialNetworks):
+    """Acting and TD errors. A subclass computes its `loss_terms`."""
 
-    use: Array | bool  # [] act on it
-    context: Array  # [C]
-
-
-class WholeTrial:
-    """Acting and TD errors. A subclass says what its parameters and its context are."""
-
-    name: ClassVar[str]
-    analytic: ClassVar[bool] = False
-    acts_on_whole_trial: ClassVar[bool] = True
-    has_bottleneck: ClassVar[bool] = False
-    explorer, exploiter = "policy", "policy"
     loss_names: tuple[str, ...] = ("td",)
-
-    def __init__(self, config: Config, env: Env, history_size: int, context_size: int):
-        check_observations(config.networks, env)
-        self.config, self.env = config, env
-        self.context_size = context_size
-        self.instruction_sizes = trial_sequence.instruction_sizes(env)
-        sizes = (env.observation_sizes, self.instruction_sizes, env.num_actions)
-        self._history = History(config.networks, *sizes, history_size)
-        # No memory of its own: the context holds all that was seen, in this episode too.
-        networks = dataclasses.replace(config.networks, exploitation_memory="none")
-        self._policy = ExploitationPolicy(networks, *sizes)
-        self._random_actions = random_action_set(config.acting, env.num_actions)
-
-    @classmethod
-    def check(cls, config: Config) -> None:
-        """Every config that `validation` accepts can be trained."""
-
-    # For subclasses to define
-
-    def history_weights(self, params: Any) -> Params:
-        raise NotImplementedError
-
-    def policy_weights(self, params: Any) -> Params:
-        raise NotImplementedError
-
-    def loss_terms(self, params: Any, target: Any, trial: Trial, context: LossContext) -> LossTerms:
-        raise NotImplementedError
-
-    def context(self, history: Array) -> Array:
-        """The policy's context, [..., C], from the output of `History`."""
-        return history
-
-    def informed(self, params: Any, problem: Array, use: Array | bool) -> Informed | None:
-        """A context of the problem id. None: the agent never sees it."""
-        return None
 
     @property
     def loss_weights(self) -> dict[str, float]:
@@ -102,26 +44,8 @@ class WholeTrial:
     def batch_statistics(self, params: Any, trials: Trial, gather: Gather) -> None:
         """Every trial's losses depend on that trial alone."""
 
-    # Parameters
-
-    def init_history(self, key: Key) -> Params:
-        slots = self._example()
-        return self._history.init(key, slots, jnp.ones(2, bool))
-
-    def init_policy(self, key: Key) -> Params:
-        slots = self._example()
-        context = jnp.zeros((2, self.context_size))
-        return self._policy.init(key, slots.observation, slots.instruction, context, slots.time)
-
-    def _example(self) -> Slots:
-        return Slots(
-            inputs.example_observation(self.env, 2),
-            jnp.zeros((2, len(self.instruction_sizes)), jnp.int32),
-            jnp.zeros(2, jnp.int32),
-            jnp.zeros(2),
-            jnp.zeros(2, bool),
-            jnp.zeros(2),
-        )
+    def loss_terms(self, params: Any, target: Any, trial: Trial, context: LossContext) -> LossTerms:
+        raise NotImplementedError
 
     # Acting
 
@@ -292,14 +216,6 @@ class WholeTrial:
         return self._history.apply(weights, played.memory, slot, method="step")[0]
 
     # Learning
-
-    def sequence(self, trial: Trial) -> TrialSequence:
-        """The slots of a recorded trial."""
-        return trial_sequence.of_trial(self.config, self.env, trial)
-
-    def remember(self, params: Any, sequence: TrialSequence) -> Array:
-        """The output of `History` at every slot. Padding leaves its memory as it is."""
-        return self._history.apply(self.history_weights(params), sequence.slots, sequence.mask)
 
     def td_errors(
         self,
