@@ -15,7 +15,7 @@ CONFIG = replace(
         excluded_random_actions=_INERT_ACTIONS,
         # Exploitation acts greedily and then at random, half of the time as if it were later.
         # Chosen on the training and the held-out kitchens, by trajectories and returns
-        # (docs/fidelity.md, "Why cooking needs the time shift").
+        # (docs/fidelity.md, "Why does cooking need the time shift?").
         random_suffix_fraction=1.0,
         time_shift_fraction=0.5,
     ),

@@ -14,7 +14,7 @@ CONFIG = replace(
     networks=replace(
         tuned.CONFIG.networks,
         # Chosen for speed: the authors' convolutions would take hours on two cores
-        # (docs/fidelity.md, "3D sign navigation").
+        # (docs/fidelity.md, "What differs in 3D sign navigation?").
         embedding="patches",
         # A picture seen before a turn is still needed after it. Not tuned.
         exploitation_memory="mingru",
