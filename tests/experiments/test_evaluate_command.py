@@ -10,16 +10,16 @@ import pytest
 
 from dream_jax import config as configs
 from dream_jax import envs, presets
+from dream_jax.agents import registry
 from dream_jax.config import TrialConfig
 from dream_jax.data import rollout
 from dream_jax.envs.sign3d import miniworld_adapter
+from dream_jax.runs.agent_programs import KEY, AgentPrograms
+from dream_jax.runs.load import LoadedRun
 from dream_jax.training import evaluation as evaluate
-from dream_jax.training import trainer as train
 from dream_jax.types import MetaTest
 from experiments import evaluate as command_module
-from experiments.analyses import bus_rides as riding
-from experiments.analyses import fridges as opening
-from experiments.analyses import sign_decoding as reading
+from experiments.analyses import bus_rides, fridges, miniworld, sign_decoding
 from tests.envs.sign3d.test_miniworld_adapter import StandIn
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -41,13 +41,14 @@ def test_the_newest_checkpoint_is_evaluated_with_its_parameters(run_folder, caps
     assert result["trained_trials"] == loaded.trials == loaded.config.training.trials
     assert set(result["exploration"]) == {"coloured"}  # there are no grey buses on map
     assert len(result["exploration"]["coloured"]["rides_per_seed"]) == 2
+    roll = jax.jit(lambda *args: evaluate.evaluate(loaded.agent, *args))
     for split, part in result["splits"].items():
         trials = evaluate.trial_set(loaded.env, split, 30, 1, cover=True)
         assert part["trials"] == len(trials.problem) >= 30
         for i in range(2):
             params = jax.tree.map(lambda x, i=i: x[i], loaded.params)
-            key = jax.random.key(command_module.KEY)
-            expected = evaluate.evaluate(loaded.trainer.agent, params, key, trials)
+            key = jax.random.key(KEY)
+            expected = roll(params, key, trials)
             np.testing.assert_allclose(
                 part["return_per_seed"][i], expected.trial_return.mean(), rtol=1e-5
             )
@@ -95,17 +96,17 @@ def test_rides_of_coloured_and_grey_buses_are_counted_apart():
     actions = [ride, up, ride, ride, right, ride, ride, ride, end]
     env = envs.make("distracting_bus")
 
-    def actor(step, *_):
-        return step + 1, jnp.asarray(actions)[step]
+    def policy(step, view, key):
+        return step + 1, rollout.Decision(jnp.asarray(actions)[step], jnp.zeros(9))
 
     def meta_test(params, key, problem, instructions):
         start = jnp.zeros((), jnp.int32)
         trial = TrialConfig(hidden_goal_ends_exploration=False)
-        exploration, _, _ = rollout.explore(env, actor, start, key, problem, trial)
-        return MetaTest(exploration, None, None, None)
+        exploration = rollout.explore(env, policy, start, key, problem, trial).episode
+        return MetaTest(exploration, *[None] * 6)
 
     agent = types.SimpleNamespace(env=env, meta_test=meta_test)
-    result = riding.rides(agent, jnp.zeros(2), "test", 1)  # of two seeds
+    result = bus_rides.rides(agent, jnp.zeros(2), "test", 1)  # of two seeds
     assert result["coloured"] == {"rides_per_seed": [2.0] * 2, "buses_ridden_per_seed": [1.0] * 2}
     assert result["grey"] == {"rides_per_seed": [3.0] * 2, "buses_ridden_per_seed": [1.0] * 2}
 
@@ -117,20 +118,21 @@ def test_returns_are_told_apart_by_how_many_fridges_were_opened():
     actions = [pick, right, pick, pick, up, pick, end]
     env = envs.make("cooking")
 
-    def actor(carry, *_):
-        step, steps = carry
+    def policy(memory, view, key):
+        step, steps = memory
         action = jnp.where(step < steps, jnp.asarray(actions)[step], end)
-        return (step + 1, steps), jnp.where(step > steps, pick, action)  # over: it does not count
+        action = jnp.where(step > steps, pick, action)  # over: it does not count
+        return (step + 1, steps), rollout.Decision(action, jnp.zeros(env.num_actions))
 
     def meta_test(params, key, problem, instructions):
-        carry = jnp.zeros((), jnp.int32), params
+        memory = jnp.zeros((), jnp.int32), params
         trial = TrialConfig(hidden_goal_ends_exploration=False)
-        exploration, _, _ = rollout.explore(env, actor, carry, key, problem, trial)
+        exploration = rollout.explore(env, policy, memory, key, problem, trial).episode
         rewards = types.SimpleNamespace(reward=jnp.array([[0.5, -0.1 * params]]))
-        return MetaTest(exploration, rewards, None, None)
+        return MetaTest(exploration, rewards, *[None] * 5)
 
     agent = types.SimpleNamespace(env=env, meta_test=meta_test)
-    first, second = opening.fridges(agent, jnp.array([4, 6]), "test", 9)
+    first, second = fridges.fridges(agent, jnp.array([4, 6]), "test", 9)
     assert first["share"] == [0, 1, 0, 0] and second["share"] == [0, 0, 1, 0]
     assert first["return"] == [None, pytest.approx(0.1), None, None]
     assert second["return"] == [None, None, pytest.approx(-0.1), None]
@@ -138,19 +140,17 @@ def test_returns_are_told_apart_by_how_many_fridges_were_opened():
 
 @pytest.fixture(scope="module")
 def sign():
-    """An untrained `Loaded` of two seeds."""
+    """An untrained `LoadedRun` of two seeds."""
     config = configs.override(presets.get("sign", "dream"), SIGN)
     env = envs.from_config("sign", config.env)
-    trainer = train.make_trainer(config, env)
-    params = jax.vmap(trainer.agent.init)(jax.random.split(jax.random.key(0), 2))
-    return command_module.Loaded(config, env, trainer, params, [0, 1], 0)
+    agent = registry.make(config, env)
+    params = jax.vmap(agent.init)(jax.random.split(jax.random.key(0), 2))
+    return LoadedRun(AgentPrograms(agent), params, [0, 1], 0)
 
 
 def test_miniworld_is_played_and_filmed(sign, monkeypatch, tmp_path):
-    from experiments.analyses import miniworld as zero_shot
-
     monkeypatch.setattr(miniworld_adapter, "_make", StandIn)
-    result = zero_shot.run(sign, 5, tmp_path)
+    result = miniworld.run(sign, 5, tmp_path)
     assert result["trials"] == 6  # every colour and shape equally often
     assert len(result["return_per_seed"]) == 2
     assert all(-1.0 <= value <= 0.0 for value in result["return_per_seed"])  # it never pays
@@ -168,7 +168,7 @@ def well_compiled():
 
 @pytest.mark.usefixtures("well_compiled")
 def test_the_decoder_is_at_chance_where_the_sign_was_not_seen(sign):
-    result = reading.accuracy(sign, 120)
+    result = sign_decoding.accuracy(sign, 120)
     for part in result.values():
         assert part["trials_saw"] + part["trials_never_saw"] == 240
     part = result["random"]
@@ -179,11 +179,13 @@ def test_the_decoder_is_at_chance_where_the_sign_was_not_seen(sign):
 
 @pytest.mark.usefixtures("well_compiled")
 def test_a_decoder_that_cheats_is_found(sign):
-    agent = sign.trainer.agent
+    agent = sign.agent
 
     def cheat(params, exploration):
         return agent.encode(params, exploration.observation.problem[0])
 
-    cheating = types.SimpleNamespace(explore=agent.explore, encode=agent.encode, read=cheat)
-    loaded = sign._replace(trainer=sign.trainer._replace(agent=cheating))
-    assert reading.accuracy(loaded, 30)["random"]["accuracy_never_saw"] == 1.0
+    cheating = types.SimpleNamespace(
+        env=agent.env, explore=agent.explore, encode=agent.encode, read=cheat
+    )
+    loaded = types.SimpleNamespace(env=agent.env, agent=cheating, params=sign.params)
+    assert sign_decoding.accuracy(loaded, 30)["random"]["accuracy_never_saw"] == 1.0
