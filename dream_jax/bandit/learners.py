@@ -1,16 +1,17 @@
 """RL2 and DREAM as tabular epsilon-greedy Q-learners (Liu et al. 2021, Section 5.2, Figure 3).
 
-Both choose exploration actions by Q_exp(history, a), then an arm by Q_task(context, arm), and learn
-both tables by Q-learning. They differ in two things only:
+Both choose exploration actions with Q_exp(history, a), then an arm with Q_task(context, arm). Both
+learn both tables by Q-learning. They differ in two things only:
 
-             context of the arms          what Q_exp of the last action is regressed towards
-  RL2        tau, what was seen           max over arms of Q_task(tau, arm)
-  DREAM      the problem id mu (training) log q(mu | tau), q from counts of (tau, mu)
+             context of the arms               target of Q_exp for the last action
+  RL2        tau, what exploration showed      max over arms of Q_task(tau, arm)
+  DREAM      the problem id mu, in training    log q(mu | tau), where q counts pairs (tau, mu)
 
-DREAM's exploitation, once trained, is given an id drawn from q(. | tau) instead of the true one.
+At meta-test DREAM exploits with an id drawn from q(. | tau) instead of the true one.
 
-Functions of ONE seed; callers `vmap`. Table rows are those of `envs.bandit`:
-  H  exploration steps, A  actions, M = A  problems
+All functions are of ONE seed; callers `vmap`. Rows of the tables are those of `bandit.problem`.
+
+  H  exploration steps;  A  actions;  M = A  problems
 """
 
 from collections.abc import Callable
@@ -25,43 +26,50 @@ from dream_jax.types import Array, Key
 
 
 class Options(NamedTuple):
-    """Numbers of the learners; every field may differ from seed to seed."""
+    """Settings of the learners, each [] or a float. They may differ between seeds."""
 
-    epsilon: Array | float = 0.1  # of exploration and exploitation actions alike
-    step_size: Array | float = 0.0  # of both tables; 0: averages of all samples, 1 / visits
+    epsilon: Array | float = 0.1  # of exploration and exploitation actions
+    step_size: Array | float = 0.0  # of both tables; 0 means 1 / visits, the average of all samples
     initial_exploration_q: Array | float = 0.0
     initial_exploitation_q: Array | float = 0.0
 
 
 class State(NamedTuple):
+    """The tables of a learner, and its progress."""
+
     exploration_q: Array  # [prefixes, A] float32
     exploration_visits: Array  # [prefixes, A] int32
     exploitation_q: Array  # [contexts, arms] float32
     exploitation_visits: Array  # [contexts, arms] int32
-    seen: Array  # [trajectories, M] int32, trials in which tau was seen of mu; [0, 0] for RL2
-    trials: Array  # [] int32, trials taken
-    last_wrong: Array  # [] int32, last trial after which exploring greedily was not surely optimal
+    seen: Array  # [trajectories, M] int32, trials that showed tau in problem mu; [0, 0] for RL2
+    trials: Array  # [] int32, trials so far
+    # [] int32, the last trial after which greedy exploration was not optimal, or only by a tie.
+    last_wrong: Array
 
 
 class Method(NamedTuple):
-    contexts: Callable[[Sizes], int]
-    has_decoder: bool
+    """The differences between RL2 and DREAM, as functions."""
+
+    contexts: Callable[[Sizes], int]  # number of rows of Q_task
+    has_decoder: bool  # whether it counts pairs (tau, mu)
     context: Callable[[Array, Array], Array]  # (mu, tau) -> row of Q_task in training
-    target: Callable[[Bandit, State, Array, Array], Array]  # of mu, tau: the worth of seeing tau
-    success: Callable[[Bandit, State, Array], Array]  # of tau: [arms] p(arm) when greedy
+    target: Callable[[Bandit, State, Array, Array], Array]  # (.., mu, tau) -> target of Q_exp
+    success: Callable[[Bandit, State, Array], Array]  # (.., tau) -> [arms] p(arm) at meta-test
 
 
 class Snapshot(NamedTuple):
-    """What Figure 3 shows, after some trials."""
+    """The quantities of Figure 3 after some trials."""
 
     trials: Array  # [] int32
-    star_q: Array  # [] Q_exp of the optimal first action
-    other_q: Array  # [] the highest Q_exp of another first action
-    star_value: Array  # [] mean over problems of max Q_task in the context of optimal exploration
-    expected_return: Array  # [] of both greedy policies, mean over problems
+    star_q: Array  # [] float32, Q_exp of the optimal first action
+    other_q: Array  # [] float32, the highest Q_exp of another first action
+    # [] float32, max of Q_task in the context that optimal exploration leads to, mean over problems
+    star_value: Array
+    expected_return: Array  # [] float32, of both greedy policies, mean over problems
 
 
 def init(method: Method, sizes: Sizes, options: Options) -> State:
+    """The tables before the first trial."""
     explore = (sizes.prefixes, sizes.max_actions)
     exploit = (method.contexts(sizes), sizes.arms)
     seen = (sizes.trajectories, sizes.max_actions) if method.has_decoder else (0, 0)
@@ -80,14 +88,14 @@ def init(method: Method, sizes: Sizes, options: Options) -> State:
 def trial(
     method: Method, sizes: Sizes, bandit: Bandit, options: Options, key: Key, state: State
 ) -> State:
-    """Explores a problem drawn anew, exploits it, learns from both.
+    """Explores a new random problem, exploits it, learns from both.
 
     Args:
-      method: RL2 or DREAM.
+      method: `RL2` or `DREAM`.
       sizes: of the tables.
       bandit: the problem family.
-      options: of the learner.
-      key: of the seed, the same in every trial.
+      options: settings of the learner.
+      key: of the seed, the same in every trial; the trial's number is folded in.
       state: the tables.
     """
     draws = jax.random.uniform(jax.random.fold_in(key, state.trials), (2 * sizes.horizon + 3,))
@@ -113,7 +121,7 @@ def trial(
     state = state._replace(exploitation_q=q, exploitation_visits=visits)
     if method.has_decoder:
         state = state._replace(seen=state.seen.at[tau, problem].add(1))
-    # Newest knowledge first, so that what was learned at the end moves up in one trial.
+    # From the last action to the first, so that the target reaches all of them in one trial.
     target = method.target(bandit, state, problem, tau)
     valid = jnp.arange(sizes.max_actions) < bandit.num_actions
     for prefix, action in reversed(list(zip(prefixes, actions, strict=True))):
@@ -140,7 +148,7 @@ def run(
     state: State,
     trials: int,
 ) -> State:
-    """`trials` more trials."""
+    """Runs `trials` more trials; see `trial` for the arguments."""
 
     def step(_, state):
         return trial(method, sizes, bandit, options, key, state)
@@ -149,7 +157,8 @@ def run(
 
 
 def explores_optimally(sizes: Sizes, bandit: Bandit, state: State) -> Array:
-    """[] bool: the optimal action has the highest Q_exp, not tied, at every step it leads to."""
+    """[] bool: at every step of optimal exploration, the optimal action alone has the highest
+    Q_exp."""
     columns = jnp.arange(sizes.max_actions)
     others = (columns < bandit.num_actions) & (columns != bandit.star)
     good = jnp.array(True)
@@ -160,7 +169,10 @@ def explores_optimally(sizes: Sizes, bandit: Bandit, state: State) -> Array:
 
 
 def snapshot(method: Method, sizes: Sizes, bandit: Bandit, state: State) -> Snapshot:
-    """Ties between exploration actions go to the first one, those between arms to chance."""
+    """Evaluates the greedy policies.
+
+    Ties between exploration actions go to the first one. Ties between arms are broken at random.
+    """
     columns = jnp.arange(sizes.max_actions)
     valid = columns < bandit.num_actions
     first = state.exploration_q[0]
@@ -188,45 +200,50 @@ def snapshot(method: Method, sizes: Sizes, bandit: Bandit, state: State) -> Snap
 
 
 def choose(q: Array, count: Array, epsilon: Array | float, draws: Array) -> Array:
-    """[] int32, epsilon-greedy over the first `count` of q [n], ties broken by chance.
+    """[] int32: epsilon-greedy over the first `count` [] entries of q [n], ties broken at random.
 
-    `draws` [2] are uniform in [0, 1): the first decides whether to act at random.
+    `draws` [2] are uniform in [0, 1). The first decides whether to act at random, the second which
+    action to take.
     """
     valid = jnp.arange(len(q)) < count
     best = q == jnp.max(q, where=valid, initial=-jnp.inf)
     allowed = valid & (best | (draws[0] < epsilon))
-    # Cumulative sum by matrix product: several times faster on a CPU.
+    # A cumulative sum as a matrix product, which is several times faster on a CPU.
     rank = allowed.astype(jnp.float32) @ jnp.triu(jnp.ones((len(q), len(q))))
     return jnp.argmax(rank > _below(draws[1], rank[-1].astype(jnp.int32))).astype(jnp.int32)
 
 
 def _below(draw: Array, count: Array) -> Array:
-    """[] int32 in 0 .. count - 1 from a draw in [0, 1)."""
+    """[] int32 in 0 .. count - 1, from a draw [] in [0, 1)."""
     return jnp.minimum((draw * count).astype(jnp.int32), count - 1)
 
 
 def _regress(
     q: Array, visits: Array, at: tuple[Array, Array], target: Array, step_size: Array | float
 ) -> tuple[Array, Array]:
-    """One entry of a table moved towards a target."""
+    """The table with the entry `at` moved towards a target [], and its visits counted."""
     visits = visits.at[at].add(1)
     rate = jnp.where(jnp.asarray(step_size) > 0, step_size, 1 / visits[at])
     return q.at[at].add(rate * (target - q[at])), visits
 
 
 def _greedy(q: Array, bandit: Bandit) -> Array:
-    """[..., arms] p(arm) of the greedy policy, ties broken by chance."""
+    """[..., arms] float32: p(arm) of the greedy policy for q [..., arms], ties broken at random."""
     valid = jnp.arange(q.shape[-1]) < bandit.num_arms
     best = valid & (q == jnp.max(q, axis=-1, keepdims=True, where=valid, initial=-jnp.inf))
     return best / best.sum(axis=-1, keepdims=True)
 
 
 def _rl2_success(bandit: Bandit, state: State, tau: Array) -> Array:
+    """[arms] p(arm) of the greedy policy that sees tau []."""
     return _greedy(state.exploitation_q[tau], bandit)
 
 
 def _dream_success(bandit: Bandit, state: State, tau: Array) -> Array:
-    """A z is drawn from q(. | tau), uniform if tau was never seen, and its arm is pulled."""
+    """[arms] p(arm) of the greedy policy that sees a problem id drawn from q(. | tau).
+
+    q is uniform if tau [] was never seen.
+    """
     problems = state.seen.shape[1]
     valid = jnp.arange(problems) < bandit.num_actions
     seen = jnp.where(state.seen[tau].sum() > 0, state.seen[tau], valid)

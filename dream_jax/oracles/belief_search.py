@@ -1,47 +1,49 @@
-"""Search over exact belief states: the Bayes-optimal return within one episode.
+"""Search over exact belief states for the Bayes-optimal return of one episode.
 
-For deterministic environments: a belief is the set of states, at most one for each pair of problem
-and instruction, that what was seen leaves possible. `oracles` makes the tables.
+The environment is deterministic. So a belief is a set of possible states, at most one for each pair
+of problem and instruction. `bounds.tabulate` makes the tables.
 
   P  pairs of a problem and one of its distinct instructions
-  S  states of all pairs, each pair's kept apart; the first P are the initial ones
-  A  actions, T  horizon
+  S  states of all pairs, separate for each pair; the first P are the initial ones
+  A  actions, T  horizon;  m  pairs that are still possible
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-MAX_BELIEFS = 300_000  # of a search, a minute's; the benchmarks need at most 20,000
-TOLERANCE = 1e-5  # returns this close are tied; rounding of float32 rewards adds up to less
+MAX_BELIEFS = 300_000  # per search, about a minute; the benchmarks need at most 20,000
+TOLERANCE = 1e-5  # returns this close are tied; sums of rounded float32 rewards differ by less
 
 
 class Table(NamedTuple):
-    problem: np.ndarray  # [P]
-    weight: np.ndarray  # [P] p(problem, instruction), problems being uniform
-    group: np.ndarray  # [P] number shared by pairs of equal instruction and first observation
-    pair: np.ndarray  # [S]
-    next_state: np.ndarray  # [S, A] -1 where the episode ends
-    signal: np.ndarray  # [S, A] a number for what is seen, observation and reward
-    reward: np.ndarray  # [S, A] its column `end_action` holds at one step only
-    end_reward: np.ndarray  # [T, S]
+    """Everything that can happen in an environment."""
+
+    problem: np.ndarray  # [P] int32
+    weight: np.ndarray  # [P] float64, p(problem, instruction) with uniform problems
+    group: np.ndarray  # [P] int, the same for pairs of equal instruction and first observation
+    pair: np.ndarray  # [S] int, the pair that a state belongs to
+    next_state: np.ndarray  # [S, A] int32, -1 where the episode ends
+    signal: np.ndarray  # [S, A] int64, distinct for distinct (observation, reward) that are seen
+    reward: np.ndarray  # [S, A] float64; the column `end_action` is valid at one step only
+    end_reward: np.ndarray  # [T, S] float64, reward of `end_action` at each step
     end_action: int
-    reachable: np.ndarray  # [T] at step t only the first reachable[t] states can occur
-    rows: np.ndarray  # [S, D] the states themselves: pair, then all fields but `step`
+    reachable: np.ndarray  # [T] int, at step t only the first reachable[t] states can occur
+    rows: np.ndarray  # [S, D] int, the states: pair, then all fields but `step`
 
     def rewards(self, step: int, states: np.ndarray | slice) -> np.ndarray:
-        """[len(states), A]"""
+        """[len(states), A] float64: rewards of all actions at a step."""
         reward = self.reward[states].copy()
         reward[:, self.end_action] = self.end_reward[step, states]
         return reward
 
 
 class Belief:
-    """A node of the search. Expectations are sums over its states, weighted by p(pair)."""
+    """A node of the search. Its expectations are sums over its states, weighted by p(pair)."""
 
     step: int
     states: np.ndarray  # [m] still possible, at most one for each pair, in the order of the pairs
-    pairs: np.ndarray  # [m]
+    pairs: np.ndarray  # [m] of the states
     value: float  # upper bound of the expected Bayes-optimal return; exact when solved
     slack: float  # expectations this close are tied
     reward: np.ndarray  # [A] expected
@@ -49,20 +51,23 @@ class Belief:
     expanded: bool = False
     best: list[int]  # actions tied for the highest bound
     solved: bool = False
-    returns: np.ndarray  # [m] when solved: in each state, the best actions equally likely
-    sweep: int = 0  # the last sweep that came by
+    returns: np.ndarray  # [m] return from each state, once solved; tied actions are equally likely
+    sweep: int = 0  # the last sweep that visited this node
 
     def successors(self) -> list["Belief"]:
-        """All that the best actions can lead to."""
+        """All beliefs that the best actions can lead to."""
         return [child for action in self.best for child in self.children[action]]
 
 
 class Search:
-    """AO* (Nilsson 1980) over belief states, in sweeps as in ILAO* (Hansen & Zilberstein 2001).
+    """AO* (Nilsson 1980) over belief states, in sweeps as in ILAO* (Hansen and Zilberstein 2001).
 
-    A belief's first bound is the return of who knows the problem. Only actions with the highest
-    bound are followed; expanding what they lead to lowers their bounds, until everything the best
-    ones lead to is solved. The rest, unexplored, cannot be better.
+    The first bound of a belief is the expected return of a policy that knows the problem. The
+    search follows only actions with the highest bound. Expanding the beliefs behind them lowers
+    their bounds, until every belief behind the best actions is solved. Actions that were never
+    followed have lower bounds, so they cannot be better.
+
+    Raises ValueError, from `run` and `solve`, if `MAX_BELIEFS` belief states do not suffice.
     """
 
     def __init__(self, table: Table, values: list[np.ndarray]):
@@ -71,7 +76,7 @@ class Search:
         self.sweeps = 0
 
     def run(self) -> np.ndarray:
-        """[P] expected return on each pair."""
+        """[P] float64: expected return on each pair."""
         returns = np.zeros(len(self.table.problem))
         for group in np.unique(self.table.group):
             pairs = np.flatnonzero(self.table.group == group)
@@ -79,7 +84,7 @@ class Search:
         return returns
 
     def solve(self, pairs: np.ndarray) -> np.ndarray:
-        """[m] expected return on each of the pairs [m] that are possible at the start."""
+        """[m] float64: expected return on each of the pairs [m] that are possible at the start."""
         root = self.belief(0, pairs.astype(np.int32))
         while not root.solved:
             self.sweeps += 1
@@ -87,6 +92,7 @@ class Search:
         return root.returns
 
     def belief(self, step: int, states: np.ndarray) -> Belief:
+        """The node for a set of states [m] int32 at a step, made on first use."""
         key = (step, states.tobytes())
         if key not in self.beliefs:
             if len(self.beliefs) == MAX_BELIEFS:
@@ -97,11 +103,12 @@ class Search:
             node.value, node.slack = weight @ knowing, TOLERANCE * weight.sum()
             end = weight @ self.table.end_reward[step, states]
             if len(states) == 1 or node.value - end <= node.slack:
-                # Nothing is left to learn, or nothing to gain from it.
+                # The problem is known, or knowing it would gain nothing.
                 node.returns, node.solved = knowing, True
         return self.beliefs[key]
 
     def expand(self, node: Belief) -> None:
+        """Computes a node's expected rewards and makes its children."""
         table, states = self.table, node.states
         node.reward = table.weight[node.pairs] @ table.rewards(node.step, states)
         node.children, node.expanded = [[] for _ in node.reward], True
@@ -109,7 +116,7 @@ class Search:
         if node.step + 1 == len(self.values) or not len(action):
             return
         signal = table.signal[states[member], action]
-        order = np.lexsort((signal, action))  # stable, so the order of the pairs is kept
+        order = np.lexsort((signal, action))  # a stable sort, which keeps the order of the pairs
         action, signal, member = action[order], signal[order], member[order]
         following = table.next_state[states[member], action]
         cuts = np.flatnonzero((np.diff(action) != 0) | (np.diff(signal) != 0)) + 1
@@ -117,7 +124,8 @@ class Search:
             node.children[a].append(self.belief(node.step + 1, part))
 
     def sweep(self, node: Belief, count: int) -> None:
-        """Expands the ends of the best actions, and lowers the bounds on the way back."""
+        """Follows the best actions to unexpanded nodes, expands these, then updates the bounds on
+        the way back. `count` numbers the sweep."""
         if node.solved or node.sweep == count:
             return
         node.sweep = count

@@ -1,13 +1,15 @@
-"""Exact reference returns of an environment: for who knows the problem, and without exploration.
+"""Exact reference returns: of the best policy that knows the problem, and without exploration.
 
-Undiscounted expected returns of one exploitation episode (the Optimal and No exploration lines of
-Liu et al. 2021, Figures 6 and 7), by dynamic programming on tables read off `env.reset` and
-`env.step`: no environment's rules are written down here. The environment must be deterministic,
-its state a NamedTuple of integers with a field `step`, on which nothing but the reward of "end
-episode" may depend. Others raise ValueError.
+These are undiscounted expected returns of one exploitation episode: the Optimal and No exploration
+lines of Liu et al. 2021, Figures 6 and 7. They come from dynamic programming on tables that are
+read off `env.reset` and `env.step`, so no environment's rules are repeated here.
+
+The environment must be deterministic. Its state must be a NamedTuple of integers with a field
+`step`, on which nothing but the reward of "end episode" depends. Any other raises ValueError,
+unless it declares its returns as `reference_returns`, (optimal, no exploration).
 
   P  pairs of a problem and one of its distinct instructions
-  S  states of all pairs, each pair's kept apart; the first P are the initial ones
+  S  states of all pairs, separate for each pair; the first P are the initial ones
   A  actions, T  horizon
 """
 
@@ -26,51 +28,61 @@ from dream_jax.oracles.belief_search import Search, Table
 from dream_jax.types import Env
 
 MAX_STATES = 4_000_000
-BATCH = 1 << 13  # states stepped at once
+BATCH = 1 << 13  # states per call of the compiled step
 
 
 class Bounds(NamedTuple):
-    """Means over the problems of a split; nan where the environment says it is not known."""
+    """Mean returns over the problems of a split; nan where the environment declares nan."""
 
     optimal: float
     no_exploration: float
 
 
+class _Returns(NamedTuple):
+    """Expected returns on every problem."""
+
+    optimal: np.ndarray  # [num_problems] float64
+    no_exploration: np.ndarray  # [num_problems] float64
+
+
 def bounds(env: Env, split: str) -> Bounds:
-    """The returns that normalised return 1 and 0 stand for."""
+    """The mean returns that define normalised returns of 1 and 0. Raises ValueError."""
     return Bounds(float(optimal(env, split).mean()), float(no_exploration(env, split).mean()))
 
 
 def optimal(env: Env, split: str) -> np.ndarray:
-    """[n] return on each id of the split of the best policy that knows the problem."""
+    """[n] float64: return of the best policy that knows the problem, on each id of the split.
+
+    Raises ValueError for an environment that cannot be tabulated.
+    """
     ids = env.problem_ids(split)
-    return _returns(env)[0][ids]  # type: ignore[arg-type]  # hashed by identity
+    return _returns(env).optimal[ids]  # type: ignore[arg-type]  # hashed by identity
 
 
 def no_exploration(env: Env, split: str) -> np.ndarray:
-    """[n] return on each id of the split of the Bayes-optimal policy that has not explored.
+    """[n] float64: return of the Bayes-optimal policy without exploration, on each id of the split.
 
-    It starts from a uniform prior over ALL ids of the family, is told the instruction, and sees
-    observations and rewards. Of tied actions it takes one uniformly at random, at every step and
-    out of all `num_actions`. Ties leave the mean over the family as it is, but not the return on
-    one id, nor the mean over a split.
+    The policy starts from a uniform prior over ALL ids of the family. It sees the instruction,
+    observations and rewards. Among tied actions, out of all `num_actions`, it takes one uniformly
+    at random at every step. Ties do not change the mean over the family, but they change the return
+    on a single id and the mean over a split.
+
+    Raises ValueError for an environment that cannot be tabulated, and if the search needs more than
+    `belief_search.MAX_BELIEFS` belief states.
     """
     ids = env.problem_ids(split)
-    return _returns(env)[1][ids]  # type: ignore[arg-type]
+    return _returns(env).no_exploration[ids]  # type: ignore[arg-type]
 
 
 @functools.lru_cache(maxsize=16)
-def _returns(env: Any) -> tuple[np.ndarray, np.ndarray]:
-    """([num_problems] optimal, [num_problems] without exploration)."""
-    if hasattr(env, "reference_returns"):  # known by argument, where there is no end of states
-        optimal, unexplored = env.reference_returns
-        return np.full(env.num_problems, optimal), np.full(env.num_problems, unexplored)
+def _returns(env: Any) -> _Returns:
+    if hasattr(env, "reference_returns"):  # derived by hand: infinitely many states
+        return _Returns(*(np.full(env.num_problems, value) for value in env.reference_returns))
     table = tabulate(env)
     values = optimal_values(table)
     share = table.weight * env.num_problems  # p(instruction | problem)
     both = (values[0], Search(table, values).run())
-    known, unknown = (np.bincount(table.problem, share * x, env.num_problems) for x in both)
-    return known, unknown
+    return _Returns(*(np.bincount(table.problem, share * x, env.num_problems) for x in both))
 
 
 def _need(env: Env, kept: Any, what: str) -> None:
@@ -79,34 +91,39 @@ def _need(env: Env, kept: Any, what: str) -> None:
 
 
 class Starts(NamedTuple):
-    problem: np.ndarray  # [P]
-    instruction: np.ndarray  # [P, I]
-    weight: np.ndarray  # [P] p(problem, instruction), problems being uniform
-    rows: np.ndarray  # [P, D] the initial states, each behind the number of its pair
-    seen: np.ndarray  # [P] code of the first observation
+    """The initial states of an environment, and a function that steps it from any state."""
+
+    problem: np.ndarray  # [P] int32
+    instruction: np.ndarray  # [P, I] int32
+    weight: np.ndarray  # [P] float64, p(problem, instruction) with uniform problems
+    rows: np.ndarray  # [P, D] int, index of the pair, then the initial state without `step`
+    seen: np.ndarray  # [P] int32, code of the first observation
     look: Callable  # see _make_look
 
 
 @functools.lru_cache(maxsize=16)
 def starts(env: Any) -> Starts:
-    """Where episodes start, and what steps the environment from there."""
+    """Reads off the initial states of every pair. Raises ValueError as the module says."""
     problem, instruction, weight = _pairs(env)
     rows, seen, unravel = _initial(env, problem, instruction)
     return Starts(problem, instruction, weight, rows, seen, _make_look(env, unravel))
 
 
 def row_keys(rows: np.ndarray) -> np.ndarray:
-    """[n] hashes of rows [n, D]; two that collide end `tabulate` with an error."""
+    """[n] uint64: hashes of rows [n, D]. If two collide, `tabulate` raises ValueError."""
     hashing = np.random.default_rng(0).integers(1, 2**63, rows.shape[1], np.uint64) * 2 + 1
     return rows.astype(np.uint64) @ hashing
 
 
 def tabulate(env: Env, roots: np.ndarray | None = None) -> Table:
-    """Takes every action in every state that can be reached, breadth first.
+    """Takes every action in every reachable state, breadth first.
 
     Args:
       env: the environment.
-      roots: [n, D] different rows to start from instead of the initial states of all pairs.
+      roots: [n, D] distinct rows to start from, instead of the initial states of all pairs.
+
+    Raises ValueError if the environment is not as the module says, or has more than `MAX_STATES`
+    states.
     """
     problem, instruction, weight, states, seen, look = starts(env)  # type: ignore[arg-type]
     if roots is not None:
@@ -152,7 +169,7 @@ def tabulate(env: Env, roots: np.ndarray | None = None) -> Table:
 
 
 def _pairs(env: Env) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Problem [P], instruction [P, I] and p(problem, instruction) [P] of every pair."""
+    """(problem [P], instruction [P, I], p(problem, instruction) [P]) of every pair."""
     pairs = []
     for problem in range(env.num_problems):
         rows = np.asarray(env.instructions(problem))
@@ -165,7 +182,8 @@ def _pairs(env: Env) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _initial(
     env: Env, problem: np.ndarray, instruction: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, Callable]:
-    """Rows [P, D] of the initial states (pair, then state), what is seen [P], and row -> state."""
+    """Rows [P, D] of the initial states, codes [P] of what they show, and a function from a row to
+    (pair, state)."""
     reset = jax.jit(jax.vmap(env.reset, in_axes=(None, 0, 0)))
     state, seen = reset(jax.random.key(0), problem, instruction)
     _need(env, "step" in getattr(state, "_fields", ()), "a NamedTuple state with a field `step`")
@@ -189,15 +207,19 @@ def _initial(
 
 
 def _code(env: Env, observation: jax.Array) -> jax.Array:
-    """[] int32, different for different observations; -1 outside `observation_sizes`."""
+    """[] int32, distinct for distinct observations [K]; -1 outside `observation_sizes`."""
     sizes = env.observation_sizes
     code = jnp.ravel_multi_index(tuple(observation), sizes, mode="clip")
     return jnp.where(jnp.all((observation >= 0) & (observation < np.array(sizes))), code, -1)
 
 
 def _make_look(env: Env, unravel: Callable) -> Callable:
-    """look(rows [n, D], step) -> next rows [n, A, D], observation, reward, terminated [n, A], and
-    the reward of "end episode" at each step [n, T]."""
+    """A function look(rows [n, D], step) that takes every action in n states.
+
+    It returns the next rows [n, A, D], observation codes, rewards and terminations, each [n, A],
+    and the reward of "end episode" at each step [n, T]. Raises ValueError if a result breaks the
+    conditions of the module.
+    """
     actions, times, end = np.arange(env.num_actions), np.arange(env.horizon), env.end_episode_action
 
     def act(row, step, action):
@@ -214,11 +236,13 @@ def _make_look(env: Env, unravel: Callable) -> Callable:
         return *out, jax.vmap(lambda t: act(row, t, end)[2])(times)
 
     def look(rows, step):
-        # Every state is looked at twice: now, and at a step that differs from state to state.
+        # Steps every state twice, now and at a step that varies over the states, to find out
+        # whether the step matters.
         steps = np.stack([np.full(len(rows), step), np.arange(len(rows)) % env.horizon], axis=1)
         parts = []
         for i in range(0, len(rows), BATCH):
-            index = np.minimum(np.arange(i, i + BATCH), len(rows) - 1)  # one shape, compiled once
+            # Always the same shape, so that this compiles once.
+            index = np.minimum(np.arange(i, i + BATCH), len(rows) - 1)
             out = look_at_one(rows[index], steps[index].astype(np.int32))
             parts.append([np.asarray(x)[: len(rows) - i] for x in out])
         columns = (np.concatenate(x) for x in zip(*parts, strict=True))
@@ -238,7 +262,7 @@ def _make_look(env: Env, unravel: Callable) -> Callable:
 
 
 def optimal_values(table: Table) -> list[np.ndarray]:
-    """[T][reachable[t]] return from step t on of the best policy that knows the problem."""
+    """[T][reachable[t]]: return of the best policy that knows the problem, from step t on."""
     values: list[np.ndarray] = []
     for step in reversed(range(len(table.reachable))):
         now = slice(0, table.reachable[step])
