@@ -17,7 +17,7 @@ import numpy as np
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
-from dream_jax.runs import provenance
+from dream_jax.runs import provenance, resolve
 from dream_jax.runs.folder import RunRequest, prepare_folder
 from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
@@ -83,6 +83,7 @@ def read_flags(argv: Sequence[str]) -> cli.Flags:
 
 def read_config(given: cli.Flags) -> BanditConfig:
     """The preset or file that the flags name, with its overrides. Raises ConfigError."""
+    resolve.check_jax()
     if given.config in PRESETS:
         config = PRESETS[given.config]
     elif given.config.endswith(".json") or "/" in given.config:

@@ -137,6 +137,8 @@ def _check_same_run(request: RunRequest, saved: dict) -> None:
             f"{len(request.seeds)}"
         )
     if seeds != request.seeds:
-        was, now = (", ".join(map(str, each)) for each in (seeds, request.seeds))
-        raise ConfigError(f"--resume: {request.out} was trained with the seeds {was}, not {now}")
+        raise ConfigError(
+            f"--resume: {request.out} was trained with --first_seed={seeds[0]}, not "
+            f"{request.seeds[0]}"
+        )
     refuse_differences(request.out, old, request.config)

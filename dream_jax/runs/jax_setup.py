@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import sys
+import tempfile
 
 
 def cores() -> list[int]:
@@ -15,8 +17,8 @@ def set_up_jax(cpu_devices: int) -> None:
     """Make `cpu_devices` CPU devices, and cache compiled programs in ~/.cache/dream_jax.
 
     Call this before JAX touches its devices. Once JAX is in use, its devices stay as they are. A
-    cache folder that JAX's own settings name also stays. With an accelerator the CPU devices are
-    idle.
+    cache folder that JAX's own settings name also stays. Where the cache cannot be written, nothing
+    is cached, and one line on stderr says so. With an accelerator the CPU devices are idle.
     """
     import jax
 
@@ -26,3 +28,18 @@ def set_up_jax(cpu_devices: int) -> None:
         base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
         jax.config.update("jax_compilation_cache_dir", os.path.join(base, "dream_jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    folder = getattr(jax.config, "jax_compilation_cache_dir", "")
+    if getattr(jax.config, "jax_enable_compilation_cache", True) and not _can_keep_files(folder):
+        print(f"compiled programs are not kept: cannot write to {folder}", file=sys.stderr)
+        jax.config.update("jax_enable_compilation_cache", False)  # or each program would warn
+
+
+def _can_keep_files(folder: str) -> bool:
+    if "://" in folder:  # a bucket
+        return True
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
 from dream_jax import config as configs
 from dream_jax import envs, presets, validation
 from dream_jax.agents import registry
@@ -43,13 +45,24 @@ def check_benchmark(name: str) -> None:
         raise ConfigError(f"unknown benchmark {name!r}; {near}, or MODULE:CLASS of your own")
 
 
+def check_jax() -> None:
+    """Raises ConfigError if JAX is in a mode in which nothing can be trained."""
+    for option, reason in (
+        ("jax_enable_x64", "this library computes in 32 bits"),
+        ("jax_disable_jit", "this library runs compiled programs"),
+    ):
+        if getattr(jax.config, option):
+            raise ConfigError(f"{option.upper()}=1: {reason}; unset it")
+
+
 def checked_env(config: Config) -> Env:
     """The environment of a config.
 
     Raises:
       ConfigError: it cannot be made, or a value of the config is not possible, or its agent refuses
-        the config.
+        the config, or see `check_jax`.
     """
+    check_jax()
     try:
         env = envs.from_config(config.benchmark, config.env)
     except (ValueError, ImportError) as error:  # the latter: textures of a package that is missing

@@ -1,5 +1,6 @@
 """Runs a command as a process: JAX's settings, signals, and from an exception to an exit status."""
 
+import logging
 import os
 import signal
 import sys
@@ -27,10 +28,12 @@ def process_start_s() -> float:
 
 
 def set_up_jax() -> None:
-    """One CPU device per core of `cores()`, and a compilation cache that outlives the process.
+    """One CPU device per core of `cores()`, and a cache of compiled programs on disk.
 
     Call this before JAX touches its devices. With an accelerator the CPU devices are idle.
     """
+    # Without a home that it can write to, matplotlib warns, and then works.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     jax_setup.set_up_jax(len(cores()))
 
 
