@@ -19,6 +19,8 @@ import orbax.checkpoint as ocp
 from dream_jax.types import is_key
 
 _ARRAYS, _METADATA = "arrays", "metadata"
+# Fields by the name that they had in older checkpoints.
+_RENAMED = {"z_from_decoder": "acts_on_exploration"}
 
 
 def save(
@@ -83,9 +85,11 @@ def restore(
     saved = _read_json(directory, step)
     leaves = _named_leaves(template)
     tree = {name: _describe(name, leaf) for name, leaf in leaves.items()}
-    _check_same_tree(f"checkpoint {step} in {directory}", saved["tree"], tree)
+    names = {_name_today(name): name for name in saved["tree"]}  # in the checkpoint
+    there = {name: saved["tree"][old] for name, old in names.items()}
+    _check_same_tree(f"checkpoint {step} in {directory}", there, tree)
     shapes = {
-        name: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
+        names[name]: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
         for name, leaf in leaves.items()
     }
     host: dict[str, Any] = {name: np.empty(x.shape, x.dtype) for name, x in shapes.items()}
@@ -93,13 +97,20 @@ def restore(
     host |= _read(directory, step, _ARRAYS, ocp.args.StandardRestore(arrays))
     for name, generator in saved["generators"].items():
         host[name] = jax.random.wrap_key_data(host[name], impl=generator)
-    restored = [host[name] for name in leaves]
+    restored = [host[names[name]] for name in leaves]
     return jax.tree.unflatten(jax.tree.structure(template), restored), saved["metadata"]
 
 
 def _named_leaves(tree: Any) -> dict[str, Any]:
     """Leaves by their path, for example `.exploration.params['Dense_0']['kernel']`."""
     return {jax.tree_util.keystr(k): x for k, x in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def _name_today(name: str) -> str:
+    """The path of a leaf of an older checkpoint, with the names of today."""
+    for old, new in _RENAMED.items():
+        name = name.replace(f".{old}", f".{new}")
+    return name
 
 
 def _describe(name: str, leaf: Any) -> str:

@@ -165,6 +165,25 @@ def test_a_damaged_checkpoint_is_named_in_one_line(tmp_path):
     assert "\n" not in str(error.value)
 
 
+class Earlier(NamedTuple):
+    mask: np.ndarray
+    z_from_decoder: np.ndarray
+    key: jax.Array
+
+
+class Today(NamedTuple):
+    mask: np.ndarray
+    acts_on_exploration: np.ndarray
+    key: jax.Array
+
+
+def test_a_field_that_was_renamed_is_restored(tmp_path):
+    values = np.arange(3.0), np.array([True, False]), jax.random.key(3)
+    checkpoint.save(tmp_path, 1, {"replay": Earlier(*values)}, {})
+    state, _ = checkpoint.restore(tmp_path, {"replay": Today(*values)})
+    assert_bit_equal(state, {"replay": Today(*values)})
+
+
 def test_only_arrays(tmp_path):
     with pytest.raises(ValueError, match=r"^state\['n'\] is a int: every leaf must be an array$"):
         checkpoint.save(tmp_path, 1, {"n": 3}, {})
