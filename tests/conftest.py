@@ -13,10 +13,24 @@ from unittest import mock
 import jax
 import pytest
 
+from tests import small_run
+from tests.folders import snapshot
+
 DEVICES = max(2, os.cpu_count() or 1)
-LONG = {
-    f"test_{name}"
-    for name in ("baselines", "files", "learning", "loop", "devices", "sweep", "throughput")
+# Files whose names begin alike share a finished run or compiled programs, so one worker has them.
+# They take longest and go first; no worker then ends alone with one.
+TOGETHER = {
+    "tests/runs/test_loop": "a finished run",
+    "tests/runs/test_files": "a finished run",
+    "tests/experiments/test_evaluate_command": "a finished run",
+    "tests/test_api": "a finished run",
+    "tests/training/test_trainer": "states of a trainer",
+    "tests/scaling/test_trainer_on_devices": "states of a trainer",
+    "tests/agents/test_dream_": "DREAM's agent",
+    **{
+        f"tests/{name}": name
+        for name in ("scaling/test_devices", "agents/test_baselines", "training/test_learning")
+    },
 }
 
 
@@ -30,19 +44,44 @@ def pytest_configure(config):
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     jax.config.update("jax_num_cpu_devices", DEVICES)
+    # Programs of tests run for milliseconds; `well_compiled` is for those that do not.
+    jax.config.update("jax_disable_most_optimizations", True)
+    if any("::" in argument for argument in config.args):  # tests asked for by name, slow or not
+        config.option.markexpr = ""
+
+
+def group(nodeid):
+    """What a test shares with others, or its file."""
+    file = nodeid.split("::", 1)[0]
+    return next((name for start, name in TOGETHER.items() if file.startswith(start)), file)
 
 
 def pytest_collection_modifyitems(items):
-    """Files that take minutes go first, so that no worker ends alone with one."""
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    items.sort(key=lambda item: group(item.nodeid) not in TOGETHER.values())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return group(nodeid)
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="module")
 def quick_compilation():
-    """Compile fast rather than well: right for programs that run for a second or two."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
+    """What is so by default: here until no file asks for it."""
+
+
+@pytest.fixture(scope="module")
+def well_compiled():
+    """For programs that run for longer than they take to compile."""
     jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 class Outcome(NamedTuple):
@@ -77,6 +116,17 @@ def command():
 
 
 @pytest.fixture(scope="session")
+def finished_run(command, tmp_path_factory):
+    """(folder, outcome) of the run of `small_run`. Tests read it, and write nothing there."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    outcome = command("bus", *small_run.FLAGS, f"--out={out}")
+    assert (outcome.status, outcome.stderr) == (0, "")
+    before = snapshot(out)
+    yield out, outcome
+    assert snapshot(out) == before
+
+
+@pytest.fixture(scope="session")
 def spawn():
     """`spawn("bus", *flags)`: the same in a process of its own, a `subprocess.Popen`."""
     code = (
@@ -85,7 +135,7 @@ def spawn():
         "sys.exit(process.main(sys.argv[1], sys.argv[2:]))"
     )
     environment = os.environ | {
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # as `quick_compilation`
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
 

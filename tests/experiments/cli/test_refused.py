@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.cli.folders import one_line, snapshot
 from tests.experiments.cli.refused import REFUSED
+from tests.folders import one_line, snapshot
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 ROOT = Path(__file__).parents[3]
