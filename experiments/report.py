@@ -10,6 +10,7 @@ import base64
 import html
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,7 @@ def parse(argv: list[str]) -> Request:
     if out.is_dir():
         raise ConfigError(f"--out={out} is a folder; give a file, for example {out / NAME}")
     refuse_files(out.parent)
-    if out.exists() and _MARK not in out.read_text(errors="replace")[:1000]:
+    if out.exists() and _MARK not in out.read_text(encoding="utf-8", errors="replace")[:1000]:
         raise ConfigError(f"--out={out} is a file and no report of ours; give another name")
     return Request(runs, out)
 
@@ -76,11 +77,11 @@ def parse(argv: list[str]) -> Request:
 def read(folder: Path) -> Run:
     """Raises ConfigError if there is no run in `folder`, or not a single evaluation yet."""
     try:
-        record = json.loads((folder / RUN_FILE).read_text())
+        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         config = provenance.config_of(record)
         rows = reproduce_report.read_rows(folder / "metrics.jsonl")
         path = folder / "summary.json"
-        summary = json.loads(path.read_text()) if path.exists() else None
+        summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
         if not rows:
             raise ConfigError("it has not been evaluated yet")
         return Run(folder, config, record["seeds"], record["versions"], rows, summary)
@@ -111,12 +112,17 @@ def _section(benchmark: str, runs: Sequence[Run]) -> str:
     return "\n".join(lines)
 
 
+def _name(run: Run) -> str:
+    """The run's folder as text, also where the locale's encoding could not decode it."""
+    return os.fsencode(run.folder).decode(errors="replace")
+
+
 def _line(run: Run) -> dict[str, str]:
     """A run's row of the table."""
     last = run.rows[-len(run.seeds) :]
     total = run.config.training.trials
     row = {
-        "run": str(run.folder),
+        "run": _name(run),
         "preset": run.config.preset,
         "seeds": str(len(run.seeds)),
         "state": "done" if run.summary else f"at {last[-1]['trials']:,} of {total:,} trials",
@@ -153,7 +159,7 @@ def _details(run: Run) -> str:
         for row in run.rows[-len(run.seeds) :]
     ]
     software = [{"software": k, "version": str(v)} for k, v in run.versions.items()]
-    lines = [f"<h2>{html.escape(str(run.folder))}</h2>"]
+    lines = [f"<h2>{html.escape(_name(run))}</h2>"]
     if changed:
         lines += ["<h3>Set other than in the preset</h3>", _table(changed)]
     elif differing is None:
@@ -207,7 +213,7 @@ def _curves(benchmark: str, runs: Sequence[Run]) -> bytes:
     ):
         for run in runs:
             x, returns = reproduce_report.curve(run.rows, "test_return", x_name)
-            reproduce_report.plot_mean(axes, x, returns, str(run.folder))
+            reproduce_report.plot_mean(axes, x, returns, _name(run))
         for name, style in (("optimal", "-"), ("no_exploration", ":")):
             known = [run.summary["splits"]["test"][name] for run in runs if run.summary]
             if known and known[0] is not None:
@@ -225,7 +231,7 @@ def _curves(benchmark: str, runs: Sequence[Run]) -> bytes:
 
 def run(request: Request) -> int:
     request.out.parent.mkdir(parents=True, exist_ok=True)
-    request.out.write_text(page(request.runs))
+    request.out.write_text(page(request.runs), encoding="utf-8")
     print(f"written to {request.out}")
     return 0
 
