@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import command
-from benchmarks.command import BadInput
+from dream_jax.config import ConfigError
 
 BATCH = 16
 TOLERANCE = 1e-3
@@ -52,13 +52,15 @@ DYNAMICS_FIELDS: dict[str, tuple] = {
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = command.parser("sign_parity", "Compare the sign world with recordings of Miniworld.")
-    parser.add_argument("--frames", metavar="FILE", help="recorded frames, .npz")
-    parser.add_argument("--dynamics", metavar="FILE", help="recorded episodes, .npz")
-    parser.add_argument("--quality", default="reference", help="of the frames (default: reference)")
-    arguments = parser.parse_args(argv)
+    line = command.command_line(
+        "sign_parity", "Compare the sign world with recordings of Miniworld."
+    )
+    line.text("frames", None, "a file of recorded frames, .npz")
+    line.text("dynamics", None, "a file of recorded episodes, .npz")
+    line.text("quality", "reference", "of the rendered frames")
+    arguments = line.read(argv)
     if arguments.frames is None and arguments.dynamics is None:
-        raise BadInput("nothing to compare: give --frames=FILE, --dynamics=FILE or both")
+        raise ConfigError("nothing to compare: give --frames=FILE, --dynamics=FILE or both")
     result: dict[str, Any] = {}
     if arguments.frames is not None:
         data = load(arguments.frames, FRAME_FIELDS, {"obs_untextured_rooms": (N, *FRAME_SHAPE)})
@@ -71,18 +73,18 @@ def main(argv: Sequence[str]) -> None:
 
 
 def load(path: str, fields: dict[str, tuple], optional: dict[str, tuple]) -> dict[str, np.ndarray]:
-    """The arrays of a file, checked. Raises BadInput."""
+    """The arrays of a file, checked. Raises ConfigError."""
     try:
         # Opened here: of a damaged file numpy would leave its own handle open.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             data = {name: file[name] for name in {**fields, **optional} if name in file.files}
     except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
+        raise ConfigError(f"{path}: no such file") from None
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path}: not a readable .npz file: {error}") from None
+        raise ConfigError(f"{path}: not a readable .npz file: {error}") from None
     missing = [name for name in fields if name not in data]
     if missing:
-        raise BadInput(f"{path}: missing arrays: {', '.join(missing)}")
+        raise ConfigError(f"{path}: missing arrays: {', '.join(missing)}")
     sizes: dict[str, int] = {}
     for name, array in data.items():
         wanted = {**fields, **optional}[name]
@@ -93,13 +95,13 @@ def load(path: str, fields: dict[str, tuple], optional: dict[str, tuple]) -> dic
         )
         if not fits or array.dtype.kind not in "biuf":
             shown = ", ".join(str(size) for size in expected)
-            raise BadInput(
+            raise ConfigError(
                 f"{path}: {name} has shape {array.shape} and type {array.dtype}, expected numbers "
                 f"of shape ({shown})"
             )
         sizes |= {s: n for s, n in zip(wanted, array.shape, strict=True) if isinstance(s, str)}
     if 0 in sizes.values():
-        raise BadInput(f"{path}: holds no recordings")
+        raise ConfigError(f"{path}: holds no recordings")
     return data
 
 
@@ -118,7 +120,7 @@ def compare_frames(data: dict[str, np.ndarray], quality: str, path: str) -> dict
     try:
         raycast.check_pose(place)
     except ValueError as error:
-        raise BadInput(f"{path}: agent_pos: {error}") from None
+        raise ConfigError(f"{path}: agent_pos: {error}") from None
     colour, yaw = (
         jnp.asarray(data["color_index"], jnp.int32),
         jnp.asarray(data["obj_dir"], jnp.float32),
@@ -133,7 +135,7 @@ def compare_frames(data: dict[str, np.ndarray], quality: str, path: str) -> dict
         try:
             render = jax.jit(jax.vmap(raycast.make_renderer(quality, name == "textured")))
         except (ValueError, ImportError) as error:
-            raise BadInput(f"--quality={quality}: {error}") from None
+            raise ConfigError(f"--quality={quality}: {error}") from None
         drawn = []
         for start in range(0, len(place), BATCH):
             # The last batch begins earlier, so that there is one shape and one compilation.
@@ -153,8 +155,8 @@ def errors(drawn: np.ndarray, recorded: np.ndarray) -> dict[str, float | int]:
     return {
         "mean_error": float(error.mean()),
         "worst_error": int(error.max()),
-        "worst_frame": int(by_frame.argmax()),
-        "worst_frame_mean_error": float(by_frame.max()),
+        "worst_frame": int(np.argmax(by_frame)),
+        "worst_frame_mean_error": float(np.max(by_frame)),
     }
 
 
@@ -224,12 +226,12 @@ def compare_dynamics(data: dict[str, np.ndarray], path: str) -> dict[str, Any]:
 
 def _check(values: np.ndarray, low: int, high: int, name: str, path: str) -> None:
     if np.any(values != np.round(values)) or values.min() < low or values.max() > high:
-        raise BadInput(f"{path}: {name} must be whole numbers from {low} to {high}")
+        raise ConfigError(f"{path}: {name} must be whole numbers from {low} to {high}")
 
 
 def _finite(values: np.ndarray, name: str, path: str) -> None:
     if not np.all(np.isfinite(values)):
-        raise BadInput(f"{path}: {name} has values that are not finite")
+        raise ConfigError(f"{path}: {name} has values that are not finite")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def textures() -> Textures:
     names = [*_ROOM_FILES, *(f"chars/ch_0x{ord(letter)}_1" for letter in _LETTERS)]
     chains = [_mipmaps(_read(folder / f"{name}.png")) for name in names]
     levels = np.array([len(chain) for chain in chains], np.int32)
-    start = np.zeros((len(chains), levels.max()), np.int32)
+    start = np.zeros((len(chains), np.max(levels)), np.int32)
     flat, used = [], 0
     for row, chain in zip(start, chains, strict=True):
         for level, image in enumerate(chain):
