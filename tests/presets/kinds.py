@@ -1,9 +1,13 @@
 """Presets that are trained, and those whose returns are computed."""
 
 from dream_jax import presets
-from dream_jax.runs import analytic
+from dream_jax.agents import registry
 
-TRAINED = [
-    name for name in presets.names() if presets.get("bus", name).agent not in analytic.AGENTS
-]
-ANALYTIC = [name for name in presets.names() if name not in TRAINED]
+TRAINED, ANALYTIC = (
+    [
+        name
+        for name in presets.names()
+        if registry.find(presets.get("bus", name).agent).analytic == analytic
+    ]
+    for analytic in (False, True)
+)

@@ -1,5 +1,7 @@
 """Every preset can be traced, and takes steps."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +10,7 @@ import pytest
 from dream_jax import envs, presets, validation
 from dream_jax.training import setup
 from tests.presets.kinds import ANALYTIC, TRAINED
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from tests.tiers import quick
 
 
 def small_trainer(benchmark, preset):
@@ -18,9 +19,24 @@ def small_trainer(benchmark, preset):
     return setup.make_trainer(validation.validate(config, env.num_actions), env)
 
 
-@pytest.mark.parametrize("benchmark", envs.BENCHMARKS)
-@pytest.mark.parametrize("preset", TRAINED)
-def test_every_preset_can_be_traced(benchmark, preset):
+# Those that no whole run of tests/runs/test_files.py is of, each on a benchmark of its own.
+STEPS = {
+    "dream_no_bottleneck": "distracting_bus",
+    "random_exploration": "map",
+    "dream_dynamics": "cooking",
+    "dream_end_to_end": "distracting_bus",
+    "dream_with_rewards": "bus",
+    "import": "cooking",
+    "varibad": "map",
+}
+WHOLE = {"dream": "bus", "dream_paper": "cooking", "e_rl2": "map"}
+
+
+@pytest.mark.parametrize(
+    "preset, benchmark",
+    quick(itertools.product(TRAINED, envs.BENCHMARKS), *STEPS.items(), *WHOLE.items()),
+)
+def test_every_preset_can_be_traced(preset, benchmark):
     trainer = small_trainer(benchmark, preset)
     state = jax.eval_shape(trainer.init, jax.ShapeDtypeStruct((), jnp.int32))
     after, losses = jax.eval_shape(trainer.iterate, state)
@@ -32,18 +48,7 @@ def test_every_preset_can_be_traced(benchmark, preset):
     assert all(loss.shape == () for loss in losses.values())
 
 
-# Those that no whole run above is of, each on a benchmark of its own.
-STEPS = {
-    "dream_no_bottleneck": "distracting_bus",
-    "random_exploration": "map",
-    "dream_dynamics": "cooking",
-    "dream_end_to_end": "distracting_bus",
-    "dream_with_rewards": "bus",
-    "import": "cooking",
-    "varibad": "map",
-}
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", STEPS)
 def test_other_presets_take_steps(preset):
     trainer = small_trainer(STEPS[preset], preset)
@@ -68,7 +73,9 @@ def test_other_presets_take_steps(preset):
     assert all(x.learns for x in trainer.agent.learners) == (preset != "random_exploration")
 
 
-@pytest.mark.parametrize("preset", ["e_rl2", "import", "varibad", "dream_end_to_end"])
+@pytest.mark.parametrize(
+    "preset", quick(["e_rl2", "import", "varibad", "dream_end_to_end"], "varibad")
+)
 def test_presets_for_pictures_can_be_traced(preset):
     trainer = small_trainer("sign", preset)
     state = jax.eval_shape(trainer.init, jax.ShapeDtypeStruct((), jnp.int32))
@@ -78,5 +85,4 @@ def test_presets_for_pictures_can_be_traced(preset):
 
 
 def test_presets_on_the_list_are_all_run():
-    whole = {"dream", "dream_paper", "e_rl2"}
-    assert whole | set(STEPS) | set(ANALYTIC) == set(presets.names())
+    assert set(WHOLE) | set(STEPS) | set(ANALYTIC) == set(presets.names())
