@@ -1,14 +1,12 @@
 """`python -m experiments.report DIR [DIR ...] [--out=FILE]`: runs as one page, report.html.
 
-The page is one file, to be opened in a browser or sent: a table of the runs with their returns
-beside the oracles', learning curves (of several runs of a benchmark, in one picture), what was set
-other than in the preset, software and devices, and the videos. A run that is still going on, or was
-stopped, is shown as far as it got. FILE: DIR/report.html by default; needed for several runs.
+The page is one file that a browser opens. It has a table of the runs with their returns beside the
+oracles', learning curves, the settings that differ from the preset, software and devices, and the
+videos. Runs of the same benchmark share a picture. A run that has not finished is shown as far as
+it got. FILE is DIR/report.html by default; several runs need it.
 """
 
-import base64
 import html
-import io
 import json
 import os
 import sys
@@ -21,12 +19,13 @@ from dream_jax import presets
 from dream_jax.config import ConfigError
 from dream_jax.runs import provenance
 from dream_jax.runs.folder import RUN_FILE, refuse_files
+from dream_jax.viz.page import picture, written
 from experiments.cli import process as common
 from experiments.cli.command_line import CommandLine
 from experiments.figures import claims as reproduce_report
 
 NAME = "report.html"
-_MARK = '<meta name="generator" content="dream_jax">'  # tells a report of ours from other files
+_MARK = '<meta name="generator" content="dream_jax">'  # marks a report of ours
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
@@ -53,7 +52,7 @@ class Request(NamedTuple):
 
 
 def parse(argv: list[str]) -> Request:
-    """Raises ConfigError, one clear line."""
+    """The request of a command line. Raises ConfigError, one clear line."""
     line = CommandLine("experiments.report DIR [DIR ...]", f"\n{__doc__}")
     line.text("out", "", "the page; by default DIR/report.html")
     values, rest = line.read_known(argv, anywhere=True)
@@ -75,7 +74,7 @@ def parse(argv: list[str]) -> Request:
 
 
 def read(folder: Path) -> Run:
-    """Raises ConfigError if there is no run in `folder`, or not a single evaluation yet."""
+    """The run in a folder. Raises ConfigError if there is none, or it was never evaluated."""
     try:
         record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         config = provenance.config_of(record)
@@ -107,7 +106,7 @@ def page(runs: Sequence[Run]) -> str:
 
 def _section(benchmark: str, runs: Sequence[Run]) -> str:
     lines = [f"<h1>{html.escape(benchmark)}</h1>", _table([_line(run) for run in runs])]
-    lines.append(_picture(_curves(benchmark, runs), "image/png", f"learning curves on {benchmark}"))
+    lines.append(picture(_curves(benchmark, runs), "image/png", f"learning curves on {benchmark}"))
     lines += [_details(run) for run in runs]
     return "\n".join(lines)
 
@@ -144,7 +143,7 @@ def _line(run: Run) -> dict[str, str]:
 
 
 def _details(run: Run) -> str:
-    """What was set, what it ran on, the newest losses, the videos."""
+    """The settings, software and devices of a run, its newest losses and its videos."""
     try:
         base = presets.get(run.config.benchmark, run.config.preset)
         differing = configs.differences(base, run.config)
@@ -161,18 +160,16 @@ def _details(run: Run) -> str:
     software = [{"software": k, "version": str(v)} for k, v in run.versions.items()]
     lines = [f"<h2>{html.escape(_name(run))}</h2>"]
     if changed:
-        lines += ["<h3>Set other than in the preset</h3>", _table(changed)]
+        lines += ["<h3>Settings that differ from the preset</h3>", _table(changed)]
     elif differing is None:
-        lines.append("<p>The preset is not known here: settings were not compared with it.</p>")
+        lines.append("<p>This preset is not known here, so settings were not compared with it.</p>")
     else:
         lines.append("<p>All settings are the preset's.</p>")
     lines += ["<h3>Losses at the last evaluation</h3>", _table(losses)] if losses else []
     for path in sorted((run.folder / "videos").glob("*.gif")):
-        what = f"a trial, exploration and then exploitation: {path.name}"
-        lines += [
-            f"<h3>{html.escape(path.stem)}</h3>",
-            _picture(path.read_bytes(), "image/gif", what),
-        ]
+        shows = f"a trial, exploration and then exploitation: {path.name}"
+        video = picture(path.read_bytes(), "image/gif", shows)
+        lines += [f"<h3>{html.escape(path.stem)}</h3>", video]
     lines += ["<details><summary>Software and devices</summary>", _table(software), "</details>"]
     return "\n".join(lines)
 
@@ -186,7 +183,7 @@ def _numbers(values: Iterable[float | None], form: str = "{:.3f}", none: str = "
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:
-    """With the columns of all rows, in the order in which they first come."""
+    """A table with the columns of all rows, in the order of their first appearance."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     body = "\n".join(
@@ -194,11 +191,6 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
         for row in rows
     )
     return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}\n</table></div>'
-
-
-def _picture(data: bytes, kind: str, alt: str) -> str:
-    text = base64.b64encode(data).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:{kind};base64,{text}">'
 
 
 def _curves(benchmark: str, runs: Sequence[Run]) -> bytes:
@@ -224,9 +216,7 @@ def _curves(benchmark: str, runs: Sequence[Run]) -> bytes:
     handles, labels = left.get_legend_handles_labels()
     columns = 2 if len(labels) > 3 else len(labels)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return written(lambda file: figure.savefig(file, format="png"))
 
 
 def run(request: Request) -> int:
