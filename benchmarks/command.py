@@ -1,54 +1,30 @@
-"""What the benchmark commands share: one clear line for bad input, JSON or text for results."""
+"""What the benchmark commands share: flags, exit statuses, and results as JSON or text.
 
-import argparse
+Flags and exit statuses are those of the experiments.
+"""
+
 import json
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
+
+from experiments.cli.command_line import CommandLine
+from experiments.cli.process import exit_status
 
 
-class BadInput(ValueError):
-    """The message is one line for the user."""
+def command_line(module: str, purpose: str) -> CommandLine:
+    """The flags of `python -m benchmarks.<module>`, with `--json`."""
+    line = CommandLine(f"benchmarks.{module}", purpose)
+    line.switch("json", "print one JSON object and nothing else")
+    return line
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(message)
-
-
-def parser(module: str, purpose: str) -> argparse.ArgumentParser:
-    """With `--json`; a mistake on the command line raises BadInput."""
-    made = _Parser(prog=f"python -m benchmarks.{module}", description=purpose, allow_abbrev=False)
-    made.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
-    return made
-
-
-def count(text: str) -> int:
-    """A flag's type: a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
-    return int(text)
-
-
-def counts(text: str) -> tuple[int, ...]:
-    """A flag's type: such numbers, each once."""
-    numbers = tuple(count(word.strip()) for word in text.split(","))
-    if len(set(numbers)) < len(numbers):
-        raise argparse.ArgumentTypeError(f"{text!r}: give each once")
-    return numbers
-
-
-def run(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
-    """Exit status: 0, or 2 after one line on stderr."""
-    try:
-        main(argv)
-    except BadInput as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
+    """The exit status: that of `main`, 0 for None; 2 after one line on stderr for bad input."""
+    return exit_status(lambda: main(argv) or 0, "interrupted; nothing is kept")
 
 
 def show(result: dict[str, Any], as_json: bool) -> None:
+    """Print a result as one JSON object, or as lines of text."""
     if as_json:
         print(json.dumps(result))
         return

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.miniworld_speed [--steps=N] [--repeats=N] [--json]`: real Miniworld.
+"""`python -m benchmarks.miniworld_speed [--steps=N] [--repeats=N] [--json]`
 
-Steps per second of random episodes with their resets, one picture each. A process of its own,
-because Miniworld keeps its OpenGL context as long as it lives; `benchmarks.render` starts it.
+Prints steps per second of Miniworld in random episodes, including resets, with one picture per
+step. `benchmarks.render` runs it in a process of its own, because Miniworld keeps its OpenGL
+context until its process ends.
 """
 
 import sys
@@ -11,21 +12,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks import command
-from benchmarks.command import BadInput
+from dream_jax.config import ConfigError
 from dream_jax.envs.sign3d.miniworld_adapter import MiniworldSign, MiniworldUnavailable
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = command.parser("miniworld_speed", "Time real Miniworld.")
-    parser.add_argument(
-        "--steps", type=command.count, default=600, help="per repeat (default: 600)"
-    )
-    parser.add_argument("--repeats", type=command.count, default=5, help="(default: 5)")
-    arguments = parser.parse_args(argv)
+    line = command.command_line("miniworld_speed", "Time real Miniworld.")
+    line.count("steps", 600, "steps per repeat")
+    line.count("repeats", 5, "measurements")
+    arguments = line.read(argv)
     try:
         env = MiniworldSign()
     except MiniworldUnavailable as error:
-        raise BadInput(str(error)) from None
+        raise ConfigError(str(error)) from None
     actions = np.random.default_rng(0).integers(3, size=arguments.steps).tolist()
     env.reset()
     per_s = []

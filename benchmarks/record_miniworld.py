@@ -1,8 +1,8 @@
 """`python -m benchmarks.record_miniworld --out=DIR [--frames=N] [--episodes=N] [--seed=N]`
 
-Fresh recordings of real Miniworld in the format that `benchmarks.sign_parity` reads: DIR/frames.npz
-and DIR/dynamics.npz, from random episodes in Farama's (larger) start region. Needs the extra
-`miniworld` and OpenGL.
+Records Miniworld in the format that `benchmarks.sign_parity` reads: DIR/frames.npz and
+DIR/dynamics.npz, from random episodes in Farama's start region. Needs the extra `miniworld` and
+OpenGL.
 """
 
 import sys
@@ -13,30 +13,32 @@ from typing import Any
 import numpy as np
 
 from benchmarks import command
-from benchmarks.command import BadInput
+from dream_jax.config import ConfigError
 from dream_jax.envs.sign3d.miniworld_adapter import MiniworldSign, MiniworldUnavailable
 
 HORIZON = 20
 FILES = ("frames.npz", "dynamics.npz")
-# Mostly forward, so that walks get far; seldom "end episode".
+# Mostly forward, so that walks get far, and seldom "end episode".
 ACTION_SHARES = (0.17, 0.17, 0.64, 0.02)
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = command.parser("record_miniworld", "Record real Miniworld.")
-    parser.add_argument("--out", required=True, metavar="DIR", help="written: two .npz files")
-    parser.add_argument("--frames", type=command.count, default=200, help="pictures (default: 200)")
-    parser.add_argument("--episodes", type=command.count, default=200, help="(default: 200)")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args(argv)
+    line = command.command_line("record_miniworld", "Record real Miniworld.")
+    line.text("out", None, "the folder for two .npz files")
+    line.count("frames", 200, "pictures")
+    line.count("episodes", 200, "episodes")
+    line.count("seed", 0, "of the random actions", least=0)
+    arguments = line.read(argv)
+    if not arguments.out:
+        raise ConfigError("--out is missing: the folder for the recordings")
     out = Path(arguments.out)
     for name in FILES:
         if (out / name).exists():
-            raise BadInput(f"--out={out}: {name} is there already; give another folder")
+            raise ConfigError(f"--out={out}: {name} is there already; give another folder")
     try:
         env = MiniworldSign(arguments.seed, "farama", HORIZON)
     except MiniworldUnavailable as error:
-        raise BadInput(str(error)) from None
+        raise ConfigError(str(error)) from None
     out.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(arguments.seed)
     pictures: Any = frames(env, random, arguments.frames)
@@ -47,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def frames(env: MiniworldSign, random: np.random.Generator, count: int) -> dict[str, np.ndarray]:
-    """A picture of every third step or so of random walks."""
+    """Pictures of about a third of the steps of random walks, with their poses."""
     rows: dict[str, list] = {
         name: []
         for name in ("obs", "obs_untextured_rooms", "agent_pos", "agent_dir", "color_index")
@@ -69,7 +71,7 @@ def frames(env: MiniworldSign, random: np.random.Generator, count: int) -> dict[
 
 
 def episodes(env: MiniworldSign, random: np.random.Generator, count: int) -> dict[str, np.ndarray]:
-    """Random walks, padded to the horizon."""
+    """Random walks, padded to the horizon. The fields are those of `benchmarks.sign_parity`."""
     shape = (count, HORIZON)
     data = {
         "action": np.full(shape, -1, np.int8),
@@ -96,7 +98,7 @@ def episodes(env: MiniworldSign, random: np.random.Generator, count: int) -> dic
         for t in range(HORIZON):
             action = int(random.choice(4, p=ACTION_SHARES))
             now = env.step(action)
-            after = env.view()[1]
+            _, after = env.view()
             data["action"][e, t], data["reward"][e, t] = action, now.reward
             data["pos_after"][e, t] = [after.position[0], 0.0, after.position[1]]
             data["dir_after"][e, t] = after.heading

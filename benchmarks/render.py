@@ -1,9 +1,9 @@
 """`python -m benchmarks.render [--qualities=fast,...] [--batches=1,64,1024] [--repeats=N] [--json]`
 
-Frames per second of the renderers of the sign world under vmap, beside real Miniworld in a process
-of its own. Each figure is the median over repeats, with the lowest and the highest; compilation is
-not in it. Large batches of the slower qualities go through `jax.lax.map` in slices (SLICE), so that
-their intermediate arrays stay small.
+Prints frames per second of the sign world's renderers under vmap, and of Miniworld in a process of
+its own. Each figure is the median over repeats, with the lowest and the highest, without
+compilation. Large batches of the slower qualities go through `jax.lax.map` in slices (SLICE), so
+that their intermediate arrays stay small.
 """
 
 import json
@@ -17,25 +17,23 @@ from typing import Any
 import numpy as np
 
 from benchmarks import command
-from benchmarks.command import BadInput
+from dream_jax.config import ConfigError
 
 SLICE = {"fast": 1024, "fast_miniworld": 64, "reference": 16}
-SECONDS_PER_REPEAT = 0.5  # at least; one call may take longer
+SECONDS_PER_REPEAT = 0.5  # at least, since one call may take longer
 WALK = 8  # random steps from the start, so that the views differ
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = command.parser("render", "Time the renderers of the sign world.")
-    parser.add_argument("--qualities", default=",".join(SLICE), help="(default: all)")
-    parser.add_argument(
-        "--batches", type=command.counts, default="1,64,1024", help="(default: 1,64,1024)"
-    )
-    parser.add_argument("--repeats", type=command.count, default=5, help="(default: 5)")
-    arguments = parser.parse_args(argv)
+    line = command.command_line("render", "Time the renderers of the sign world.")
+    line.text("qualities", ",".join(SLICE), "comma-separated")
+    line.counts("batches", "1,64,1024", "numbers of pictures at once, comma-separated")
+    line.count("repeats", 5, "measurements of each")
+    arguments = line.read(argv)
     qualities = arguments.qualities.split(",")
     unknown = [quality for quality in qualities if quality not in SLICE]
     if unknown:
-        raise BadInput(f"unknown quality {unknown[0]!r}; valid: {', '.join(SLICE)}")
+        raise ConfigError(f"unknown quality {unknown[0]!r}; valid: {', '.join(SLICE)}")
 
     import jax
 
@@ -51,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def time_quality(quality: str, batches: Sequence[int], repeats: int) -> dict[str, Any]:
-    """By batch: frames per second (median, low, high) and seconds to compile."""
+    """By batch size: frames per second (median, low, high) and seconds to compile."""
     import jax
 
     from dream_jax.envs.sign3d import raycast
@@ -74,7 +72,7 @@ def time_quality(quality: str, batches: Sequence[int], repeats: int) -> dict[str
         begun = time.perf_counter()
         compiled = jax.jit(draw).lower(*views).compile()
         compile_s = time.perf_counter() - begun
-        _seconds(compiled, views, 1)  # the first call also sets things up
+        _seconds(compiled, views, 1)  # the first call includes one-time set-up
         calls = max(1, round(SECONDS_PER_REPEAT / _seconds(compiled, views, 1)))
         per_s = [batch * calls / _seconds(compiled, views, calls) for _ in range(repeats)]
         result[f"batch_{batch}"] = {**_summary(per_s), "compile_s": round(compile_s, 2)}
@@ -82,7 +80,7 @@ def time_quality(quality: str, batches: Sequence[int], repeats: int) -> dict[str
 
 
 def random_views(batch: int) -> Any:
-    """(Scene, Pose) with a leading axis: where random walks get to."""
+    """(Scene, Pose), leaves [batch, ...]: the ends of random walks."""
     import jax
 
     from dream_jax.envs.sign3d.sign import FORWARD, Sign, view
@@ -94,17 +92,18 @@ def random_views(batch: int) -> Any:
         problem = jax.random.randint(problem_key, (), 0, env.num_problems)
         state, _ = env.reset(reset_key, problem, jax.numpy.zeros(1, jax.numpy.int32))
         actions = jax.random.randint(action_key, (WALK,), 0, FORWARD + 1)
-        return view(jax.lax.scan(lambda s, a: (env.advance(s, a)[0], None), state, actions)[0])
+        state, _ = jax.lax.scan(lambda s, a: (env.advance(s, a)[0], None), state, actions)
+        return view(state)
 
     return jax.jit(jax.vmap(walk))(jax.random.split(jax.random.key(0), batch))
 
 
 def miniworld(repeats: int) -> dict[str, Any]:
-    """Steps per second of the real one, one picture a step, or why there are none."""
+    """Frames per second of Miniworld, one picture per step, or the reason why it cannot run."""
     run = [sys.executable, "-m", "benchmarks.miniworld_speed", f"--repeats={repeats}", "--json"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it died without a word"]
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         return {"not_available": lines[-1]}
     return _summary(json.loads(done.stdout.strip().splitlines()[-1])["frames_per_s"])
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.sign_parity --frames=FILE --dynamics=FILE [--quality=reference] [--json]`
 
-How far the sign world is from recordings of Miniworld: pixel errors of the frames in one file, and
-the steps of the other that come out differently. Either file may be left out. Both are .npz files:
+Compares the sign world with recordings of Miniworld: the pixels of the frames in one file, and the
+steps of the episodes in the other. Either file may be left out. Both are .npz files:
 
 frames     obs [N, 60, 80, 3] uint8, obs_untextured_rooms (the same with white rooms; optional),
            agent_pos [N, 3], agent_dir [N], color_index [N], obj_dir [N, 6]
@@ -9,9 +9,9 @@ dynamics   action [E, T], pos_after [E, T, 3], dir_after [E, T], reward, termina
            [E, T], color_index, goal, length, start_pos [E, 3], start_dir [E], obj_dir [E, 6],
            blocked [E, T] (optional)
 
-An error is an absolute difference of a colour channel, 0 to 255. Episodes are played from their
-recorded start, each step from where the one before has led. A step is a mismatch where any of this
-differs: place (by more than 1e-3 m), heading (1e-3 rad), reward, terminated, truncated, blocked.
+An error is the absolute difference of a colour channel, 0 to 255. Episodes are replayed from their
+recorded start with the recorded actions. A step is a mismatch if one of these differs: place (by
+more than 1e-3 m), heading (1e-3 rad), reward, terminated, truncated, blocked.
 """
 
 import sys
@@ -27,7 +27,7 @@ from dream_jax.config import ConfigError
 BATCH = 16
 TOLERANCE = 1e-3
 FRAME_SHAPE = (60, 80, 3)
-N, E, T = "N", "E", "T"  # sizes that a file chooses
+N, E, T = "N", "E", "T"  # sizes that the file determines
 FRAME_FIELDS: dict[str, tuple] = {
     "obs": (N, *FRAME_SHAPE),
     "agent_pos": (N, 3),
@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> None:
 def load(path: str, fields: dict[str, tuple], optional: dict[str, tuple]) -> dict[str, np.ndarray]:
     """The arrays of a file, checked. Raises ConfigError."""
     try:
-        # Opened here: of a damaged file numpy would leave its own handle open.
+        # Opened here, because numpy leaves its own handle of a damaged file open.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             data = {name: file[name] for name in {**fields, **optional} if name in file.files}
     except FileNotFoundError:
@@ -106,7 +106,10 @@ def load(path: str, fields: dict[str, tuple], optional: dict[str, tuple]) -> dic
 
 
 def compare_frames(data: dict[str, np.ndarray], quality: str, path: str) -> dict[str, Any]:
-    """Errors of `obs` ("textured") and `obs_untextured_rooms` ("untextured", None without)."""
+    """Errors of `obs` ("textured") and of `obs_untextured_rooms` ("untextured", None if absent).
+
+    Raises BadInput for values out of range, and for a quality that cannot be used.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -138,7 +141,7 @@ def compare_frames(data: dict[str, np.ndarray], quality: str, path: str) -> dict
             raise ConfigError(f"--quality={quality}: {error}") from None
         drawn = []
         for start in range(0, len(place), BATCH):
-            # The last batch begins earlier, so that there is one shape and one compilation.
+            # The last batch repeats its last row, so that one compiled shape serves all.
             rows = np.arange(BATCH) + start
             rows = np.minimum(rows, len(place) - 1)
             batch = jax.tree.map(lambda leaf, rows=rows: leaf[rows], (scenes, poses))
@@ -149,7 +152,7 @@ def compare_frames(data: dict[str, np.ndarray], quality: str, path: str) -> dict
 
 
 def errors(drawn: np.ndarray, recorded: np.ndarray) -> dict[str, float | int]:
-    """Both [N, 60, 80, 3]."""
+    """Errors of pictures, both arguments [N, 60, 80, 3] uint8."""
     error = np.abs(drawn.astype(np.int32) - recorded.astype(np.int32))
     by_frame = error.mean(axis=(1, 2, 3))
     return {

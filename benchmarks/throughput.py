@@ -1,9 +1,9 @@
-"""Throughput side by side: this library, the PyTorch baseline, the authors' code.
+"""Throughput of this library, the PyTorch baseline and the authors' code, side by side.
 
 python -m benchmarks.throughput [--json] [--original=PATH] [--benchmark=cooking] [--quick]
 
-Each contender is a process of its own; measurements alternate between them, several rounds, and a
-ratio is taken within a round, so that a busy moment of the machine touches both of its sides.
+Each contender runs in a process of its own. Measurements alternate between them over several
+rounds. Ratios are taken within a round, so that a busy moment of the machine affects both sides.
 """
 
 import json
@@ -12,45 +12,45 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import command
-from benchmarks.command import BadInput
 from benchmarks.comparison import Arguments, Result, run
 from benchmarks.settings import BENCHMARKS, PRESETS
 from benchmarks.worker import WorkerError
-from dream_jax.config import nearest
+from dream_jax.config import ConfigError, nearest
 
 ORIGINAL_FILES = ("main.py", "dqn.py", "configs/default.json")
 HEAD = ("", "collect steps/s", "updates/s", "of peak", "train steps/s", "peak MB", "compile s")
 
 
 def parse(argv: Sequence[str]) -> Arguments:
-    """Raises BadInput, one line."""
-    parser = command.parser("throughput", "Throughput side by side.")
-    parser.add_argument("--benchmark", default="cooking", help=" or ".join(BENCHMARKS))
-    parser.add_argument("--presets", default=",".join(PRESETS), help="comma-separated")
-    parser.add_argument(
-        "--seeds", type=command.counts, default="1,8", help="of dream_jax, comma-separated counts"
-    )
-    parser.add_argument("--rounds", type=command.count, help="measurements of each (default 5)")
-    parser.add_argument("--seconds", type=float, help="each measurement takes (default 4)")
-    parser.add_argument("--original", type=Path, help="a checkout of the authors' code")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes; the rates mean nothing")
-    values = parser.parse_args(argv)
+    """Raises ConfigError, one line."""
+    line = command.command_line("throughput", "Throughput side by side.")
+    line.text("benchmark", "cooking", " or ".join(BENCHMARKS))
+    line.text("presets", ",".join(PRESETS), "comma-separated")
+    line.counts("seeds", "1,8", "numbers of seeds of dream_jax, comma-separated")
+    line.count("rounds", None, "measurements of each (default: 5)")
+    line.number("seconds", None, "that each measurement takes (default: 4)")
+    line.text("original", None, "a checkout of the authors' code")
+    line.switch("quick", "tiny sizes; the rates mean nothing")
+    values = line.read(argv)
 
     presets = tuple(values.presets.split(","))
     _choose("benchmark", [values.benchmark], BENCHMARKS)
     _choose("preset", presets, PRESETS)
     if len(set(presets)) < len(presets):
-        raise BadInput(f"--presets={values.presets}: give each once")
+        raise ConfigError(f"--presets={values.presets}: give each once")
     rounds = values.rounds or (1 if values.quick else 5)
     seconds = values.seconds if values.seconds is not None else (0.1 if values.quick else 4.0)
     if not 0 < seconds < 600:
-        raise BadInput(f"--seconds={seconds:g} must be above 0 and below 600")
-    original = values.original
-    if original is not None:
+        raise ConfigError(f"--seconds={seconds:g} must be above 0 and below 600")
+    original = None
+    if values.original is not None:
+        original = Path(values.original).resolve()
         missing = [name for name in ORIGINAL_FILES if not (original / name).is_file()]
         if missing:
-            raise BadInput(f"--original={original}: no checkout, it has no {missing[0]}")
-        original = original.resolve()
+            raise ConfigError(
+                f"--original={values.original} is not a checkout of the authors' code: it has no "
+                f"{missing[0]}"
+            )
     return Arguments(
         values.benchmark,
         presets,
@@ -64,7 +64,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def table(result: Result) -> str:
-    """The same for reading."""
+    """The result as text."""
     lines = []
     for preset, part in result["presets"].items():
         flops = part["flops_per_update"]
@@ -82,27 +82,26 @@ def table(result: Result) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 done, 1 a contender failed, 2 bad input."""
-    status = 0
+    """Exit status: 0, or 1 if a contender failed, or 2 for bad input."""
+    return command.run(measure, sys.argv[1:] if argv is None else argv)
 
-    def measure(argv: Sequence[str]) -> None:
-        nonlocal status
-        arguments = parse(argv)
-        try:
-            result = run(arguments, lambda line: print(line, file=sys.stderr, flush=True))
-        except WorkerError as error:
-            print(f"error: {error}", file=sys.stderr)
-            status = 1
-            return
-        print(json.dumps(result, indent=1) if arguments.json else table(result))
 
-    return command.run(measure, sys.argv[1:] if argv is None else argv) or status
+def measure(argv: Sequence[str]) -> int:
+    """Measures and prints. Returns the exit status."""
+    arguments = parse(argv)
+    try:
+        result = run(arguments, lambda line: print(line, file=sys.stderr, flush=True))
+    except WorkerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(result, indent=1) if arguments.json else table(result))
+    return 0
 
 
 def _choose(what: str, words: Sequence[str], valid: Sequence[str]) -> None:
     for word in words:
         if word not in valid:
-            raise BadInput(f"unknown {what} {word!r}; {nearest(word, list(valid))}")
+            raise ConfigError(f"unknown {what} {word!r}; {nearest(word, list(valid))}")
 
 
 def _row(name: str, row: Result) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ def _status(work: Callable[[], int], interrupted: str) -> int:
     try:
         return work()
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_one_line(error)}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         raise
@@ -98,6 +98,11 @@ def _status(work: Callable[[], int], interrupted: str) -> int:
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return 130
+
+
+def _one_line(error: Exception) -> str:
+    """The message; those of other libraries may have several lines."""
+    return " ".join(line.strip() for line in str(error).splitlines())
 
 
 def interruptible(work: Callable[[], int], interrupted: str) -> int:

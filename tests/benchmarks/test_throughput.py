@@ -94,15 +94,18 @@ def test_what_is_measured_is_a_possible_config(benchmark, preset):
     [
         (["--presets=dreem"], "unknown preset 'dreem'; nearest: dream"),
         (["--benchmark=kooking"], "unknown benchmark 'kooking'; nearest: cooking"),
-        (["--seeds=one"], "--seeds: 'one' must be a whole number"),
-        (["--seeds=0"], "--seeds: '0' must be a whole number of at least 1"),
-        (["--seeds=1,1"], "--seeds: '1,1': give each once"),
+        (["--seeds=one"], "--seeds=one must be a whole number"),
+        (["--seeds=0"], "--seeds=0 must be at least 1"),
+        (["--seeds=1,1"], "--seeds=1,1 must name each number once"),
         (["--presets=dream,dream"], "--presets=dream,dream: give each once"),
-        (["--rounds=0"], "--rounds: '0' must be a whole number"),
-        (["--rounds=some"], "--rounds: 'some' must be a whole number"),
+        (["--rounds=0"], "--rounds=0 must be at least 1"),
+        (["--rounds=some"], "--rounds=some must be a whole number"),
         (["--seconds=-1"], "--seconds=-1 must be above 0"),
-        (["--original=/nowhere"], "--original=/nowhere: no checkout, it has no main.py"),
-        (["--orginal=/nowhere"], "unrecognized arguments: --orginal=/nowhere"),
+        (
+            ["--original=/nowhere"],
+            "--original=/nowhere is not a checkout of the authors' code: it has no main.py",
+        ),
+        (["--orginal=/nowhere"], "unknown argument '--orginal=/nowhere'; nearest: --original"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(flags, message):
