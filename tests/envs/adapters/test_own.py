@@ -101,7 +101,7 @@ def test_the_guides_problem_is_learned_by_the_command(folder):
     loaded = evaluate.load(out, {})
     assert (loaded.env.name, loaded.env.horizon, loaded.trials) == ("lamps", 5, 5120)
     assert report.main([str(out)]) == 0
-    assert "Set other than in the preset" in (out / "report.html").read_text()
+    assert "Settings that differ from the preset" in (out / "report.html").read_text()
 
 
 def test_oracles_presets_and_sweeps_know_it(folder, capsys):
