@@ -1,4 +1,4 @@
-"""Contenders in processes of their own, measured in turn, several rounds."""
+"""Measures contenders, each in processes of its own, in turn and over several rounds."""
 
 import platform
 import statistics
@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 from benchmarks.worker import Worker, cores
 
 MEASURES = ("collect", "update", "train")
-# In the authors' code collecting and updating cannot be had apart.
+# The authors' code cannot collect or update alone.
 ORIGINAL_MEASURES = ("train",)
 
 Result = dict[str, Any]
-Rates = dict[str, list[dict[str, float]]]  # by measure: one entry a round
+Rates = dict[str, list[dict[str, float]]]  # by measure: rates by unit, one entry per round
 
 
 class Arguments(NamedTuple):
+    """The command line of `benchmarks.throughput`, checked."""
+
     benchmark: str
     presets: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -29,21 +31,22 @@ class Arguments(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """One row of the comparison; several processes run at once and their rates add up."""
+    """One row of the comparison. Its processes run at once and their rates add up."""
 
     name: str
     workers: list[Worker]
     measures: tuple[str, ...]
-    finds_peak: bool = True  # also measures large matrix products, on all cores
+    finds_peak: bool = True  # also times large matrix products on all cores
 
     def ask(self, what: str, /, **arguments: Any) -> list[Result]:
+        """Calls a handler in all its processes at once. Raises WorkerError if one fails."""
         for worker in self.workers:
             worker.send(what, **arguments)
         return [worker.receive(what) for worker in self.workers]
 
 
 def run(arguments: Arguments, log: Callable[[str], None]) -> Result:
-    """Every preset in turn; in each, all contenders interleaved."""
+    """Measures every preset in turn, interleaving its contenders. Raises WorkerError."""
     return {
         "benchmark": arguments.benchmark,
         "quick": arguments.quick,
@@ -92,7 +95,8 @@ def _run_preset(arguments: Arguments, preset: str, log: Callable[[str], None]) -
 def _measure(
     arguments: Arguments, contenders: list[Contender], log: Callable[[str], None]
 ) -> tuple[dict[str, Rates], dict[str, list[float]]]:
-    """Rates by contender, measure and round; matrix products a second by contender and round."""
+    """(rates by contender, measure and round; flops per second of matrix products by contender and
+    round)."""
     rates: dict[str, Rates] = {c.name: {m: [] for m in c.measures} for c in contenders}
     peaks: dict[str, list[float]] = {}
     for round_ in range(arguments.rounds):
@@ -120,7 +124,8 @@ def _jax_name(seeds: int) -> str:
 
 
 def _jax_worker(arguments: Arguments, preset: str, seeds: int) -> Worker:
-    """Compiles without a cache, so that compile time is one; the quick size fast, not well."""
+    """A process for dream_jax. Without a compilation cache, so that compile times mean something;
+    the quick size compiles fast instead, with few optimisations."""
     cold = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
     fast = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     options = {"benchmark": arguments.benchmark, "preset": preset, "quick": arguments.quick}
@@ -129,7 +134,7 @@ def _jax_worker(arguments: Arguments, preset: str, seeds: int) -> Worker:
 
 
 def _asked(arguments: Arguments, preset: str, seeds: int, what: str) -> Result:
-    """The compiler, in a process of its own: compiling takes memory that training does not."""
+    """Asks the compiler, in a process of its own, because compiling takes extra memory."""
     worker = _jax_worker(arguments, preset, seeds)
     try:
         worker.send(what)
@@ -139,7 +144,7 @@ def _asked(arguments: Arguments, preset: str, seeds: int, what: str) -> Result:
 
 
 def _start(arguments: Arguments, preset: str) -> tuple[list[Contender], dict[str, str]]:
-    """The contenders that there are, and why the others are not."""
+    """(the available contenders, the reason why by name of each other one)."""
     common = {"benchmark": arguments.benchmark, "preset": preset, "quick": arguments.quick}
     contenders = [
         Contender(_jax_name(n), [_jax_worker(arguments, preset, n)], MEASURES)
@@ -154,7 +159,7 @@ def _start(arguments: Arguments, preset: str) -> tuple[list[Contender], dict[str
         return Worker("benchmarks.torch_worker", common | more, {})
 
     contenders.append(Contender("PyTorch baseline", [baseline()], MEASURES))
-    if cores() > 1:  # what a PyTorch user with several seeds would do
+    if cores() > 1:  # as a PyTorch user trains several seeds
         name = f"PyTorch baseline, {cores()} processes"
         workers = [baseline(threads=1) for _ in range(cores())]
         contenders.append(Contender(name, workers, MEASURES, False))
@@ -170,13 +175,13 @@ def _start(arguments: Arguments, preset: str) -> tuple[list[Contender], dict[str
 
 
 def _merged(parts: list[Result]) -> Result:
-    """Of the processes of one contender: memory adds up, the rest is that of the first."""
+    """One result from those of a contender's processes: sums memory, else takes the first's."""
     total = {n: sum(p[n] for p in parts) for n in parts[0] if n.endswith("_bytes")}
     return parts[0] | total
 
 
 def _ratios(rates: dict[str, Rates], names: list[str]) -> Result:
-    """{measure: {"a / b": spread}} of every dream_jax row to every other row, round by round."""
+    """{measure: {"a / b": spread}} of every dream_jax row over every other row, by round."""
     ratios: Result = {}
     for measure in MEASURES:
         unit = "updates" if measure == "update" else "env_steps"

@@ -1,4 +1,4 @@
-"""Measures dream_jax, some seeds at a time, for `benchmarks.throughput`."""
+"""Measures dream_jax with several seeds at once, for `benchmarks.throughput`."""
 
 import functools
 import time
@@ -19,12 +19,12 @@ from dream_jax.scaling import seeds as scaling
 from dream_jax.training import learner, objective, setup
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
-# Iterations in one call, for calls of some tenths of a second.
+# Iterations per call, so that a call takes some tenths of a second.
 CHUNKS = {"collect": 20, "update": 1, "train": 4}
 
 
 class Contender:
-    """The three programs over one state. They take the trainer's own path, through `iterate`."""
+    """Three programs over one training state. All go through the trainer's own `iterate`."""
 
     def __init__(self, benchmark: str, preset: str, seeds: int, quick: bool):
         jax.config.update("jax_num_cpu_devices", cores())
@@ -41,7 +41,7 @@ class Contender:
         self._shape = setup.make_trainer(self.config, self.env).trial_shape
 
     def prepare(self) -> dict[str, Any]:
-        """Compile and warm up."""
+        """Compiles and warms up."""
         self._state = self._runners["train"].init()
         compile_s = {}
         for name in self._runners:
@@ -58,17 +58,17 @@ class Contender:
         }
 
     def measure(self, what: str, seconds: float) -> dict[str, float]:
-        """Rates over all seeds together."""
+        """Environment steps, trials and updates per second, summed over the seeds."""
         before = self._counts()
         _, taken = repeat(lambda: self._run(what), seconds)
         return {name: (n - before[name]) / taken for name, n in self._counts().items()}
 
     def matmul(self) -> dict[str, float]:
-        """float32 operations a second of a large matrix product."""
+        """float32 operations per second of a large matrix product."""
         return {"flops_per_s": self._matmul()}
 
     def memory(self) -> dict[str, float]:
-        """What the compiler says of the training program. Measures nothing."""
+        """Bytes that the training program needs, as the compiler reports them."""
         runner = self._runners["train"]
         memory: Any = runner.chunk.compile(runner.shape).call.memory_analysis()  # on each device
         held = memory.argument_size_in_bytes * self.seeds // runner.placement.round_seeds
@@ -76,15 +76,16 @@ class Contender:
         return {"state_bytes": held, "peak_bytes": held + new}
 
     def finish(self) -> dict[str, float]:
+        """Peak memory in bytes, and the number of compilations since `prepare`."""
         return {
             "peak_memory_bytes": peak_memory_bytes(),
             "recompilations": self.compilations - self._warm_compilations,
         }
 
     def flops(self) -> dict[str, float]:
-        """Of one update of one seed, by the compiler's cost analysis. Measures nothing.
+        """Operations in one update of one seed, by the compiler's cost analysis.
 
-        The analysis counts the body of a loop once, hence unrolled.
+        The analysis counts the body of a loop once, so loops are unrolled here.
         """
         trainer = setup.make_trainer(self.config, self.env)
         params = jax.eval_shape(trainer.agent.init, jax.random.key(0))

@@ -1,7 +1,8 @@
-"""Stand-ins for what a checkout of the authors' code imports and today's packages lack.
+"""Stand-ins for what the authors' code imports and today's packages lack.
 
-All of it is our own: of gym what the checkout needs, NumPy's old names of types, and objects that
-accept anything in place of Git and TensorBoard. The progress bar decides when a trial starts.
+Nothing here is copied from those packages. It provides the parts of gym that the code needs,
+NumPy's old type names, and objects that accept any call in place of Git and TensorBoard. The
+progress bar of the code decides when a trial starts.
 """
 
 import sys
@@ -32,7 +33,7 @@ class Env:
 
 
 class Wrapper:
-    """Everything that is not its own is the wrapped environment's."""
+    """Passes on to the wrapped environment whatever it does not define."""
 
     def __init__(self, env: Any):
         self.env = env
@@ -48,7 +49,7 @@ class Wrapper:
 
 
 def supply(steps: Iterator[int]) -> None:
-    """Put stand-ins where the checkout's imports find them; `steps` drives its training loop."""
+    """Puts the stand-ins where the code's imports find them. `steps` drives its training loop."""
     spaces = _module("gym.spaces", Box=Box, Dict=dict, Discrete=Discrete)
     anything = mock.MagicMock()
     for module in (
@@ -70,5 +71,6 @@ def _module(name: str, **contents: Any) -> types.ModuleType:
 
 
 def trial_numbers() -> Iterator[int]:
-    """Without the multiples of 100, after which it logs and evaluates; parity alternates."""
+    """Numbers without the multiples of 100, after which the code logs and evaluates. Even and odd
+    numbers alternate."""
     return (n for n in range(2, 10**9) if n % 100 > 1)

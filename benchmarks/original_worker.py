@@ -1,6 +1,6 @@
 """Measures a checkout of the authors' code, unchanged, for `benchmarks.throughput`.
 
-Runs the checkout's own `main.py`, with `original_stand_ins` for what it imports.
+Runs the checkout's own `main.py`; `original_stand_ins` replaces packages that it imports.
 """
 
 import json
@@ -22,7 +22,7 @@ WARMUP_TRIALS = 64
 
 
 class Pace:
-    """Yields a trial number whenever one is to be run, and answers requests in between."""
+    """Yields the number of each trial to run, and answers requests in between."""
 
     def __init__(self) -> None:
         self.env_steps = 0
@@ -48,6 +48,7 @@ class Pace:
 
 
 def run(path: str, benchmark: str) -> None:
+    """Trains in the checkout at `path` as requests say, until standard input ends."""
     requests, pace = Requests(), Pace()
     original_stand_ins.supply(pace(requests))
     vars(torch.utils).update(tensorboard=sys.modules["torch.utils.tensorboard"])
@@ -59,12 +60,13 @@ def run(path: str, benchmark: str) -> None:
 
     def counted(*arguments: Any, **options: Any) -> Any:
         result = run_episode(*arguments, **options)
-        pace.env_steps += len(result[0])
+        episode, *_ = result
+        pace.env_steps += len(episode)
         return result
 
     vars(original).update(run_episode=counted)
     bindings = [f'environment="{ENVIRONMENTS[benchmark]}"']
-    for learner in LEARNERS:  # updates from the start, random actions: as `benchmarks.settings`
+    for learner in LEARNERS:  # updates from the start and random actions, as in `settings`
         bindings.append(f"{learner}.min_buffer_size={WARMUP_TRIALS}")
         bindings.append(f"{learner}.policy.epsilon_schedule.end=1.0")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What is measured: a preset with the same amount of work for every contender."""
+"""What is measured: a preset, changed so that every contender does the same work."""
 
 from dream_jax import config as configs
 from dream_jax import presets
@@ -7,8 +7,8 @@ from dream_jax.config import Config
 BENCHMARKS = ("cooking", "distracting_bus")
 PRESETS = ("dream_paper", "dream")
 
-# Everyone acts at random, with the networks evaluated all the same: how long episodes are then
-# depends on no weights. Both learners update from the start.
+# All actions are random, although the networks are still evaluated, so that the length of episodes
+# does not depend on weights. Both learners update from the start.
 _COMMON = {
     "acting.epsilon_min": "1.0",
     "acting.epsilon_max": "1.0",
@@ -26,13 +26,13 @@ def training(benchmark: str, preset: str, quick: bool) -> Config:
 
 
 def collecting(benchmark: str, preset: str, quick: bool) -> Config:
-    """No update ever falls due."""
+    """Collecting alone: no update ever becomes due."""
     changes = {"training.updates_per_iteration": "0", "training.env_steps_per_update": "1000000000"}
     return configs.override(training(benchmark, preset, quick), changes)
 
 
 def updating(benchmark: str, preset: str, quick: bool) -> Config:
-    """Many updates to one trial: its share of the time is below a hundredth."""
+    """Updating: many updates per trial, so that collecting takes less than 1% of the time."""
     changes = {
         "training.trials_per_iteration": "1",
         "training.updates_per_iteration": "2" if quick else "100",

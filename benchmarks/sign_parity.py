@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def load(path: str, fields: dict[str, tuple], optional: dict[str, tuple]) -> dict[str, np.ndarray]:
-    """The arrays of a file, checked. Raises ConfigError."""
+    """The arrays of a file by name, checked against the expected shapes. Raises ConfigError."""
     try:
         # Opened here, because numpy leaves its own handle of a damaged file open.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -108,7 +108,7 @@ def load(path: str, fields: dict[str, tuple], optional: dict[str, tuple]) -> dic
 def compare_frames(data: dict[str, np.ndarray], quality: str, path: str) -> dict[str, Any]:
     """Errors of `obs` ("textured") and of `obs_untextured_rooms` ("untextured", None if absent).
 
-    Raises BadInput for values out of range, and for a quality that cannot be used.
+    Raises ConfigError for values out of range, and for a quality that cannot be used.
     """
     import jax
     import jax.numpy as jnp
@@ -164,6 +164,7 @@ def errors(drawn: np.ndarray, recorded: np.ndarray) -> dict[str, float | int]:
 
 
 def compare_dynamics(data: dict[str, np.ndarray], path: str) -> dict[str, Any]:
+    """Mismatches and errors of replayed episodes. Raises ConfigError for values out of range."""
     import jax
     import jax.numpy as jnp
 

@@ -22,7 +22,7 @@ HEAD = ("", "collect steps/s", "updates/s", "of peak", "train steps/s", "peak MB
 
 
 def parse(argv: Sequence[str]) -> Arguments:
-    """Raises ConfigError, one line."""
+    """The command line, checked. Raises ConfigError."""
     line = command.command_line("throughput", "Throughput side by side.")
     line.text("benchmark", "cooking", " or ".join(BENCHMARKS))
     line.text("presets", ",".join(PRESETS), "comma-separated")

@@ -10,7 +10,7 @@ from benchmarks.worker import Handlers, cores, peak_memory_bytes, repeat, serve
 
 
 class Contender:
-    """One seed, with as many threads as train it fastest (or `threads`)."""
+    """One seed, with `threads` threads, or if 0 with the number that trains fastest."""
 
     def __init__(self, benchmark: str, preset: str, quick: bool, threads: int = 0):
         self.trainer = Trainer(settings.training(benchmark, preset, quick))
@@ -18,7 +18,7 @@ class Contender:
         self._quick = quick
 
     def prepare(self) -> dict[str, Any]:
-        """Fill the replay, warm up, choose the number of threads."""
+        """Fills the replay, warms up and chooses the number of threads."""
         while self.trainer.trials < min(1_000, self.trainer.config.replay.capacity_trials):
             self.trainer.collect()
         speed = {}
@@ -34,6 +34,7 @@ class Contender:
         }
 
     def measure(self, what: str, seconds: float) -> dict[str, float]:
+        """Environment steps, trials and updates per second."""
         trainer = self.trainer
         call: Any = {
             "collect": trainer.collect,
@@ -45,7 +46,7 @@ class Contender:
         return {name: (n - before[name]) / taken for name, n in self._counts().items()}
 
     def matmul(self) -> dict[str, float]:
-        """float32 operations a second of a large matrix product, on all cores."""
+        """float32 operations per second of a large matrix product on all cores."""
         size, threads = 2_048, torch.get_num_threads()
         torch.set_num_threads(cores())
         a = torch.full((size, size), 1e-3)
@@ -55,6 +56,7 @@ class Contender:
         return {"flops_per_s": 2.0 * size**3 * calls / taken}
 
     def finish(self) -> dict[str, float]:
+        """Peak memory in bytes."""
         return {"peak_memory_bytes": peak_memory_bytes()}
 
     def _counts(self) -> dict[str, float]:

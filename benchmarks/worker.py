@@ -1,7 +1,8 @@
-"""A contender in a process of its own that measures when told to: JSON lines in and out.
+"""A contender in a process of its own, which measures on request: JSON lines in and out.
 
-Own processes, so that thread pools and peak memory of one say nothing about another; alive at the
-same time, so that measurements can be interleaved. One that waits uses no CPU.
+Contenders have their own processes, so that thread pools and peak memory are not shared. The
+processes are alive at the same time, so that measurements can be interleaved. A waiting process
+uses no CPU.
 """
 
 import contextlib
@@ -20,11 +21,20 @@ Handlers = dict[str, Callable[..., dict[str, Any]]]
 
 
 class WorkerError(RuntimeError):
-    """A contender failed; the message is one line."""
+    """A contender failed. The message is one line."""
 
 
 class Worker:
-    """`send("measure", what="update", seconds=2.0)` calls that handler over there."""
+    """A process that runs `serve`.
+
+    `send("measure", what="update", seconds=2.0)` calls its handler "measure", and `receive` waits
+    for the result.
+
+    Args:
+      module: run as `python -m module`.
+      arguments: for `serve`'s `make`, as JSON.
+      environment: variables added to this process's own.
+    """
 
     def __init__(self, module: str, arguments: dict[str, Any], environment: dict[str, str]):
         self.module = module
@@ -40,12 +50,14 @@ class Worker:
         )
 
     def send(self, what: str, /, **arguments: Any) -> None:
+        """Sends a request and returns at once."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # `receive` will say why
+        with contextlib.suppress(BrokenPipeError):  # `receive` reports the reason
             self._process.stdin.write(json.dumps([what, arguments]) + "\n")
             self._process.stdin.flush()
 
     def receive(self, what: str) -> dict[str, Any]:
+        """The result of the request `what`. Raises WorkerError if the process has ended."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -53,6 +65,7 @@ class Worker:
         return json.loads(line)
 
     def close(self) -> None:
+        """Ends the process, by force after 10 seconds."""
         with contextlib.suppress(BrokenPipeError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -73,11 +86,14 @@ class Worker:
 
 
 class Requests:
-    """The other side: iterate over (what, arguments), `answer` each; ends with standard input."""
+    """The worker's side: an iterator over (what, arguments). Each wants one `answer`.
+
+    It ends when standard input does.
+    """
 
     def __init__(self) -> None:
         self._channel = os.fdopen(os.dup(1), "w")
-        os.dup2(2, 1)  # what a library prints is no answer
+        os.dup2(2, 1)  # keeps whatever a library prints apart from the answers
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for line in sys.stdin:
@@ -85,11 +101,12 @@ class Requests:
             yield what, arguments
 
     def answer(self, result: dict[str, Any]) -> None:
+        """Sends the result of the current request."""
         print(json.dumps(result), file=self._channel, flush=True)
 
 
 def serve(make: Callable[[dict[str, Any]], Handlers]) -> None:
-    """Handlers from this process's arguments, and their results as answers."""
+    """Answers requests with the handlers that `make` makes of this process's arguments."""
     requests = Requests()
     handlers = make(json.loads(sys.argv[1]))
     for what, arguments in requests:
@@ -97,7 +114,7 @@ def serve(make: Callable[[dict[str, Any]], Handlers]) -> None:
 
 
 def repeat(call: Callable[[], Any], seconds: float) -> tuple[int, float]:
-    """Call until `seconds` have passed, once at least: (calls, seconds taken)."""
+    """Calls until `seconds` have passed, at least once. Returns (calls, seconds taken)."""
     calls, began = 0, time.perf_counter()
     while True:
         call()
@@ -108,9 +125,10 @@ def repeat(call: Callable[[], Any], seconds: float) -> tuple[int, float]:
 
 
 def peak_memory_bytes() -> int:
+    """Peak resident memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def cores() -> int:
-    """That this process may run on."""
+    """Number of CPU cores that this process may run on."""
     return len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""DREAM in PyTorch: the losses of a batch of trials, all in one pass over it."""
+"""DREAM in PyTorch: all losses of a batch of trials in one pass over it."""
 
 import copy
 from collections.abc import Sequence
@@ -17,7 +17,10 @@ LEARNERS = ("exploitation", "exploration")
 
 
 class Agent(nn.Module):
-    """The four networks, and the target networks of the two policies."""
+    """The four networks, and the target networks of the two policies.
+
+    Raises ValueError for a config with settings that the baseline lacks.
+    """
 
     def __init__(self, config: Config, env: GridWorld):
         super().__init__()
@@ -44,7 +47,7 @@ class Agent(nn.Module):
         }
 
     def copy_target(self, learner: str) -> None:
-        """The target network of a learner's policy becomes its policy."""
+        """Copies a learner's policy into its target network."""
         name = {"exploitation": "exploit", "exploration": "explore"}[learner]
         target, policy = getattr(self, f"target_{name}"), getattr(self, name)
         with torch.no_grad():
@@ -53,14 +56,14 @@ class Agent(nn.Module):
     def batch_losses(
         self, trials: Trials, noise: Tensor, learners: Sequence[str] = LEARNERS
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total loss of these learners and its parts by name.
+        """The total loss [] of these learners, and its parts [] by name.
 
-        noise: [B, Z], standard normal. What only other learners need is not computed.
+        `noise` [B, Z] is standard normal. Parts that only other learners need are not computed.
         """
         c = self.config.losses
         with torch.set_grad_enabled("exploitation" in learners):
             f = self.encoder(trials.problem)
-            # The first trials of a batch train the decoder and the exploration policy too.
+            # The first trials of a batch also train the decoder and the exploration policy.
             count = self.config.exploration_batch_trials
             explored = Episode(*(x[:, :count] for x in trials.exploration))
             problem, batch = trials.problem[:count], torch.arange(count)
@@ -71,9 +74,9 @@ class Agent(nn.Module):
         total = torch.zeros(())
         if "exploitation" in learners:
             z = f + c.rho * noise
-            if c.td_reaches_decoder:  # trials acted on with z = g(tau) train through it
+            if c.td_reaches_decoder:  # trials that acted on z = g(tau) train the decoder through z
                 read = heads.mean(0)[explored.mask.sum(0), batch]
-                z = torch.where(trials.z_from_decoder[:, None], read, z)
+                z = torch.where(trials.acts_on_exploration[:, None], read, z)
             if c.bottleneck == "kl":
                 bottleneck = losses.bottleneck_kl(f, c.rho)
             else:
@@ -126,13 +129,14 @@ class Agent(nn.Module):
 
 
 def time_fraction(horizon: int) -> Tensor:
-    """[T + 1, 1] share of the episode that is over before each step."""
+    """[T + 1, 1]: fraction of the episode that is over before each step."""
     return (torch.arange(horizon + 1) / horizon)[:, None]
 
 
 def fold_weights(env: GridWorld, folds: int) -> tuple[Tensor, Tensor]:
-    """By problem: [P] the head that measures its information gain, [P, F] weights of those that
-    learn from it. Training problems are dealt evenly to the folds, at random."""
+    """For each of P problems: the head that measures its information gain [P], and the weights with
+    which the heads learn from it [P, F]. Training problems are spread evenly over the folds, at
+    random."""
     own = np.zeros(env.num_problems, np.int64)
     ids = env.train_ids
     own[np.random.default_rng(0).permutation(ids)] = np.arange(len(ids)) % folds

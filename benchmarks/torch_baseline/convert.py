@@ -1,6 +1,7 @@
-"""Weights of dream_jax (nested dicts of arrays) into the PyTorch networks, and back to compare.
+"""Converts weights of dream_jax (nested dicts of arrays) for the PyTorch networks.
 
-Each entry is linear in the weights, a transpose or a concatenation, so gradients convert alike.
+Each conversion is linear in the weights (a transpose or a concatenation), so it applies to
+gradients as well.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ Named = dict[str, np.ndarray]
 
 
 def named_weights(config: Any, exploit: Tree, encoder: Tree, decoder: Tree, explore: Tree) -> Named:
-    """{name of a PyTorch parameter: array} of the four parameter trees of dream_jax."""
+    """{name of a PyTorch parameter: array}, from the four parameter trees of dream_jax."""
     nets = config.networks
     exploit, encoder, decoder, explore = (x["params"] for x in (exploit, encoder, decoder, explore))
     named: Named = {}
@@ -47,7 +48,7 @@ def named_weights(config: Any, exploit: Tree, encoder: Tree, decoder: Tree, expl
     memory = {"lstm": "Lstm_0", "mingru": "MinGru_0"}[nets.decoder_memory]
     put("decoder.observation", _embedding(decoder[embedding]))
     put("decoder.action", {"weight": np.asarray(decoder["IndexEmbedding_0"]["table"])})
-    # Flax numbers layers as they are constructed: the outer of two nested calls comes first.
+    # Flax numbers layers in the order of construction: the outer of two nested calls comes first.
     put("decoder.output", _dense(decoder["Dense_0"]))
     put("decoder.hidden", _dense(decoder["Dense_1"]))
     put("decoder.memory", _memory(decoder[memory]))
@@ -59,8 +60,10 @@ def named_weights(config: Any, exploit: Tree, encoder: Tree, decoder: Tree, expl
 
 
 def load(agent: Agent, named: Named, target: Named | None = None) -> None:
-    """Set the networks, and the target networks of the policies from `target`. Every parameter
-    that learns must be named, and nothing else."""
+    """Sets the networks, and the target networks of the policies from `target`.
+
+    Raises ValueError unless `named` has exactly the parameters that learn, in their shapes.
+    """
     learned = {n: p for n, p in agent.named_parameters() if p.requires_grad}
     if set(learned) != set(named):
         raise ValueError(f"parameters that do not match: {sorted(set(learned) ^ set(named))}")

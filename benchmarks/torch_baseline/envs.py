@@ -1,5 +1,8 @@
-"""The grid worlds over a batch of trials, in NumPy: on small integers an operation costs a
-microsecond there and several in PyTorch. Specified by the docstrings in dream_jax/envs/."""
+"""The grid worlds for a batch of trials, in NumPy.
+
+An operation on small integers takes a microsecond in NumPy and several in PyTorch. The docstrings
+in dream_jax/envs/grids specify the worlds.
+"""
 
 import itertools
 
@@ -13,7 +16,7 @@ Array = np.ndarray
 
 
 def _moved(size: int) -> Array:
-    """[size * size, A] cell after a move; cell = x * size + y."""
+    """[size * size, A]: the cell after each action in each cell, where cell = x * size + y."""
     x, y = np.divmod(np.arange(size * size), size)
     x = np.clip(x[:, None] + _MOVES[:, 0], 0, size - 1)
     y = np.clip(y[:, None] + _MOVES[:, 1], 0, size - 1)
@@ -21,7 +24,10 @@ def _moved(size: int) -> Array:
 
 
 class GridWorld:
-    """`reset` starts one episode per given problem, `step` moves them all; no auto-reset."""
+    """A batch of B episodes. `reset` starts one per given problem; `step` moves them all.
+
+    There is no auto-reset.
+    """
 
     num_actions = NUM_ACTIONS
     observation_sizes: tuple[int, ...]
@@ -33,29 +39,29 @@ class GridWorld:
         self.horizon = horizon
 
     def sample_instructions(self, rng: np.random.Generator, problem: Array) -> Array:
-        """[B, I]."""
+        """[B, I] instructions, one for each problem [B]."""
         raise NotImplementedError
 
     def reset(self, problem: Array, instruction: Array) -> Array:
-        """Observations [B, K]."""
+        """The first observations [B, K], for problems [B] and instructions [B, I]."""
         raise NotImplementedError
 
     def step(self, action: Array) -> tuple[Array, Array, Array, Array]:
-        """(observation [B, K], reward [B], terminated [B], truncated [B])."""
+        """(observation [B, K], reward [B], terminated [B], truncated [B]) after actions [B]."""
         raise NotImplementedError
 
     def _end(self, reward: Array, done: Array, action: Array) -> tuple[Array, Array, Array]:
-        """Ending the episode pays another -0.1 for every step left."""
+        """(reward, terminated, truncated), each [B]. Ending an episode costs 0.1 per step left."""
         ended = action == END
         reward = reward - 0.1 * (self.horizon - self.steps) * ended
         terminated = done | ended
         return reward, terminated, ~terminated & (self.steps >= self.horizon)
 
-    steps: int  # taken in these episodes
+    steps: int  # steps taken in these episodes
 
 
 class DistractingBus(GridWorld):
-    """Distracting bus as one table: cell after each action, by problem and cell."""
+    """Distracting bus as one table: the next cell by problem, cell and action."""
 
     observation_sizes = (9, 9, 4)
     instruction_sizes = (9, 9)
@@ -99,7 +105,7 @@ class DistractingBus(GridWorld):
 
 
 class Cooking(GridWorld):
-    """Cooking: a table for moves, arrays for what is held, in the pot, and done of the recipe."""
+    """Cooking: a table of moves, and arrays of the inventory, the pot and the stage."""
 
     observation_sizes = (3, 3, 4, 5, 5, 5, 5)
     instruction_sizes = (5, 5)
@@ -121,7 +127,7 @@ class Cooking(GridWorld):
     def reset(self, problem: Array, instruction: Array) -> Array:
         count = len(problem)
         self.recipe = instruction
-        # What a pick up at each cell gives, by trial: the fridges' contents at (2, y).
+        # [B, 9]: the ingredient that a pick up in each cell gives. Fridges are at (2, y).
         self._found = np.full((count, 9), self._EMPTY)
         self._found[:, 6:] = self._contents[problem]
         self.cell, self.steps = np.full(count, self._POT), 0
@@ -144,7 +150,7 @@ class Cooking(GridWorld):
         return self._observe(), *self._end(reward, finished, action)
 
     def _cook(self, picks: Array) -> tuple[Array, Array]:
-        """(reward, recipe finished) after the action; moves `stage` by at most one."""
+        """(reward [B], recipe finished [B]) after the action. Moves `stage` by at most one."""
         second = self.stage >= 2
         wanted = self.recipe[self._rows, second.astype(np.int64)]
         fetching = self.stage % 2 == 0

@@ -1,4 +1,4 @@
-"""DREAM's losses of a batch of trials, written from the paper (Liu et al., 2021), time-major."""
+"""DREAM's losses of a batch of trials, time-major, after the paper (Liu et al. 2021)."""
 
 import torch
 from torch import Tensor
@@ -7,30 +7,33 @@ from benchmarks.torch_baseline.memory import linear_recurrence
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean where `mask`; 0 if nowhere. Padding is selected away: it may hold anything."""
+    """[]: mean of the values where `mask`, or 0 if there are none. Padding may hold any value."""
     return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
 
 
 def bottleneck_kl(f: Tensor, rho: float) -> Tensor:
-    """KL(N(f, rho^2 I) || N(0, rho^2 I)) of each problem (Eq. 2): [B, Z] -> [B]."""
+    """KL(N(f, rho^2 I) || N(0, rho^2 I)) for each problem (Eq. 2): [B, Z] -> [B]."""
     return f.square().sum(-1) / (2.0 * rho**2)
 
 
 def bottleneck_clipped(f: Tensor, clip: float) -> Tensor:
-    """The authors' penalty, max(|f|^2, clip): [B, Z] -> [B]."""
+    """The penalty in the authors' code, max(|f|^2, clip): [B, Z] -> [B]."""
     return f.square().sum(-1).clamp(min=clip)
 
 
 def distances(g: Tensor, f: Tensor) -> Tensor:
-    """|g(tau_:t) - f(mu)|^2, f held constant: [..., T + 1, B, Z], [B, Z] -> [..., T + 1, B].
+    """|g(tau_:t) - f(mu)|^2 with f constant: [..., T + 1, B, Z], [B, Z] -> [..., T + 1, B].
 
-    Up to constants the decoder's negative log-likelihood of the encoding (Eq. 4).
+    Up to constants it is the decoder's negative log-likelihood of the encoding (Eq. 4).
     """
     return (g - f.detach()).square().sum(-1)
 
 
 def information_gain(distance: Tensor, penalty: float, scale: Tensor | float) -> Tensor:
-    """Exploration rewards (Eq. 5): how much closer each step brings g to f, less c. [T + 1, B]."""
+    """Exploration rewards (Eq. 5): [T + 1, B] -> [T, B].
+
+    The reward of a step is the decrease in distance over `scale`, less the penalty.
+    """
     d = distance.detach()
     return (d[:-1] - d[1:]) / scale - penalty
 
@@ -52,8 +55,8 @@ def td_errors(
 ) -> Tensor:
     """TD errors [T, B] of double Q-learning with Watkins's Q(lambda) (Sutton and Barto, 12.10).
 
-    q, q_target: [T + 1, B, A]. The return from t goes on through t + 1, with weight lambda, only
-    if the action taken there is the greedy one; else it bootstraps there:
+    q and q_target are [T + 1, B, A], the others [T, B]. With l_t = lambda if the action at t is
+    greedy, else 0, the return is
       G_t = r_t + discount_t ((1 - l_{t+1}) V_{t+1} + l_{t+1} G_{t+1}).
     """
     greedy = q.detach().argmax(-1)
@@ -61,7 +64,7 @@ def td_errors(
     if trace_lambda == 0.0:
         returns = reward + discount * value
     else:
-        trace = torch.zeros_like(reward, dtype=q.dtype)  # 0 at the last step: nothing follows it
+        trace = torch.zeros_like(reward, dtype=q.dtype)  # 0 at the last step, which has no next
         trace[:-1] = (action[1:] == greedy[1:-1]) & mask[1:]
         trace *= trace_lambda
         one_step = reward + discount * (1.0 - trace) * value

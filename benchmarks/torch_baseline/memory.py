@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 
 def dense(inputs: int, outputs: int, bias: bool = True, scale: float | None = None) -> nn.Linear:
-    """A linear layer, started as in dream_jax: LeCun normal, or `scale` U(+-1 / sqrt(fan in))."""
+    """A linear layer with dream_jax's initial weights: LeCun normal, or uniform within
+    +-scale / sqrt(inputs) if `scale` is given."""
     layer = nn.Linear(inputs, outputs, bias)
     if scale is None:
         std = inputs**-0.5 / 0.87962566  # so that the truncated normal has variance 1 / inputs
@@ -21,7 +22,7 @@ def dense(inputs: int, outputs: int, bias: bool = True, scale: float | None = No
 
 
 class Lstm(nn.Module):
-    """LSTM, forget gate biased to 1: the constant is `bias_hh`, which does not learn."""
+    """LSTM with forget gates biased by 1: the bias is `bias_hh`, which does not learn."""
 
     def __init__(self, inputs: int, size: int):
         super().__init__()
@@ -39,15 +40,17 @@ class Lstm(nn.Module):
         return torch.zeros(batch, self.size), torch.zeros(batch, self.size)
 
     def step(self, carry: tuple[Tensor, Tensor], x: Tensor) -> tuple[Any, Tensor]:
-        carry = torch.lstm_cell(x, carry, *self.lstm.all_weights[0])
-        return carry, carry[0]
+        (weights,) = self.lstm.all_weights  # of its one layer
+        h, c = torch.lstm_cell(x, carry, *weights)
+        return (h, c), h
 
     def forward(self, xs: Tensor) -> Tensor:
-        return self.lstm(xs)[0]
+        outputs, _ = self.lstm(xs)
+        return outputs
 
 
 class MinGru(nn.Module):
-    """h_t = (1 - u_t) h_{t-1} + u_t c_t, gate u and candidate c of the input alone."""
+    """h_t = (1 - u_t) h_{t-1} + u_t c_t. Gate u and candidate c depend on the input alone."""
 
     def __init__(self, inputs: int, size: int):
         super().__init__()
@@ -72,7 +75,7 @@ class MinGru(nn.Module):
 
 
 class Feedforward(nn.Module):
-    """No memory, the same interface: a ReLU layer."""
+    """A ReLU layer without memory, with the same interface."""
 
     def __init__(self, inputs: int, size: int):
         super().__init__()
@@ -93,7 +96,8 @@ def make_memory(kind: str, inputs: int, size: int) -> Any:
 
 
 class _LinearRecurrence(torch.autograd.Function):
-    """By hand: one fused multiply-add a step each way, where autograd would record three nodes."""
+    """Differentiated by hand: one fused multiply-add per step in each direction, where autograd
+    would record three nodes."""
 
     @staticmethod
     def forward(ctx: Any, keep: Tensor, new: Tensor) -> Tensor:
@@ -108,7 +112,7 @@ class _LinearRecurrence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         (grad,), (keep, h) = grads, ctx.saved_tensors
-        # The gradient of h_t: its own, and what h_{t+1} passes back.
+        # The gradient of h_t is its own plus the part that h_{t+1} passes back.
         to_new = torch.empty_like(h)
         totals, keeps, own = to_new.unbind(0), keep.unbind(0), grad.unbind(0)
         totals[-1].copy_(own[-1])

@@ -1,4 +1,4 @@
-"""The networks of DREAM in PyTorch, time-major: sequences are [T, B, ...], instructions [B, I]."""
+"""The networks of DREAM in PyTorch. Sequences are time-major [T, B, ...], instructions [B, I]."""
 
 from typing import Any
 
@@ -16,9 +16,10 @@ def normalise(x: Tensor, on: bool) -> Tensor:
 
 
 class Embedding(nn.Module):
-    """Integer components [..., K] -> [..., features], all components in one table.
+    """Integer components [..., K] -> [..., features], with all components in one table.
 
-    "sum": the sum of their rows. "mlp": 32 each, concatenated -> 256 ReLU -> features.
+    "sum" adds up their rows. "mlp" concatenates 32 features of each, then has 256 hidden units with
+    ReLU and an output layer.
     """
 
     def __init__(self, kind: str, sizes: tuple[int, ...], features: int):
@@ -42,7 +43,7 @@ class Embedding(nn.Module):
 
 
 class Dueling(nn.Module):
-    """Value and advantages by one matmul, advantages centred per state: [..., D] -> [..., A]."""
+    """Value and advantages in one matmul; advantages have mean 0: [..., D] -> [..., A]."""
 
     def __init__(self, inputs: int, num_actions: int):
         super().__init__()
@@ -58,7 +59,8 @@ class Dueling(nn.Module):
 
 
 class ExplorationPolicy(nn.Module):
-    """pi_exp: observation [T + 1, B, K], previous action [T + 1, B], time [T + 1, 1] -> values."""
+    """pi_exp: observation [T + 1, B, K], previous action [T + 1, B], time [T + 1, 1] ->
+    Q-values [T + 1, B, A]."""
 
     def __init__(self, c: NetworkConfig, observation_sizes: tuple[int, ...], num_actions: int):
         super().__init__()
@@ -99,7 +101,8 @@ class ExplorationPolicy(nn.Module):
 
 
 class ExploitationPolicy(nn.Module):
-    """pi_task: observation [T + 1, B, K], instruction [B, I], z [B, Z], time [T + 1, 1]."""
+    """pi_task: observation [T + 1, B, K], instruction [B, I], z [B, Z], time [T + 1, 1] ->
+    Q-values [T + 1, B, A]."""
 
     def __init__(
         self,
@@ -145,13 +148,14 @@ class ExploitationPolicy(nn.Module):
             h = h * (1.0 + self.gain(z))
         h = normalise(self.from_memory(h) + self.from_z(z), self.config.layer_norm)
         h = self.output(F.relu(h))
-        if self.config.embedding != "mlp":  # the authors' ends linearly
+        if self.config.embedding != "mlp":  # the authors' network has no ReLU here
             h = F.relu(h)
         return self.dueling(normalise(h, self.config.layer_norm))
 
 
 class Decoder(nn.Module):
-    """g(tau_:t) of every prefix by each of F heads: [F, T + 1, B, Z]."""
+    """g(tau_:t) for every prefix and each of F heads: observation [T + 1, B, K], action [T, B] ->
+    [F, T + 1, B, Z]."""
 
     def __init__(
         self, c: NetworkConfig, observation_sizes: tuple[int, ...], num_actions: int, folds: int
@@ -177,7 +181,7 @@ class Decoder(nn.Module):
         return torch.stack([head(h) for head in self.heads])
 
     def read(self, observation: Tensor, action: Tensor, steps: Tensor) -> Tensor:
-        """z = mean of the heads after `steps` [B] steps: [B, Z]."""
+        """[B, Z]: z after `steps` [B] steps, the mean of the heads."""
         h = self._trunk(observation, action)[steps, torch.arange(len(steps))]
         return torch.stack([head(h) for head in self.heads]).mean(0)
 
@@ -202,5 +206,6 @@ class Encoder(nn.Module):
 
 
 def _along(direction: Tensor, time: Tensor) -> Tensor:
-    """A learned direction scaled by time in [0, 1]: [T + 1, 1] -> [T + 1, 1, D], [B] -> [B, D]."""
+    """A learned vector times the time in [0, 1], centred: [T + 1, 1] -> [T + 1, 1, D], or
+    [B] -> [B, D]."""
     return (2.0 * time - 1.0)[..., None] * direction

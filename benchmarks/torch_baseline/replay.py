@@ -1,4 +1,4 @@
-"""A ring of whole padded trials, batch-major, small integers as uint8."""
+"""A ring buffer of padded trials, batch-major, with small integers as uint8."""
 
 import torch
 from torch import Tensor
@@ -9,14 +9,17 @@ _STORED = {torch.int64: torch.uint8}
 
 
 class Replay:
+    """The last `capacity` trials."""
+
     def __init__(self, capacity: int):
         self.capacity, self.inserted = capacity, 0
         self._ring: list[Tensor] = []
 
     def add(self, trials: Trials) -> None:
-        """Over the oldest ones; their number must divide the capacity."""
-        rows = [x.transpose(0, 1) for x in (*trials.exploration, *trials.exploitation)]
-        rows += [trials.z_from_decoder, trials.instruction]
+        """Replaces the oldest trials. Raises ValueError if their number does not divide the
+        capacity."""
+        rows = [trials.acts_on_exploration, trials.instruction]
+        rows += [x.transpose(0, 1) for x in (*trials.exploration, *trials.exploitation)]
         count, start = len(trials.problem), self.inserted % self.capacity
         if self.capacity % count:
             raise ValueError(f"adding {count} trials: must divide the capacity, {self.capacity}")
@@ -32,20 +35,23 @@ class Replay:
         self.inserted += count
 
     def sample(self, count: int) -> Trials:
-        """Uniformly with replacement."""
+        """`count` trials, drawn uniformly with replacement."""
         index = torch.randint(min(self.inserted, self.capacity), (count,))
         rows = [_wide(ring.index_select(0, index)) for ring in self._ring]
-        episodes = [x.transpose(0, 1) for x in rows[:12]]
+        acts_on_exploration, instruction, *episodes = rows
+        episodes = [x.transpose(0, 1) for x in episodes]
+        fields = len(Episode._fields)
         return Trials(
             self._problem[index].long(),
-            rows[12],
-            rows[13],
-            Episode(*episodes[:6]),
-            Episode(*episodes[6:]),
+            acts_on_exploration,
+            instruction,
+            Episode(*episodes[:fields]),
+            Episode(*episodes[fields:]),
         )
 
     @property
     def size_bytes(self) -> int:
+        """Size of all stored arrays."""
         return sum(x.nbytes for x in [self._problem, *self._ring])
 
 

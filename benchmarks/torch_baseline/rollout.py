@@ -1,4 +1,4 @@
-"""Collecting a batch of trials in parallel: networks in PyTorch, environments in NumPy."""
+"""Collects a batch of trials in parallel: networks in PyTorch, environments in NumPy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ Policy = Callable[[int, Tensor, Tensor, Any], tuple[Any, Tensor]]
 
 
 class Collector:
-    """Draws problems and rolls trials of one seed."""
+    """Draws problems and collects trials, for one seed."""
 
     def __init__(self, agent: Agent, env: GridWorld, seed: int):
         self.agent, self.env = agent, env
@@ -29,18 +29,18 @@ class Collector:
 
     @torch.no_grad()
     def trials(
-        self, explore_epsilon: Array, exploit_epsilon: Array, z_from_decoder: Array
+        self, explore_epsilon: Array, exploit_epsilon: Array, acts_on_exploration: Array
     ) -> Trials:
-        """One trial for each of the parallel actors; all arguments [B]."""
+        """One trial of each of B parallel actors; all arguments are [B]."""
         rng, env, agent = self.rng, self.env, self.agent
-        count = len(z_from_decoder)
+        count = len(acts_on_exploration)
         problem = rng.choice(env.train_ids, count)
         exploration = self._explore(problem, explore_epsilon)
 
         instruction = env.sample_instructions(rng, problem)
         z = agent.encoder(torch.from_numpy(problem))
         z = z + agent.config.losses.rho * torch.randn(z.shape)
-        read = torch.from_numpy(np.flatnonzero(z_from_decoder))
+        read = torch.from_numpy(np.flatnonzero(acts_on_exploration))
         if len(read):
             z[read] = agent.decoder.read(
                 exploration.observation[:, read],
@@ -50,7 +50,7 @@ class Collector:
         exploitation = self._exploit(problem, instruction, z, exploit_epsilon)
         return Trials(
             torch.from_numpy(problem),
-            torch.from_numpy(z_from_decoder),
+            torch.from_numpy(acts_on_exploration),
             torch.from_numpy(instruction),
             exploration,
             exploitation,
@@ -71,8 +71,8 @@ class Collector:
     def _exploit(self, problem: Array, instruction: Array, z: Tensor, epsilon: Array) -> Episode:
         rng, env, net = self.rng, self.env, self.agent.exploit
         acting, count = self.agent.config.acting, len(problem)
-        # Some episodes are greedy up to a random step and random after it; some are acted in as
-        # if they were further on.
+        # Some episodes are greedy up to a random step and random after it. In some, the policy sees
+        # a time that is shifted forward.
         suffix = rng.random(count) < acting.random_suffix_fraction
         start = np.where(suffix, rng.integers(0, env.horizon, count), env.horizon)
         before = np.where(suffix, acting.epsilon_min, epsilon)
@@ -91,7 +91,7 @@ class Collector:
     def _episode(
         self, policy: Policy, memory: Any, problem: Array, instruction: Array, epsilon: Array
     ) -> Episode:
-        """epsilon: [T, B] chance of a random action."""
+        """Episodes [T, B]. `epsilon` [T, B] is the probability of a random action."""
         env, rng, count = self.env, self.rng, len(problem)
         shape = (env.horizon, count)
         is_random = rng.random(shape) < epsilon

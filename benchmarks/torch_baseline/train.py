@@ -1,5 +1,4 @@
-"""Training in PyTorch: collect -> add -> sample -> update, as often as
-dream_jax/training/trainer.py does."""
+"""Training in PyTorch: collect, add, sample, update, as often as dream_jax does."""
 
 from collections.abc import Sequence
 
@@ -16,7 +15,7 @@ from dream_jax.config import ActingConfig, Config, OptimizerConfig
 
 
 class Learner:
-    """One group of parameters: clipping by the global norm, then AdamW on a schedule."""
+    """One group of parameters: clips by the global norm, then AdamW with a schedule."""
 
     def __init__(self, parameters: list[Tensor], c: OptimizerConfig, total: int, decay: float):
         self.parameters, self.config, self.total_updates = parameters, c, total
@@ -26,7 +25,7 @@ class Learner:
         )
 
     def step(self) -> None:
-        """One step along the parameters' gradients."""
+        """One step with the parameters' gradients."""
         grads = [p.grad for p in self.parameters]
         norm = torch.nn.utils.get_total_norm(grads)
         torch._foreach_mul_(
@@ -37,7 +36,7 @@ class Learner:
         self.updates += 1
 
     def learning_rate(self) -> float:
-        """Held, then linear to a fraction of itself at the last update."""
+        """Constant at first, then linear down to a fraction of itself at the last update."""
         c = self.config
         held = round(c.hold_fraction * self.total_updates)
         falling = max(round((1.0 - c.hold_fraction) * self.total_updates), 1)
@@ -46,7 +45,7 @@ class Learner:
 
 
 class Trainer:
-    """One seed. `iterate` is one round of all parallel actors and the updates it pays for."""
+    """One seed. `iterate` lets every parallel actor collect a trial, then makes the due updates."""
 
     def __init__(self, config: Config, seed: int = 0):
         torch.manual_seed(seed)
@@ -72,7 +71,7 @@ class Trainer:
         self.credit = dict.fromkeys(LEARNERS, 0.0)
 
     def collect(self) -> dict[str, int]:
-        """One trial of every actor into the replay; environment steps taken, by policy."""
+        """Adds one trial of every actor to the replay. Returns environment steps by policy."""
         acting, number = self.config.acting, np.arange(self.actors)
         explore = epsilons(acting, self.steps["exploration"], self.actors)
         warming = self.trials < self.config.replay.warmup_trials_exploration
@@ -80,8 +79,8 @@ class Trainer:
             explore = np.ones(self.actors)
         exploit = epsilons(acting, self.steps["exploitation"], self.actors)[::-1]
         rounds = self.trials // self.actors
-        from_decoder = (number + rounds * (self.actors % 2)) % 2 == 0
-        trials = self.collector.trials(explore, exploit, from_decoder)
+        acts_on_exploration = (number + rounds * (self.actors % 2)) % 2 == 0
+        trials = self.collector.trials(explore, exploit, acts_on_exploration)
         self.replay.add(trials)
         self.trials += self.actors
         steps = {
@@ -93,7 +92,7 @@ class Trainer:
         return steps
 
     def iterate(self) -> int:
-        """Collect, then update. Returns the number of updates made."""
+        """Collects, then updates. Returns the number of updates made."""
         replay, training = self.config.replay, self.config.training
         steps = self.collect()
         warm = {
@@ -113,7 +112,7 @@ class Trainer:
         return count
 
     def update(self, learners: Sequence[str] = LEARNERS) -> dict[str, Tensor]:
-        """One update of these learners from one batch; the parts of the loss."""
+        """One update of these learners from one batch. Returns the parts of the loss by name."""
         batch = self.replay.sample(self.config.replay.batch_trials)
         noise = torch.randn(len(batch.problem), self.config.networks.z_size)
         return self.update_from(batch, noise, learners)
@@ -121,7 +120,7 @@ class Trainer:
     def update_from(
         self, batch: Trials, noise: Tensor, learners: Sequence[str] = LEARNERS
     ) -> dict[str, Tensor]:
-        """The same from this batch and this noise."""
+        """`update` with this batch and this noise [B, Z]."""
         for p in self.parameters:
             p.grad = None
         total, parts = self.agent.batch_losses(batch, noise, learners)
@@ -130,7 +129,8 @@ class Trainer:
         return parts
 
     def step(self, learners: Sequence[str] = LEARNERS) -> None:
-        """One optimiser step of these learners, target copies where due, and the average."""
+        """One optimiser step of these learners, target copies where due, and the averaged
+        parameters."""
         for name in learners:
             learner = self.learners[name]
             learner.step()
@@ -142,7 +142,8 @@ class Trainer:
 
 
 def epsilons(acting: ActingConfig, own_steps: int, count: int) -> np.ndarray:
-    """[count] of the parallel actors: a ladder, or one linear schedule of the policy's steps."""
+    """[count]: epsilon of each parallel actor, a ladder or a schedule linear in the policy's own
+    steps."""
     if acting.epsilon == "ladder":
         return np.linspace(acting.epsilon_min, acting.epsilon_max, count)
     share = min(own_steps / acting.epsilon_decay_steps, 1.0)
@@ -150,7 +151,7 @@ def epsilons(acting: ActingConfig, own_steps: int, count: int) -> np.ndarray:
 
 
 def total_updates(config: Config) -> int:
-    """Updates of a whole run; an upper bound where environment steps pay for them."""
+    """Updates of a whole run; an upper bound if updates follow environment steps."""
     training = config.training
     per_iteration = training.updates_per_iteration or (
         training.trials_per_iteration * config.env.horizon // training.env_steps_per_update

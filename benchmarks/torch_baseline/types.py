@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class Episode(NamedTuple):
-    """Padded episodes; padding repeats the last observation and has mask 0."""
+    """Padded episodes. Padding repeats the last observation and has mask 0."""
 
     observation: Tensor  # [T + 1, B, K] int64
     action: Tensor  # [T, B] int64
@@ -17,10 +17,10 @@ class Episode(NamedTuple):
 
 
 class Trials(NamedTuple):
-    """One exploration and one exploitation episode each, as in the paper."""
+    """B trials of one exploration and one exploitation episode each, as in the paper."""
 
     problem: Tensor  # [B] int64
-    z_from_decoder: Tensor  # [B] bool
+    acts_on_exploration: Tensor  # [B] bool, z = g(tau); else z = f(mu) + noise
     instruction: Tensor  # [B, I] int64
     exploration: Episode
     exploitation: Episode

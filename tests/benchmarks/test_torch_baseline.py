@@ -158,7 +158,7 @@ def rows(trials):
 
     def one(b):
         parts = [x[:, b] for x in (*trials.exploration, *trials.exploitation)]
-        parts += [trials.problem[b], trials.z_from_decoder[b], trials.instruction[b]]
+        parts += [trials.problem[b], trials.acts_on_exploration[b], trials.instruction[b]]
         return b"".join(np.ascontiguousarray(p).tobytes() for p in parts)
 
     return [one(b) for b in range(len(trials.problem))]

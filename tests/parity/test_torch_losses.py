@@ -79,7 +79,7 @@ def trial_of(batch) -> Trial:
         episode(batch.exploration),
         np.asarray(batch.instruction, np.uint8)[:, None],
         episode(batch.exploitation, exploit=True),
-        np.asarray(batch.z_from_decoder),
+        np.asarray(batch.acts_on_exploration),
     )
 
 
