@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen dataclasses, overrides by dotted path, JSON.
+"""The configuration of a run: frozen dataclasses, to and from nested dicts, overrides.
 
 Field names carry their units. `dream_jax.validation` checks values, `dream_jax.presets` holds the
 settings of each benchmark and method.
@@ -6,7 +6,6 @@ settings of each benchmark and method.
 
 import dataclasses
 import difflib
-import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -244,22 +243,6 @@ def override(config: Any, assignments: Mapping[str, Any]) -> Any:
                 node[field] = text
             node = node[field]
     return from_dict(values, type(config))
-
-
-def load(path: str, cls: type = Config) -> Any:
-    """A config from a JSON file: a saved `config.json`, or its "config" part alone.
-
-    Raises:
-      ConfigError: the file cannot be read, is not JSON, or does not hold a config.
-    """
-    try:
-        with open(path) as file:
-            values = json.load(file)
-        if not isinstance(values, dict):
-            raise ConfigError("it holds no JSON object")
-        return from_dict(values.get("config", values), cls)
-    except (OSError, ValueError) as error:  # of the file, its text, its JSON or its fields
-        raise ConfigError(f"config file {path!r}: {error}") from error
 
 
 def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:

@@ -1,6 +1,5 @@
-"""Settings: overrides, files, and what is said of a wrong one."""
+"""Settings: overrides, and what is said of a wrong one."""
 
-import json
 import typing
 
 import pytest
@@ -138,40 +137,6 @@ def test_keys_that_are_missing_keep_their_default():
     assert configs.from_dict({}) == Config()
     config = configs.from_dict({"td": {"discount": 0.5}})
     assert configs.differences(Config(), config) == {"td.discount": (Config().td.discount, 0.5)}
-
-
-def test_load_reads_a_config_or_a_saved_run(tmp_path):
-    config = configs.override(Config(), {"td.discount": "0.5"})
-    values = configs.to_dict(config)
-    path = tmp_path / "config.json"
-    for saved in (values, {"config": values, "seeds": [0, 1], "versions": {}}):
-        path.write_text(json.dumps(saved))
-        assert configs.load(str(path)) == config
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        None,  # no such file
-        b"",
-        b'{"td": ',
-        b"preset: dream",
-        b"\xff\xfe\x00\x81",  # not text
-        b"[1, 2]",
-        b"3",
-        b'{"config": 3}',
-        b'{"config": null}',
-    ],
-)
-def test_load_names_a_file_that_is_no_config(tmp_path, content):
-    path = tmp_path / "mine.json"
-    if content is not None:
-        path.write_bytes(content)
-    assert str(path) in message(configs.load, str(path))
-
-
-def test_load_of_a_folder(tmp_path):
-    assert str(tmp_path) in message(configs.load, str(tmp_path))
 
 
 def test_differences():

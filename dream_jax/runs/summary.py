@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dream_jax.config import Config
 from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles.bounds import Bounds
-from dream_jax.runs import provenance
 from dream_jax.types import Env
 from dream_jax.viz.plots import ci95
 
@@ -50,11 +48,6 @@ def split_summary(returns: Sequence[float], bounds: Bounds) -> dict[str, Any]:
         "no_exploration": bounds.no_exploration,
         "normalised_per_seed": [normalised(value, bounds) for value in returns],
     }
-
-
-def run_record(config: Config, seeds: Sequence[int]) -> dict[str, Any]:
-    """config.json: the resolved config and the software, commit and devices of the run."""
-    return provenance.record(config, seeds)
 
 
 def describe(summary: Mapping[str, Any]) -> str:

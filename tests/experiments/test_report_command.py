@@ -8,6 +8,7 @@ import pytest
 from dream_jax import config as configs
 from dream_jax import presets
 from dream_jax.oracles.bounds import Bounds
+from dream_jax.runs import provenance
 from dream_jax.runs import summary as summaries
 from experiments import report
 
@@ -17,7 +18,7 @@ GIF = b"GIF89a-of-a-trial"
 def fake_run(folder, preset="dream", done=True, changes=None):
     config = configs.override(presets.get("map", preset), changes or {})
     (folder / "videos").mkdir(parents=True)
-    record = summaries.run_record(config, [0, 1])
+    record = provenance.record(config, [0, 1])
     (folder / "config.json").write_text(json.dumps(record))
     rows = [
         {

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dream_jax.runs import summary as summary_module
+from dream_jax.runs import provenance
 from experiments import reproduce
 from experiments.cli import flags as cli
 from experiments.cli import parallel_commands as side_by_side
@@ -128,7 +128,7 @@ def fake_run(benchmark, name, options, shares):
     folder = reproduce.folder(benchmark, name, options)
     arguments = cli.parse(benchmark, reproduce.command(benchmark, name, options)[3:])
     folder.mkdir(parents=True)
-    record = summary_module.run_record(arguments.config, arguments.seeds)
+    record = provenance.record(arguments.config, arguments.seeds)
     (folder / "config.json").write_text(json.dumps(record))
     returns = [0.3 + 0.5 * share for share in shares]
     split = {

@@ -108,7 +108,10 @@ def test_an_existing_folder_is_refused(tmp_path, monkeypatch, capsys):
         (["bus", *GRID, "--pool=loca"], "unknown pool 'loca'; nearest: local"),
         (["bus", *GRID, "--resume", "--overwrite"], "exclude each other"),
         (["bus", *GRID, "--confg=dream"], "unknown argument '--confg=dream'"),
-        (["bus", *GRID, "--config=optimal"], "agent='optimal' is computed, not trained; valid: dream"),
+        (
+            ["bus", *GRID, "--config=optimal"],
+            "agent='optimal' is computed, not trained; valid: dream",
+        ),
         (["bus", "--grid.preset=dream,e_rl2"], "preset is only a name; sweep agent"),
         (["bus", "--grid.acting.excluded_random_actions=4,6"], "excluded_random_actions is a list"),
         (["bus", "--random.losses.bottleneck_target=-inf:1"], "give LOW:HIGH"),

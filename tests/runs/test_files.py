@@ -10,17 +10,16 @@ from PIL import Image
 
 from dream_jax import config as configs
 from dream_jax import envs, presets
-from dream_jax.runs import checkpoint
+from dream_jax.runs import checkpoint, provenance
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import setup
 from tests.presets.kinds import ANALYTIC
 from tests.records import read_rows
 from tests.runs.expected_files import ROW, check_summary
+from tests.tiers import quick
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-
-@pytest.mark.parametrize("benchmark", envs.BENCHMARKS)
+@pytest.mark.parametrize("benchmark", quick(envs.BENCHMARKS, "bus"))
 @pytest.mark.parametrize("preset", ANALYTIC)
 def test_analytic_presets(command, tmp_path, benchmark, preset):
     flags = [f"--config={preset}", "--smoke", "--seeds=2", f"--out={tmp_path / 'run'}"]
@@ -37,27 +36,29 @@ def test_analytic_presets(command, tmp_path, benchmark, preset):
     assert [row["seed"] for row in rows] == [0, 1]
     split = summary["splits"]["test"]
     assert all(row["test_return"] == pytest.approx(split["return_mean"]) for row in rows)
-    saved = configs.load(str(tmp_path / "run" / "config.json"))
+    saved = provenance.load(tmp_path / "run" / "config.json")
     assert saved == presets.smoke(presets.get(benchmark, preset))
 
 
+def test_a_whole_run_leaves_its_files(finished_run):
+    check_files(finished_run[0], "bus", "dream", 2, {"training.trials": 160})
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "benchmark, preset, seeds, more",
-    [
-        # The same flags as in test_training.py: compiled once for both.
-        ("bus", "dream", 2, {"training.trials": 160}),
-        ("cooking", "dream_paper", 1, {"training.env_steps_per_update": 16}),
-        ("bus", "e_rl2", 1, {}),
-    ],
+    "benchmark, preset, more",
+    [("cooking", "dream_paper", {"training.env_steps_per_update": 16}), ("bus", "e_rl2", {})],
 )
-def test_a_whole_run_leaves_its_files(command, tmp_path, benchmark, preset, seeds, more):
+def test_whole_runs_of_other_presets(command, tmp_path, benchmark, preset, more):
     out = tmp_path / "run"
     overrides = [f"--config.{path}={value}" for path, value in more.items()]
-    flags = [f"--config={preset}", "--smoke", f"--seeds={seeds}", *overrides, f"--out={out}"]
-    outcome = command(benchmark, *flags)
+    outcome = command(benchmark, f"--config={preset}", "--smoke", *overrides, f"--out={out}")
     assert (outcome.status, outcome.stderr) == (0, "")
+    check_files(out, benchmark, preset, 1, more)
 
-    config = configs.load(str(out / "config.json"))
+
+def check_files(out, benchmark, preset, seeds, more):
+    config = provenance.load(out / "config.json")
     expected = presets.smoke(presets.get(benchmark, preset))
     assert config == configs.override(expected, {path: str(x) for path, x in more.items()})
     record = json.loads((out / "config.json").read_text())

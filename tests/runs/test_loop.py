@@ -11,37 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax import config as configs
 from dream_jax import envs
-from dream_jax.runs import checkpoint
+from dream_jax.runs import checkpoint, provenance
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import setup
 from tests.records import read_rows, reproducible, without_clock
+from tests.small_run import EVALUATIONS, FLAGS, PERIOD, SEEDS
 from tests.trees import differing, raw
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-# Runs of the command line. Ten evaluations, a checkpoint after every other one.
-FLAGS = ["--config=dream", "--smoke", "--seeds=2", "--config.training.trials=160"]
-EVALUATIONS, PERIOD, SEEDS = 10, 16, 2
 
 
 def restore(out):
     """The newest checkpoint of a run of the bus benchmark."""
-    config = configs.load(str(out / "config.json"))
+    config = provenance.load(out / "config.json")
     trainer = setup.make_trainer(config, envs.make("bus", horizon=config.env.horizon))
     return checkpoint.restore(out / "checkpoints", scaling.state_shape(trainer, SEEDS))[0]
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(command, tmp_path_factory):
-    out = tmp_path_factory.mktemp("uninterrupted") / "run"
-    outcome = command("bus", *FLAGS, f"--out={out}")
-    assert (outcome.status, outcome.stderr) == (0, "")
-    return out, outcome
-
-
-def test_the_same_seed_twice_is_bit_equal(command, uninterrupted, tmp_path):
-    first, _ = uninterrupted
+@pytest.mark.slow  # resuming, below, ends as bit-equal
+def test_the_same_seed_twice_is_bit_equal(command, finished_run, tmp_path):
+    first, _ = finished_run
     out = tmp_path / "run"
     assert command("bus", *FLAGS, f"--out={out}").status == 0
     rows = reproducible(read_rows(first))
@@ -55,8 +43,8 @@ def test_the_same_seed_twice_is_bit_equal(command, uninterrupted, tmp_path):
     assert without_clock(summaries[0]) == without_clock(summaries[1])
 
 
-def test_interrupted_and_resumed_equals_uninterrupted(command, spawn, uninterrupted, tmp_path):
-    whole, _ = uninterrupted
+def test_interrupted_and_resumed_equals_uninterrupted(command, spawn, finished_run, tmp_path):
+    whole, _ = finished_run
     out = tmp_path / "run"
     process = spawn("bus", *FLAGS, f"--out={out}")
     try:
@@ -94,14 +82,14 @@ def read_whole_lines(out):
     return (out / "metrics.jsonl").read_bytes().count(b"\n")
 
 
-def test_a_run_leaves_the_signal_handlers_as_they_were(uninterrupted):
-    assert uninterrupted[1].handlers_restored
+def test_a_run_leaves_the_signal_handlers_as_they_were(finished_run):
+    assert finished_run[1].handlers_restored
 
 
 @pytest.mark.parametrize("damage", ["checkpoint", "no rows", "half a row", "rows missing"])
-def test_a_damaged_run_is_refused_before_it_is_compiled(command, uninterrupted, tmp_path, damage):
+def test_a_damaged_run_is_refused_before_it_is_compiled(command, finished_run, tmp_path, damage):
     out = tmp_path / "run"
-    shutil.copytree(uninterrupted[0], out)
+    shutil.copytree(finished_run[0], out)
     rows = out / "metrics.jsonl"
     if damage == "checkpoint":
         for path in (out / "checkpoints").rglob("*"):
@@ -122,6 +110,7 @@ def test_a_damaged_run_is_refused_before_it_is_compiled(command, uninterrupted, 
     assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("updates", [2, 1])  # 1: no loss has seen its result yet
 def test_a_loss_that_is_not_finite_stops_the_run(command, tmp_path, updates):
     out = tmp_path / "run"
