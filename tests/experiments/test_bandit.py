@@ -58,10 +58,11 @@ def test_bad_input_is_one_line_and_nothing_written(
 
 def test_a_run_leaves_its_files(capsys, tmp_path):
     out = tmp_path / "run"
-    assert experiment.main(["--smoke", "--seeds=6", f"--out={out}"]) == 0
+    seeds = ["--seeds=6", "--first_seed=7"]
+    assert experiment.main(["--smoke", *seeds, f"--out={out}"]) == 0
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["benchmark"], summary["config"]) == ("bandit", "paper")
-    assert summary["seeds"] == list(range(6))
+    assert summary["seeds"] == list(range(7, 13))
     assert (summary["epsilon"], summary["step_size"]) == (0.1, "averages of all samples")
     assert summary["initial_q"] == [0.0, 0.0]
     settings = {(row["method"], row["actions"], row["horizon"]) for row in summary["complexity"]}
@@ -69,6 +70,7 @@ def test_a_run_leaves_its_files(capsys, tmp_path):
     with (out / "complexity.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6 * len(settings)
+    assert {row["seed"] for row in rows} == set(map(str, range(7, 13)))
     for row in summary["complexity"]:
         mine = [
             int(r["trials"])
@@ -88,18 +90,20 @@ def test_a_run_leaves_its_files(capsys, tmp_path):
         with Image.open(out / name) as picture:
             assert picture.size[0] > 600
     saved = json.loads((out / "config.json").read_text())
-    assert saved["seeds"] == list(range(6))
+    assert saved["seeds"] == list(range(7, 13))
     assert (out / "figure3.svg").read_text().lstrip().startswith("<?xml")
     # Again: refused; or resumed after half of its rows, with another result for no seed.
     before = (out / "complexity.csv").read_text()
     capsys.readouterr()
     assert "--overwrite" in refused(capsys, "--smoke", f"--out={out}")
     assert "--seeds=6" in refused(capsys, "--smoke", "--seeds=5", "--resume", f"--out={out}")
-    other = ["--config.epsilon=0.2", "--smoke", "--seeds=6", "--resume", f"--out={out}"]
+    others = ["--smoke", "--seeds=6", "--resume", f"--out={out}"]
+    assert "--first_seed=7, not 0" in refused(capsys, *others)
+    other = ["--config.epsilon=0.2", "--smoke", *seeds, "--resume", f"--out={out}"]
     assert "epsilon=0.1" in refused(capsys, *other)
     lines = before.splitlines(keepends=True)
     (out / "complexity.csv").write_text("".join(lines[: 1 + 6 * 4]))
-    again = ["--smoke", "--seeds=6", f"--config={out / 'config.json'}", f"--out={out}", "--resume"]
+    again = ["--smoke", *seeds, f"--config={out / 'config.json'}", f"--out={out}", "--resume"]
     assert experiment.main(again) == 0
     assert (out / "complexity.csv").read_text() == before
     (out / "complexity.csv").write_text("".join(lines[:5]))
