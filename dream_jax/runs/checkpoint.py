@@ -1,9 +1,9 @@
 """Whole training states on disk (orbax): saved atomically, restored bit for bit.
 
-A checkpoint holds every array of the state, its tree (path, shape and dtype of each leaf) and the
-caller's metadata. Leaves come back as host numpy arrays, so the number of devices that restores
-may differ from the number that saved; the caller places them. Typed PRNG keys come back typed.
-Where several processes train together all of them save: each writes the parts that it holds.
+A checkpoint holds every array of the state, the state's tree (path, shape and dtype of each leaf)
+and the caller's metadata. Leaves are restored as numpy arrays on the host, and the caller places
+them. So the number of devices may differ between saving and restoring. Typed PRNG keys stay typed.
+If several processes train together, all of them save: each writes the parts that it holds.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ def save(
 ) -> bool:
     """Save `state` as checkpoint `step` and delete all but the newest `keep`.
 
-    A checkpoint appears under its name only when it is complete. Saving the latest step once more
-    does nothing and returns False: a step count names one state.
+    A checkpoint appears under its name only when it is complete. Saving the latest step again does
+    nothing and returns False, because a step count names one state.
 
     Args:
-      directory: made when missing.
+      directory: is made if it is missing.
       step: a count that only grows, for example of updates.
       state: any pytree of arrays, on one device or sharded over several.
       metadata: JSON, for example the config's fingerprint, seconds so far, rows of metrics.
@@ -47,7 +47,7 @@ def save(
         return False
     leaves = _named_leaves(state)
     tree = {name: _describe(name, leaf) for name, leaf in leaves.items()}
-    # orbax refuses arrays of size 0 (say, an instruction with no components): the tree is enough.
+    # orbax refuses arrays of size 0, for example an empty instruction. Their shape is in the tree.
     arrays = {name: _to_save(leaf) for name, leaf in leaves.items() if np.size(leaf)}
     generators = {n: str(jax.random.key_impl(x)) for n, x in leaves.items() if is_key(x)}
     about = {"tree": tree, "generators": generators, "metadata": metadata}
@@ -120,7 +120,7 @@ def _describe(name: str, leaf: Any) -> str:
 
 
 def _to_save(leaf: Any) -> Any:
-    """Numpy; of an array that other processes hold parts of, the array."""
+    """A leaf as numpy. An array that other processes hold parts of stays as it is."""
     data = jax.random.key_data(leaf) if is_key(leaf) else leaf
     if isinstance(data, jax.Array) and not data.is_fully_addressable:
         return data
@@ -149,7 +149,7 @@ def _manager(directory: str | Path, keep: int | None = None) -> Iterator[ocp.Che
         enable_async_checkpointing=False,
     )
     verbosity = absl.logging.get_verbosity()
-    absl.logging.set_verbosity(absl.logging.ERROR)  # orbax tells some 60 lines per checkpoint
+    absl.logging.set_verbosity(absl.logging.ERROR)  # orbax logs some 60 lines per checkpoint
     try:
         with ocp.CheckpointManager(Path(directory).absolute(), options=options) as manager:
             yield manager

@@ -1,4 +1,4 @@
-"""What a run writes while it trains: metric rows, one line of progress, JSON files."""
+"""Rows of metrics, the line of progress, and JSON files."""
 
 import contextlib
 import importlib
@@ -21,12 +21,12 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "chex", "rlax", "orbax-checkpoint
 class MetricsWriter:
     """Appends rows to DIR/metrics.jsonl, one JSON object a line, each flushed at once.
 
-    A number that is not finite is written as null, since JSON has no word for it. Where
+    A number that is not finite is written as null, because JSON has no such numbers. If
     tensorboardX is installed, the rows also go to DIR/tensorboard, one run per seed.
 
     Args:
-      directory: of the run; made when missing.
-      resume_rows: None starts a new file; n keeps the first n rows of the file there and drops the
+      directory: of the run. It is made if it is missing.
+      resume_rows: None starts a new file. A number keeps that many rows of the file and drops the
         rest, so that a run resumed from an older checkpoint writes no row twice.
     """
 
@@ -38,7 +38,7 @@ class MetricsWriter:
         self._file = path.open("ab")
         self._file.truncate(sum(map(len, kept)))
         self._board = _TensorBoard(directory / "tensorboard", [json.loads(x) for x in kept])
-        self.rows = len(kept)  # written so far: what to hand to `resume_rows` later
+        self.rows = len(kept)  # written so far
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append one row: a mapping of names to numbers (numpy and JAX scalars too) or strings."""
@@ -65,7 +65,7 @@ class MetricsWriter:
 
 
 class _TensorBoard:
-    """Rows as scalars over environment steps; does nothing where tensorboardX is missing."""
+    """Rows as scalars over environment steps. Does nothing if tensorboardX is missing."""
 
     def __init__(self, directory: Path, earlier_rows: Sequence[Mapping[str, Any]]):
         self._library: Any = None
@@ -73,7 +73,7 @@ class _TensorBoard:
             self._library = importlib.import_module("tensorboardX")
         self._directory = directory
         self._writers: dict[Any, Any] = {}
-        # A resumed run hides what the interrupted one had logged beyond the rows kept.
+        # Hides the rows that an interrupted run logged after those that are kept.
         self._purge = {row.get("seed"): int(row.get("env_steps") or 0) + 1 for row in earlier_rows}
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -100,13 +100,13 @@ def progress_line(
     steps_per_s: float | None = None,
     left_s: float | None = None,
 ) -> str:
-    """One line for a person, from the newest row of every seed.
+    """One line of progress, from the newest row of every seed.
 
     Args:
       rows: the rows of one evaluation, one per seed.
       total_updates: of one seed, at the end of the run.
       steps_per_s: environment steps per second, all seeds together.
-      left_s: seconds to go, as far as known.
+      left_s: an estimate of the seconds that are left.
     """
     updates = max(int(row["updates"]) for row in rows)
     parts = [f"updates {updates:,}/{total_updates:,}"]
@@ -140,7 +140,7 @@ def duration(seconds: float) -> str:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the whole new one, never half of it."""
+    """Write JSON. A reader sees the whole old file or the whole new one."""
     path = Path(path)
     text = json.dumps(to_json(value), indent=2, allow_nan=False) + "\n"
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -155,7 +155,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def to_json(value: Any) -> Any:
-    """Plain Python for `json`: arrays as (nested) lists, numbers that are not finite as None."""
+    """Plain Python for `json`: arrays become lists, numbers that are not finite become None."""
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -172,7 +172,7 @@ def to_json(value: Any) -> Any:
 
 
 def versions() -> dict[str, Any]:
-    """Software and devices of this process, for config.json; imports nothing heavy."""
+    """Software and devices of this process, for config.json."""
     devices = jax.devices()
     return {
         **{name: _version(name) for name in _PACKAGES},
@@ -196,7 +196,7 @@ def _finite(values: Any) -> list[float]:
 
 
 def _first_lines(path: Path, count: int) -> list[bytes]:
-    """The first `count` complete lines; one that a crash cut short does not count."""
+    """The first `count` complete lines. A line that a crash cut short does not count."""
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     if lines and not lines[-1].endswith(b"\n"):
         lines.pop()

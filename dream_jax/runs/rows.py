@@ -1,4 +1,4 @@
-"""What a run reports: rows of metrics.jsonl after each evaluation, and summary.json at its end."""
+"""The rows of metrics.jsonl after each evaluation, and the summary.json of a finished run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What runs and sweeps are evaluated on: the same trials everywhere."""
+"""The fixed trials that runs and sweeps are evaluated on."""
 
 from typing import Any
 
@@ -16,7 +16,10 @@ Results = dict[str, evaluate.Evaluation]  # by split, leaves [trials]; joined: [
 
 
 def of_splits(config: Config, env: Env, count: int, cover: bool) -> TrialSets:
-    """About `count` trials of each split; `cover`: at least every problem and instruction."""
+    """About `count` trials of each split.
+
+    `cover`: use every problem and instruction, even if that takes more trials.
+    """
     episodes, redraw = config.trial.exploitation_episodes, config.trial.redraw_instruction
     return {
         split: evaluate.trial_set(env, split, count, episodes, cover, redraw) for split in SPLITS
@@ -24,6 +27,6 @@ def of_splits(config: Config, env: Env, count: int, cover: bool) -> TrialSets:
 
 
 def evaluate_on(agent: Agent, params: Params, sets: TrialSets) -> Results:
-    """One seed's parameters; jit and map over seeds outside."""
+    """Evaluate one seed's parameters. Callers jit, and map over seeds."""
     key: Any = jax.random.key(KEY)
     return {split: evaluate.evaluate(agent, params, key, trials) for split, trials in sets.items()}

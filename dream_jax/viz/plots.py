@@ -1,4 +1,4 @@
-"""Pictures and numbers of a finished run: learning curves, GIFs, intervals over seeds."""
+"""Learning curves, GIFs, and statistics over seeds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart with any colour vision.
+# Okabe and Ito's colours, which people with any colour vision can distinguish.
 _SERIES = (
     ("train_return_encoder", "train, z from the problem id", "#999999"),
     ("train_return", "train", "#0072B2"),
@@ -27,18 +27,18 @@ def curves(
     bounds: Mapping[str, Mapping[str, float]],
     title: str,
 ) -> None:
-    """Write a PNG of returns against wall-clock time (left) and environment steps (right).
+    """Draw returns over wall-clock time (left) and environment steps (right), as a PNG.
 
-    One thin line per seed and their mean, thick; dashed lines for what is optimal, and for the
-    best that can be done without exploring, on the test split.
+    Each seed has a thin line, and their mean a thick one. Dashed lines show the optimal return and
+    the best return without exploration on the test split.
 
     Args:
       file: the path of the PNG, or a file to write it to.
-      rows: of metrics.jsonl; a missing or null value leaves a gap.
-      bounds: {"test": {"optimal": ..., "no_exploration": ...}}; other splits are not drawn.
+      rows: of metrics.jsonl. A missing or null value leaves a gap.
+      bounds: {"test": {"optimal": ..., "no_exploration": ...}}. Other splits are not drawn.
       title: above the picture.
     """
-    # Heavy, and wanted only once a run is over.
+    # Imported here because it is slow.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -71,16 +71,16 @@ def save_gif(
     fps: float = 3,
     scale: int | None = None,
 ) -> None:
-    """Write a GIF with a caption in a strip beneath each frame; the last frame stays 2 s longer.
+    """Write a GIF with a caption in a strip below each frame. The last frame stays 2 s longer.
 
-    Consecutive frames that are equal to the pixel are stored as one that lasts longer.
+    Identical consecutive frames are stored as one frame that lasts longer.
 
     Args:
       file: the path of the GIF, or a file to write it to.
-      frames: uint8 [H, W, 3], of any sizes; centred on a canvas that holds the largest.
+      frames: uint8 [H, W, 3], of any sizes. They are centred on a canvas of the largest size.
       captions: one per frame, wrapped to the width.
       fps: frames per second.
-      scale: whole factor of enlargement; by default the least that makes the width 320 pixels.
+      scale: enlargement, a whole number; by default the least that makes the width 320 pixels.
     """
     if not frames or len(frames) != len(captions):
         raise ValueError(f"{len(frames)} frames with {len(captions)} captions: need one for each")
@@ -112,10 +112,10 @@ def save_gif(
 
 
 def ci95(values: Sequence[float], resamples: int = 10_000) -> tuple[float, float]:
-    """95% percentile-bootstrap interval of the mean over seeds, equal for equal input.
+    """95% percentile-bootstrap interval of the mean over seeds. Equal inputs give equal intervals.
 
-    With one value the interval is that value. With a handful of seeds it is too narrow, as every
-    bootstrap of few values is; no distribution is assumed.
+    With one value the interval is that value. With few seeds it is too narrow, as is every
+    bootstrap of few values. It assumes no distribution.
     """
     sample = np.asarray(values, np.float64)
     if sample.ndim != 1 or sample.size == 0:
@@ -127,9 +127,10 @@ def ci95(values: Sequence[float], resamples: int = 10_000) -> tuple[float, float
 
 
 def iqm(values: Sequence[float]) -> float:
-    """Interquartile mean: of the middle half, the values at its edges counted in part.
+    """Interquartile mean: the mean of the middle half. Values at its edges count in part.
 
-    Robust to one seed that failed (Agarwal et al. 2021); of one to three values close to the mean.
+    One failed seed changes it little (Agarwal et al. 2021). With one to three values it is close to
+    the mean.
     """
     sample = np.sort(np.asarray(values, np.float64))
     if sample.ndim != 1 or sample.size == 0:
@@ -144,8 +145,8 @@ def power_law(
 ) -> tuple[float, float, float]:
     """Exponent x of "mean of the samples ~ size^x", and its 95% percentile-bootstrap interval.
 
-    By least squares on logarithms. The bootstrap draws the samples of each size anew; it knows
-    nothing of how well a power law fits.
+    The fit is least squares on logarithms. The bootstrap resamples within each size. It does not
+    measure how well a power law fits.
     """
     x = np.log(np.asarray(sizes, np.float64))
     x -= x.mean()
@@ -179,7 +180,7 @@ def _panel(
         if len(lines) > 1:
             for x, y in (line.T for line in lines):
                 axes.plot(x, y, color=colour, lw=0.8, alpha=0.4, marker=marker, ms=3)
-        # Seeds are evaluated together; one that has ended early ends the mean.
+        # The mean ends with the seed that has the fewest evaluations.
         common = min(map(len, lines))
         x, y = np.mean([line[:common] for line in lines], axis=0).T
         axes.plot(x, y, color=colour, lw=2.2, marker=marker, label=label, solid_capstyle="round")
@@ -196,7 +197,7 @@ def _panel(
 
 
 def _name_bounds(axes: "Axes", bounds: Mapping[str, float]) -> None:
-    """Right of the panel, where no curve runs; above and below, so that two close ones fit."""
+    """Label the bounds right of the panel: one above its line, one below, so that both fit."""
     for name, label, where in _BOUNDS:
         if name in bounds:
             axes.annotate(
@@ -248,7 +249,7 @@ def _text_height(font: Any) -> int:
 
 
 def _wrap(text: str, font: Any, width: int) -> str:
-    """Break lines at spaces so that each fits; a longer word keeps a line of its own."""
+    """Break lines at spaces so that each fits. A word that is too long has its own line."""
     wrapped = []
     for line in text.split("\n"):
         current = ""

@@ -1,4 +1,4 @@
-"""Which buses does exploration ride? On the bus worlds: coloured ones, and irrelevant grey ones."""
+"""Which buses does exploration ride? Coloured ones matter on the bus worlds, grey ones do not."""
 
 from typing import Any
 
@@ -14,11 +14,18 @@ KEY = 20_210_721
 
 
 def rides(agent: Agent, params: Any, split: str, trials: int) -> dict[str, Any]:
-    """Per exploration episode and seed: rides, and how many of the buses (of 4) were ridden.
+    """Rides of greedy exploration on every problem of a split of a bus world.
 
-    Both ways of a bus count as that bus. Greedy, every problem of the split, on a bus world;
-    `params` has a leading seed axis. By kind that there is, "coloured" and "grey": rides_per_seed
-    and buses_ridden_per_seed, a mean over the trials for each seed.
+    Args:
+      agent: its environment is a bus world.
+      params: leaves [seeds, ...].
+      split: "train" or "test".
+      trials: at least.
+
+    Returns:
+      For "coloured" and, if there are any, "grey" buses: `rides_per_seed` and
+      `buses_ridden_per_seed`, means over trials for each seed. There are 4 buses of each kind. A
+      bus counts once, in whichever direction it is ridden.
     """
     env: Any = agent.env
     chosen = evaluate.trial_set(env, split, trials, 1, cover=True)

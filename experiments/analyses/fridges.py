@@ -1,4 +1,4 @@
-"""Which fridges does exploration open, and what does the trial return then? On cooking."""
+"""How many fridges does exploration open on cooking, and what does the trial return then?"""
 
 from typing import Any
 
@@ -14,10 +14,17 @@ KEY = 20_210_722
 
 
 def fridges(agent: Agent, params: Any, split: str, trials: int) -> list[dict[str, list]]:
-    """For each seed, of trials whose exploration picked up at k = 0 to 3 different fridges:
-    `share` [4] of all trials, and `return` [4], the mean return (None where there are none).
+    """Greedy trials on every problem of a split, by the number of fridges that exploration opened.
 
-    Greedy, every problem of the split; `params` has a leading seed axis.
+    Args:
+      agent: its environment is cooking.
+      params: leaves [seeds, ...].
+      split: "train" or "test".
+      trials: at least.
+
+    Returns:
+      For each seed: `share` [4], the share of trials with k = 0 to 3 fridges opened, and
+      `return` [4], their mean return. None: there are no such trials.
     """
     chosen = evaluate.trial_set(agent.env, split, trials, 1, cover=True)
 

@@ -18,9 +18,9 @@ GIF_TRIALS = 3  # of each seed: one of each colour
 
 
 def run(loaded: LoadedRun, trials: int, out: Path | None) -> dict[str, Any]:
-    """Every (colour, shape) equally often, the same trials for every seed.
+    """Play trials that use every (colour, shape) equally often, the same ones for every seed.
 
-    Raises ConfigError where Miniworld cannot be used.
+    Writes GIFs of some of them to `out`. Raises ConfigError if Miniworld cannot be used.
     """
     config, env, agent = loaded.config, loaded.env, loaded.agent
     if not isinstance(agent, DreamPolicy):
@@ -33,7 +33,7 @@ def run(loaded: LoadedRun, trials: int, out: Path | None) -> dict[str, Any]:
         raise ConfigError(str(error)) from error
     episodes, redraw = config.trial.exploitation_episodes, config.trial.redraw_instruction
     chosen = evaluate.trial_set(env, "test", trials, episodes, cover=True, redraw=redraw)
-    # What pays in the exploration episode, which ends it: drawn like an instruction.
+    # The hidden instructions of the exploration episodes.
     hidden = np.random.default_rng(0).integers(2, size=(len(chosen.problem), 1))
     returns = np.zeros((len(loaded.seeds), len(chosen.problem)))
     lengths = np.zeros_like(returns)

@@ -14,10 +14,10 @@ KEY = 20_210_720
 
 
 def accuracy(loaded: LoadedRun, trials: int) -> dict[str, Any]:
-    """How often the f(mu) nearest to z = g(tau) is that of the true problem.
+    """How often the f(mu) nearest to z = g(tau) is that of the true problem, over all seeds.
 
-    Greedy trajectories, and random ones, of which some never see the sign: there nothing tells the
-    problems apart, and more than 1 in 3 would be a leak. Pooled over seeds.
+    Trajectories are greedy or random. Some of the random ones never see the sign. These do not
+    depend on the problem, so an accuracy above 1/3 on them would mean that the id leaks.
     """
     env, agent = cast(PixelEnv, loaded.env), cast(DreamPolicy, loaded.agent)
     problems = jnp.asarray(env.problem_ids("test"))
