@@ -1,4 +1,4 @@
-"""Figure 3 of the paper, and how its left panel goes on for more exploration steps."""
+"""Draws Figure 3 of the paper, and the sample complexity for more actions and steps."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +17,15 @@ _INK, _FAINT, _GRID = "#222222", "#666666", "#e6e6e6"
 def complexity(
     path: Path, config: Any, measured: Mapping[Any, np.ndarray], summary: Mapping[str, Any]
 ) -> None:
-    """Trials until exploration is optimal against A (left, H = 1) and H (right). 95% intervals.
+    """Draw trials until exploration is optimal against A (left, H = 1) and H (right).
 
-    Writes PATH.png and PATH.svg.
+    Error bars are 95% intervals. Writes `path` as PNG and as SVG.
+
+    Args:
+      path: of either file.
+      config: a `BanditConfig`.
+      measured: trials by `Setting`, [seeds].
+      summary: the contents of summary.json.
     """
     figure = _figure((9, 3.9))
     left, right = figure.subplots(1, 2)
@@ -53,9 +59,14 @@ def complexity(
 
 
 def curves(path: Path, config: Any, measured: Mapping[str, Any]) -> None:
-    """Q-values of exploration actions, exploitation Q-values, returns against trials.
+    """Draw Q-values of exploration actions, exploitation Q-values and returns against trials.
 
-    Writes PATH.png and PATH.svg.
+    Writes `path` as PNG and as SVG.
+
+    Args:
+      path: of either file.
+      config: a `BanditConfig`.
+      measured: the curves of each method, leaves [records, seeds].
     """
     figure = _figure((12, 3.7))
     panels = figure.subplots(1, 3)
@@ -90,7 +101,7 @@ def curves(path: Path, config: Any, measured: Mapping[str, Any]) -> None:
 def _line(
     axes: Any, x: list[int], samples: list[np.ndarray], colour: str, label: str, marker: str = "o"
 ) -> None:
-    """Means with intervals; settings that some seed did not settle in are left out."""
+    """Means with intervals. Leaves out settings in which some seed did not settle."""
     points = [
         (a, s.mean(), *ci95(s.tolist()))
         for a, s in zip(x, samples, strict=True)
@@ -117,7 +128,7 @@ def _terms(config: Any) -> str:
 
 
 def _figure(size: tuple[float, float]) -> Any:
-    from matplotlib.figure import Figure  # heavy, and wanted only at the end
+    from matplotlib.figure import Figure  # slow to import, and only needed at the end
 
     return Figure(figsize=size, dpi=130, layout="constrained")
 

@@ -1,4 +1,4 @@
-"""The bandit's learners on many seeds and action counts at once: one compiled, donated program."""
+"""Runs the bandit's learners on many seeds and numbers of actions at once, in one program."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,11 +17,20 @@ FIRST_CHUNK_TRIALS = 512
 def trials_needed(
     config: Any, method: str, horizon: int, counts: Sequence[int], seeds: Sequence[int]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(A, [seeds] trials until exploration is optimal, and stays so for as long again), one after
-    the other.
+    """The trials that a method needs until exploration is optimal.
 
-    "Optimal": Q_exp of a* is the unique maximum at every step. NaN where `max_trials` is too few.
-    A seed's number does not depend on which other seeds and counts it is run with.
+    Exploration is optimal when Q_exp of a* is the unique maximum at every step. It must then stay
+    so for as many trials again.
+
+    Args:
+      config: a `BanditConfig`.
+      method: a name in `dream_jax.bandit.learners.METHODS`.
+      horizon: exploration steps, H.
+      counts: numbers of actions, A.
+      seeds: the result of a seed does not depend on the other seeds and counts.
+
+    Yields:
+      (A, [seeds] trials) as soon as all seeds of A have settled. NaN where `max_trials` is too few.
     """
     if not counts:
         return
@@ -33,7 +42,7 @@ def trials_needed(
             agents.METHODS[method], sizes, bandit, _options(config), keys, state, trials
         )
 
-    # The number of trials is traced, so that only another number of rows compiles anew.
+    # The number of trials is traced, so only another number of rows compiles again.
     advance = jax.jit(jax.vmap(more, (0, 0, 0, None)), donate_argnums=2)
     found: set[int] = set()
     done = 0
@@ -49,7 +58,7 @@ def trials_needed(
                 found.add(count)
                 yield count, np.where(settled[mine], first_right[mine], np.nan)
         keep = np.flatnonzero(~np.isin(rows, list(found)))
-        if 2 * len(keep) <= len(rows):  # fewer rows are worth compiling anew
+        if 2 * len(keep) <= len(rows):  # so much less work is worth compiling again
             rows = rows[keep]
             bandit, keys, state = jax.tree.map(
                 lambda leaf, keep=keep: leaf[keep], (bandit, keys, state)
@@ -57,7 +66,11 @@ def trials_needed(
 
 
 def curves(config: Any, method: str, seeds: Sequence[int]) -> agents.Snapshot:
-    """Leaves [records, seeds]: Figure 3 for `curve_actions` actions and one exploration step."""
+    """The curves of Figure 3, with `curve_actions` actions and one exploration step.
+
+    Returns:
+      A `Snapshot` with leaves [records, seeds].
+    """
     rows = np.full(len(seeds), config.curve_actions, np.int32)
     sizes, bandit, state, keys = _start(config, method, 1, rows, seeds)
     learner, options = agents.METHODS[method], _options(config)
@@ -75,7 +88,7 @@ def curves(config: Any, method: str, seeds: Sequence[int]) -> agents.Snapshot:
 
 
 def fits(config: Any, complexity: Mapping[Any, np.ndarray]) -> dict[str, Any]:
-    """Tables and fitted exponents for summary.json."""
+    """The table and the fitted exponents for summary.json, from [seeds] trials per setting."""
     table = [
         {
             **setting._asdict(),
@@ -123,7 +136,7 @@ def _options(config: Any) -> agents.Options:
 def _start(
     config: Any, method: str, horizon: int, rows: np.ndarray, seeds: Sequence[int]
 ) -> tuple[Sizes, Bandit, agents.State, jax.Array]:
-    """Tables and keys for each row, one row for each action count and seed."""
+    """Tables and keys, one row for each number of actions and seed."""
     arms = rows**horizon if config.exploitation == "sequence" else rows
     sizes = Sizes(int(rows.max()), horizon, int(arms.max()))
     bandit = Bandit(jnp.asarray(rows), jnp.asarray(arms))

@@ -178,7 +178,7 @@ def _draw(
     summaries: Summaries,
 ) -> None:
     """Learning curves, mean and one standard deviation over seeds, with the computed returns."""
-    from matplotlib.figure import Figure  # heavy, and only needed at the end
+    from matplotlib.figure import Figure  # slow to import, and only needed at the end
 
     figure = Figure(figsize=(4.2 * len(panels), 3.9), dpi=130, layout="constrained")
     for axes, (benchmark, split) in zip(figure.subplots(1, len(panels)), panels, strict=True):

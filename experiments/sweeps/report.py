@@ -1,4 +1,4 @@
-"""One table and one plot of a sweep."""
+"""The table and the picture of a sweep."""
 
 import csv
 import math
@@ -9,7 +9,7 @@ from typing import Any
 from dream_jax.viz.plots import ci95
 
 NAMES = ("sweep.csv", "sweep.png")
-BUSES = ("coloured_buses", "grey_buses")  # ridden while exploring, on the bus worlds, of 4 each
+BUSES = ("coloured_buses", "grey_buses")  # of 4 each, ridden in exploration on the bus worlds
 Row = dict[str, Any]
 
 
@@ -19,9 +19,13 @@ def rows(
     records: Mapping[int, Mapping[str, Any]],
     failures: Mapping[int, str],
 ) -> list[Row]:
-    """One per point, the best test return first, then those without one.
+    """One row per point, sorted by test return; points without one come last.
 
-    records: what `sweep_job` found, by number of the point; failures: why not.
+    Args:
+      points: the values of each point, by path.
+      swept: the paths.
+      records: the results of `job.train_points`, by number of the point.
+      failures: the errors of failed jobs, by number of the point.
     """
     found: list[Row] = []
     for number, point in enumerate(points):
@@ -44,12 +48,14 @@ def rows(
 
 
 def columns(swept: Sequence[str], found: Sequence[Row]) -> list[str]:
+    """The columns of the table."""
     measured = ["seeds", "test_return", "ci95_low", "ci95_high", "normalised"]
     measured += [name for name in BUSES if any(name in row for row in found)]
     return ["point", *swept, *measured, "status"]
 
 
 def table(found: Sequence[Row], swept: Sequence[str]) -> str:
+    """The rows as text, in aligned columns."""
     names = columns(swept, found)
     cells = [names, *([_text(row.get(name)) for name in names] for row in found)]
     widths = [max(len(line[k]) for line in cells) for k in range(len(names))]
@@ -59,8 +65,8 @@ def table(found: Sequence[Row], swept: Sequence[str]) -> str:
 
 
 def write(folder: Path, found: Sequence[Row], swept: Sequence[str], title: str) -> None:
-    """sweep.csv, and sweep.png: test return over each swept field, one dot per point and seed."""
-    with (folder / NAMES[0]).open("w", newline="") as file:
+    """Write sweep.csv, and sweep.png: test return over each swept field, one dot per seed."""
+    with (folder / NAMES[0]).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns(swept, found), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(found)
