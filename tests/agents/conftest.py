@@ -5,6 +5,6 @@ import pytest
 from tests.agents.dream_case import Rich
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def rich():
     return Rich()

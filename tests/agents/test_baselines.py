@@ -72,12 +72,14 @@ def test_e_rl2_remembers_what_it_tried():
     assert evaluation.trial_return.mean() == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", ["e_rl2", "import", "varibad"])
 def test_exploration_is_learned_from_what_it_is_worth_later(agent):
     _, _, evaluation = learn(agent, probes.Toll(), **LONGER)
     assert evaluation.trial_return.mean() == 1.0
 
 
+@pytest.mark.slow
 def test_it_is_not_if_values_end_with_exploration(monkeypatch):
     """The control: what teaches the above is the value of the first state of exploitation."""
     of_trial = streams.of_trial
@@ -91,12 +93,14 @@ def test_it_is_not_if_values_end_with_exploration(monkeypatch):
     assert evaluation.trial_return.mean() <= 0.7  # 0.5 by paying, 1/3 by guessing
 
 
+@pytest.mark.slow
 def test_import_with_the_id_shown():
     # 3 problems and 2 instructions: knowing the instruction alone wins a third of the trials.
     _, _, evaluation = learn("import", probes.Signpost())
     assert evaluation.encoder_return.mean() >= 0.95
 
 
+@pytest.mark.slow
 def test_varibads_decoder_recovers_the_rewards():
     """From the belief after exploration: 1 for the action that pays, 0 for the other."""
     env = probes.Twin()

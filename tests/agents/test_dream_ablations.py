@@ -23,6 +23,7 @@ from tests.agents.dream_case import (
     size,
 )
 from tests.probes import quick_jit
+from tests.tiers import quick
 
 
 class Case:
@@ -70,7 +71,7 @@ REACH = {  # RICH lets TD errors reach the decoder, in every other trial
 }
 
 
-@pytest.mark.parametrize("name", ["dream_dynamics", "dream_end_to_end"])
+@pytest.mark.parametrize("name", quick(["dream_dynamics", "dream_end_to_end"], "dream_end_to_end"))
 def test_each_loss_reaches_its_parameters_and_no_others(name):
     c = case(name)
 

@@ -82,6 +82,7 @@ def test_the_target_parameters_do_count(rich):
         assert parts[0][name] == parts[1][name]
 
 
+@pytest.mark.slow  # test_decoder.py has the heads alone
 def test_with_folds_a_head_is_trained_on_the_problems_whose_gain_it_does_not_measure(rich):
     losses = dataclasses.replace(RICH.losses, decoder_folds=2, td_reaches_decoder=False)
     agent = Dream(dataclasses.replace(RICH, losses=losses), rich.env)
