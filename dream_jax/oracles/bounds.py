@@ -213,6 +213,17 @@ def _code(env: Env, observation: jax.Array) -> jax.Array:
     return jnp.where(jnp.all((observation >= 0) & (observation < np.array(sizes))), code, -1)
 
 
+class _Taken(NamedTuple):
+    """The result of an action; with leading axes, of many."""
+
+    row: jax.Array  # [D], the next state
+    code: jax.Array  # [] int32, of the observation
+    reward: jax.Array  # [] float32
+    terminated: jax.Array  # [] bool
+    truncated: jax.Array  # [] bool
+    step: jax.Array  # [] int32, of the next state
+
+
 def _make_look(env: Env, unravel: Callable) -> Callable:
     """A function look(rows [n, D], step) that takes every action in n states.
 
@@ -221,19 +232,20 @@ def _make_look(env: Env, unravel: Callable) -> Callable:
     conditions of the module.
     """
     actions, times, end = np.arange(env.num_actions), np.arange(env.horizon), env.end_episode_action
+    array_end = jnp.asarray(end, jnp.int32)  # an array, like the actions of a rollout
 
     def act(row, step, action):
         pair, state = unravel(row)
         state, seen = env.step(state._replace(step=step), action)
         row = ravel_pytree((pair, state._replace(step=None)))[0]
         code = _code(env, seen.observation)
-        return row, code, seen.reward, seen.terminated, seen.truncated, state.step
+        return _Taken(row, code, seen.reward, seen.terminated, seen.truncated, state.step)
 
     @jax.jit
     @jax.vmap
     def look_at_one(row, steps):
-        out = jax.vmap(lambda t: jax.vmap(lambda a: act(row, t, a))(actions))(steps)
-        return *out, jax.vmap(lambda t: act(row, t, end)[2])(times)
+        taken = jax.vmap(lambda t: jax.vmap(lambda a: act(row, t, a))(actions))(steps)
+        return taken, jax.vmap(lambda t: act(row, t, array_end).reward)(times)
 
     def look(rows, step):
         # Steps every state twice, now and at a step that varies over the states, to find out
@@ -243,10 +255,10 @@ def _make_look(env: Env, unravel: Callable) -> Callable:
         for i in range(0, len(rows), BATCH):
             # Always the same shape, so that this compiles once.
             index = np.minimum(np.arange(i, i + BATCH), len(rows) - 1)
-            out = look_at_one(rows[index], steps[index].astype(np.int32))
-            parts.append([np.asarray(x)[: len(rows) - i] for x in out])
-        columns = (np.concatenate(x) for x in zip(*parts, strict=True))
-        following, code, reward, terminated, truncated, step_after, end_reward = columns
+            part = look_at_one(rows[index], steps[index].astype(np.int32))
+            parts.append(jax.tree.map(lambda x, i=i: np.asarray(x)[: len(rows) - i], part))
+        taken, end_reward = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        following, code, reward, terminated, truncated, step_after = taken
         late = (steps + 1 >= env.horizon)[:, :, None]
         _need(env, np.all(code >= 0), "observations within observation_sizes")
         _need(env, np.all(step_after == steps[:, :, None] + 1), "a `step` that counts the steps")

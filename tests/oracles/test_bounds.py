@@ -122,6 +122,16 @@ class Frozen(Doors):
         return after._replace(step=state.step), seen
 
 
+class Particular(Doors):
+    def step(self, state, action):
+        assert isinstance(action, jax.Array)  # as in a rollout, never a Python number
+        return super().step(state, action)
+
+
+def test_actions_are_arrays():
+    assert oracles.bounds(Particular(2), "train") == oracles.bounds(Doors(2), "train")
+
+
 @pytest.mark.parametrize(
     ("family", "message"),
     [
