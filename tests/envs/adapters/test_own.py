@@ -140,8 +140,8 @@ def test_a_search_without_end_is_given_up(monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "error: '' is no MODULE:CLASS; give one first"),
-        (["cooking"], "error: 'cooking' is no MODULE:CLASS; give one first"),
+        ([], "error: '' is not MODULE:CLASS; give the class first"),
+        (["cooking"], "error: 'cooking' is not MODULE:CLASS; give the class first"),
         (["nowhere:Lamps"], "No module named 'nowhere'; give MODULE:CLASS of a module that Python"),
         ([":Lamps"], "error: unknown environment ':Lamps'"),
         (["broken:Lamps"], "error: unknown environment 'broken:Lamps': SyntaxError: "),
