@@ -139,6 +139,9 @@ def _line(run: Run) -> dict[str, str]:
             [part["optimal"], part["no_exploration"]]
         )
     row["seconds to 0.95"] = _numbers(run.summary["time_to_95_s"], "{:,.0f}", "never")
+    steps = run.summary.get("env_steps_to_95")  # runs of before have no such number
+    if steps is not None:
+        row["environment steps to 0.95"] = _numbers(steps, "{:,.0f}", "never")
     return row
 
 

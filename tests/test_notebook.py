@@ -46,7 +46,7 @@ def test_the_readme_example_runs_in_a_notebook(tmp_path, monkeypatch):
     assert failures == []
     printed = "".join(output.get("text", "") for output in cell.outputs)
     assert "stopped by on_evaluation; run.train() goes on" in printed
-    assert "time to 0.95 normalised" in printed  # the end
+    assert "time to 0.95 on both" in printed  # the end
     shown = [output.data["text/html"] for output in cell.outputs if "data" in output]
     curve, trial = shown
     assert "data:image/png;base64," in curve and "data:image/gif;base64," in trial

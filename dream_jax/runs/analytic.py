@@ -8,6 +8,7 @@ from typing import Any
 from dream_jax import envs
 from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
+from dream_jax.runs import milestones
 from dream_jax.runs import summary as summaries
 from dream_jax.runs.metrics import to_json
 from dream_jax.runs.rows import Row, make_summary
@@ -50,13 +51,15 @@ class ComputedRun:
         with storage.writer(0) as write:
             for row in self.rows:
                 write(row)
-        solved = summaries.solved(returns["test"], bounds["test"])
+        solved = all(summaries.solved(returns[s], bounds[s]) for s in summaries.SPLITS)
+        at_once = {"time_to_95_s": wall_s, "env_steps_to_95": 0, "updates_to_95": 0}
         self.summary: dict[str, Any] = make_summary(
             config,
             self.seeds,
             {split: [value] * len(self.seeds) for split, value in returns.items()},
             bounds,
-            [wall_s if solved else None] * len(self.seeds),
+            {name: [x if solved else None] * len(self.seeds) for name, x in at_once.items()}
+            | {"return_at_env_steps": milestones.return_at_env_steps([], self.seeds)},
             counts,
             0.0,
             wall_s,

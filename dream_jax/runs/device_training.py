@@ -37,7 +37,7 @@ class DeviceTraining:
 
     def __init__(self, config: Config, seeds: Sequence[int], log: Callable[[str], None]):
         """Raises ConfigError if the seeds or their replays do not fit this machine."""
-        self.config = config
+        self.config, self._seeds = config, tuple(seeds)
         self.trainer = setup.make_trainer(config, envs.from_config(config.benchmark, config.env))
         training = config.training
         chunk_iterations = training.evaluation_period_trials // training.trials_per_iteration
@@ -75,7 +75,7 @@ class DeviceTraining:
         state, self._state = self._states(), None  # overwritten in place
         state, losses = self.programs.chunk(state)
         metrics = jax.device_get(self._runner.join(losses))
-        _check_finite(metrics)
+        _check_finite(metrics, self._seeds)
         params = evaluation_params(self.config, state)
         evaluated = self.programs.evaluate(params, self._curve_trials)
         results = jax.device_get(self._runner.join(evaluated))
@@ -107,9 +107,9 @@ class DeviceTraining:
         self.params = jax.tree.map(np.array, jax.device_get(self._runner.join(params)))
 
 
-def _check_finite(metrics: dict[str, np.ndarray]) -> None:
+def _check_finite(metrics: dict[str, np.ndarray], seeds: Sequence[int]) -> None:
     """Raises NotFinite for the first loss that is NaN or infinite."""
     for name, values in metrics.items():
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
-            raise NotFinite(f"{name} is {values[bad[0]]} in seed number {bad[0]}")
+            raise NotFinite(f"{name} is {values[bad[0]]} in seed {seeds[bad[0]]}")

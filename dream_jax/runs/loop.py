@@ -9,6 +9,7 @@ from typing import IO, Any, NamedTuple
 import jax
 
 from dream_jax.config import Config, ConfigError
+from dream_jax.runs import milestones
 from dream_jax.runs import rows as run_rows
 from dream_jax.runs import summary as summaries
 from dream_jax.runs.agent_programs import AgentPrograms
@@ -224,10 +225,6 @@ class Run:
             rows=len(self.rows),
             trials=progress.trials + self.config.training.evaluation_period_trials,
             evaluations=progress.evaluations + 1,
-            time_to_95_s=[
-                row["wall_s"] if first is None and self._solved(row) else first
-                for first, row in zip(progress.time_to_95_s, rows, strict=True)
-            ],
         )
         self._in_chunk = False
         return rows
@@ -235,12 +232,14 @@ class Run:
     def _finish(self) -> None:
         """The final evaluation, the summary and the videos."""
         results, counts = self._training.final_evaluation()
+        bounds = self._training.programs.bounds
         summary = run_rows.make_summary(
             self.config,
             self.seeds,
             {split: results[split].trial_return.mean(axis=1).tolist() for split in results},
-            self._training.programs.bounds,
-            self._progress.time_to_95_s,
+            bounds,
+            milestones.reached_95(self.rows, self.seeds, bounds)
+            | {"return_at_env_steps": milestones.return_at_env_steps(self.rows, self.seeds)},
             {name: int(values.mean()) for name, values in counts.items()},
             self._progress.compile_s,
             self._clock.seconds(),
@@ -291,9 +290,6 @@ class Run:
         if self.out is not None:
             progress = self._progress._replace(wall_s=self._clock.seconds())
             self._storage.save(self._training.state(), progress)
-
-    def _solved(self, row: Row) -> bool:
-        return summaries.solved(row["test_return"], self._training.programs.bounds["test"])
 
     def _env_steps(self) -> int:
         """Of all seeds, at the newest evaluation."""

@@ -71,7 +71,7 @@ def make_summary(
     seeds: Sequence[int],
     returns: Mapping[str, Sequence[float]],  # by split, the mean return of each seed
     bounds: Mapping[str, Bounds],
-    time_to_95_s: Sequence[float | None],
+    milestones: Mapping[str, Any],  # those of `runs.milestones`
     counts: Mapping[str, int],
     compile_s: float,
     wall_s: float,
@@ -85,7 +85,7 @@ def make_summary(
         "config": config.preset,
         "seeds": list(seeds),
         "splits": splits,
-        "time_to_95_s": list(time_to_95_s),
+        **milestones,
         "wall_s": wall_s,
         "compile_s": compile_s,
         **counts,

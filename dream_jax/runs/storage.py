@@ -29,7 +29,6 @@ class Progress(NamedTuple):
     evaluations: int
     wall_s: float
     compile_s: float
-    time_to_95_s: list[float | None]  # of each seed
 
 
 class Resumed(NamedTuple):
@@ -38,6 +37,9 @@ class Resumed(NamedTuple):
     state: TrainState | None  # leaves [seeds, ...]; None: the run starts from the beginning
     progress: Progress
     rows: list[Row]  # of metrics.jsonl so far
+
+
+FROM_THE_START = Resumed(None, Progress(0, 0, 0, 0.0, 0.0), [])
 
 
 class Storage(Protocol):
@@ -78,7 +80,7 @@ class InMemory:
     out: Path | None = None
 
     def read(self, trainer: Trainer, seeds: int, log: Callable[[str], None]) -> Resumed:
-        return from_the_start(seeds)
+        return FROM_THE_START
 
     def prepare(self, config: Config, seeds: Sequence[int]) -> None:
         pass
@@ -113,15 +115,15 @@ class OnDisk:
 
     def read(self, trainer: Trainer, seeds: int, log: Callable[[str], None]) -> Resumed:
         if not self._request.resume:
-            return from_the_start(seeds)
+            return FROM_THE_START
         if checkpoint.latest_step(self._checkpoints) is None:
             log(f"no checkpoint in {self._checkpoints}: starting anew")
-            return from_the_start(seeds)
+            return FROM_THE_START
         metrics = self.out / "metrics.jsonl"
         try:
             shape = scaling.state_shape(trainer, seeds)
             state, metadata = checkpoint.restore(self._checkpoints, shape)
-            progress = Progress(**metadata)
+            progress = Progress(*(metadata[name] for name in Progress._fields))
             lines = metrics.read_text().splitlines()[: progress.rows]
             rows = [json.loads(line) for line in lines]
         except (OSError, ValueError, TypeError) as error:
@@ -166,11 +168,6 @@ class OnDisk:
 
     def summarise(self, summary: Mapping[str, Any]) -> None:
         write_json(self.out / "summary.json", summary)
-
-
-def from_the_start(seeds: int) -> Resumed:
-    """Where a new run starts."""
-    return Resumed(None, Progress(0, 0, 0, 0.0, 0.0, [None] * seeds), [])
 
 
 def lines_of(bounds: Mapping[str, Bounds]) -> dict[str, dict[str, float]]:

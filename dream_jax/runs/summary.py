@@ -42,7 +42,7 @@ def split_summary(returns: Sequence[float], bounds: Bounds) -> dict[str, Any]:
     """One split of summary.json, from the mean return of each seed."""
     return {
         "return_mean": float(np.mean(returns)),
-        "return_ci95": list(ci95(returns)),
+        "return_ci95": list(ci95(returns)) if len(returns) > 1 else None,
         "return_per_seed": [float(value) for value in returns],
         "optimal": bounds.optimal,
         "no_exploration": bounds.no_exploration,
@@ -62,8 +62,11 @@ def describe(summary: Mapping[str, Any]) -> str:
             f"{split:5}  return {_number(part['return_mean'])}  (optimal {numbers['optimal']}, "
             f"no exploration {numbers['no_exploration']})  normalised per seed {per_seed}"
         )
-    times = ["never" if t is None else f"{t:.0f}s" for t in summary["time_to_95_s"]]
-    lines.append(f"time to 0.95 normalised: {', '.join(times)}  (wall {summary['wall_s']:.0f}s)")
+    times = [
+        "never" if t is None else f"{t:.0f}s ({steps:,} steps)"
+        for t, steps in zip(summary["time_to_95_s"], summary["env_steps_to_95"], strict=True)
+    ]
+    lines.append(f"time to 0.95 on both: {', '.join(times)}  (wall {summary['wall_s']:.0f}s)")
     return "\n".join(lines)
 
 

@@ -53,7 +53,7 @@ def run(loaded: LoadedRun, trials: int, out: Path | None) -> dict[str, Any]:
     return {
         "trials": len(chosen.problem),
         "return_mean": float(means.mean()),
-        "return_ci95": list(report.ci95(means.tolist())),
+        "return_ci95": list(report.ci95(means.tolist())) if len(means) > 1 else None,
         "return_per_seed": means.tolist(),
         "exploration_length_per_seed": lengths.mean(axis=1).tolist(),
     }

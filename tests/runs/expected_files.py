@@ -23,6 +23,9 @@ SUMMARY = {
     "seeds",
     "splits",
     "time_to_95_s",
+    "env_steps_to_95",
+    "updates_to_95",
+    "return_at_env_steps",
     "wall_s",
     "compile_s",
     "env_steps",
@@ -44,7 +47,11 @@ def check_summary(out, benchmark, preset, seeds):
     assert set(summary) == SUMMARY
     assert (summary["benchmark"], summary["config"]) == (benchmark, preset)
     assert summary["seeds"] == list(range(seeds))
-    assert len(summary["time_to_95_s"]) == seeds
+    for name in ("time_to_95_s", "env_steps_to_95", "updates_to_95"):
+        assert len(summary[name]) == seeds
+    budgets = summary["return_at_env_steps"]
+    assert list(budgets) == ["250000", "500000", "1000000", "2000000", "5000000"]
+    assert all(len(returns) == seeds for returns in budgets.values())
     assert summary["wall_s"] > 0
     assert set(summary["splits"]) == {"train", "test"}
     for split in summary["splits"].values():
@@ -54,8 +61,11 @@ def check_summary(out, benchmark, preset, seeds):
         assert low < high
         assert max(returns) <= high + 1e-6
         assert split["return_mean"] == pytest.approx(np.mean(returns))
-        left, right = split["return_ci95"]
-        assert left <= split["return_mean"] <= right
+        if seeds == 1:
+            assert split["return_ci95"] is None
+        else:
+            left, right = split["return_ci95"]
+            assert left <= split["return_mean"] <= right
         expected = [(value - low) / (high - low) for value in returns]
         assert split["normalised_per_seed"] == pytest.approx(expected)
     return summary

@@ -21,7 +21,6 @@ from dream_jax.runs.trained_agent import TrainedAgent
 from dream_jax.training import evaluation
 from tests.trees import differing
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 SMALL = {"networks.hidden_size": 8, "networks.head_size": 8, "env.horizon": 8}
 
 
