@@ -93,6 +93,7 @@ class Sign:
         self.reference_pearl_ub = 1 / 3 if reached else np.nan
         self.quality = quality
         self._render: Callable[[Scene, Pose], Array] = raycast.make_renderer(quality)
+        self._draw = jax.jit(self.observe)  # of single states, for people
         self._start = np.array(sign_world.START_REGIONS[start_region], np.float32)  # [2, 2]
 
     def problem_ids(self, split: str) -> np.ndarray:
@@ -153,7 +154,7 @@ class Sign:
     def render_image(self, state: SignState) -> np.ndarray:
         """[240, W, 3] uint8: the observation, and to its right the room from above."""
         scene, pose = jax.device_get(view(state))
-        return top_view.beside(np.asarray(self.observe(state)), scene, pose)
+        return top_view.beside(np.asarray(self._draw(state)), scene, pose)
 
 
 def view(state: SignState) -> tuple[Scene, Pose]:

@@ -26,7 +26,7 @@ def env():
 def forward_actor(carry, *_):
     """Turns right twice, then walks on."""
     step = carry
-    return step + 1, jnp.where(step < 2, 1, 2)
+    return step + 1, rollout.Decision(jnp.where(step < 2, 1, 2), jnp.zeros(4))
 
 
 def test_an_episode_keeps_states_that_draw_what_was_seen(env):
@@ -42,31 +42,38 @@ def test_an_episode_keeps_states_that_draw_what_was_seen(env):
         goal = jnp.zeros(1, jnp.int32)
         return rollout.exploit(env, forward_actor, start, key, jnp.int32(1), goal)
 
+    observe, step = jax.jit(env.observe), jax.jit(env.step)
     for roll in (explore, exploit):
         for key in keys:
-            episode, states, last = roll(key)
+            episode, states, _, last = roll(key)
             assert last == episode.mask.sum()  # the actor counts its steps
             steps = int(episode.mask.sum())
             for t in range(steps + 1):
                 kept, state = (
                     jax.tree.map(lambda x, t=t: x[t], s) for s in (episode.observation, states)
                 )
-                np.testing.assert_array_equal(env.observe(kept), env.observe(state))
+                np.testing.assert_array_equal(observe(kept), observe(state))
             # By hand: the recorded actions, from the first state.
             state = jax.tree.map(lambda x: x[0], states)
             for t in range(steps):
-                state, step = env.step(state, episode.action[t])
+                state, seen = step(state, episode.action[t])
                 kept = jax.tree.map(lambda x, t=t: x[t + 1], episode.observation)
-                np.testing.assert_array_equal(env.observe(kept), step.observation)
+                np.testing.assert_array_equal(observe(kept), observe(state))
+                # Two programs may round the edge of an object to different pixels.
+                assert np.mean(observe(kept) != seen.observation) < 2e-3
 
 
 def test_padding_repeats_the_last_picture(env):
     def ends_at_once(carry, *_):
-        return carry, jnp.int32(env.end_episode_action)
+        return carry, rollout.Decision(jnp.int32(env.end_episode_action), jnp.zeros(4))
 
-    episode = rollout.explore(env, ends_at_once, (), jax.random.key(0), 0, TrialConfig())[0]
+    @jax.jit
+    def explore(key):
+        return rollout.explore(env, ends_at_once, (), key, jnp.int32(0), TrialConfig()).episode
+
+    episode = explore(jax.random.key(0))
     assert int(episode.mask.sum()) == 1
-    frames = jax.vmap(env.observe)(episode.observation)
+    frames = jax.jit(jax.vmap(env.observe))(episode.observation)
     assert not np.array_equal(frames[0], frames[1])  # it stepped back
     for t in range(2, env.horizon + 1):
         np.testing.assert_array_equal(frames[t], frames[1])
@@ -82,7 +89,8 @@ def test_losses_do_not_depend_on_whether_pictures_were_drawn_before(env):
     """A batch of states gives the loss of the same batch with an environment of stored pictures."""
     agent = Dream(CONFIG, env)
     params = jax.jit(agent.init)(jax.random.key(0))
-    exploration = jax.jit(agent.explore)(params, jax.random.key(1), jnp.int32(2), jnp.float32(1.0))
+    explore = jax.jit(lambda *inputs: agent.explore(*inputs).episode)
+    exploration = explore(params, jax.random.key(1), jnp.int32(2), jnp.float32(1.0))
 
     class Stored:
         """`env`, but its observations are pictures that need no drawing."""
@@ -93,7 +101,7 @@ def test_losses_do_not_depend_on_whether_pictures_were_drawn_before(env):
         def observe(self, picture):
             return picture
 
-    frames = jax.vmap(env.observe)(exploration.observation)
+    frames = jax.jit(jax.vmap(env.observe))(exploration.observation)
     stored = Dream(CONFIG, Stored())
     expected = jax.jit(stored.decode)(params, exploration._replace(observation=frames))
     np.testing.assert_allclose(

@@ -13,6 +13,7 @@ from dream_jax.envs.sign3d import letters as sign_letters
 from dream_jax.envs.sign3d import miniworld_assets, raycast
 from dream_jax.envs.sign3d.world import Pose, Scene
 
+pytestmark = pytest.mark.usefixtures("well_compiled")
 FRAMES = str(Path(__file__).parents[2] / "golden" / "sign_frames.npz")
 BLUE, RED, GREEN = range(3)
 needs_miniworld = pytest.mark.skipif(

@@ -101,7 +101,7 @@ def test_image_shows_the_view_beside_the_room(env):
     state = at(4.5, 5.2, 0.0, RED)
     image = env.render_image(state)
     assert image.dtype == np.uint8 and image.shape[0] == 240 and image.shape[1] > 320 + 150
-    np.testing.assert_array_equal(image[:, :320][::4, ::4], env.observe(state))
+    np.testing.assert_array_equal(image[:, :320][::4, ::4], jax.jit(env.observe)(state))
     moved = env.render_image(at(4.5, 3.2, 0.0, RED))
     rows = np.nonzero((moved[:, 328:] != image[:, 328:]).any((1, 2)))[0]
     # 240 rows show 14 m, the room begins at 0.5 m: the arrows are around rows 63 and 98.
