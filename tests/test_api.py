@@ -1,6 +1,7 @@
 """`import dream_jax as dj`: train, stop, go on, load, without the command line."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,13 +15,11 @@ import dream_jax as dj
 from dream_jax.runs import checkpoint, device_training
 from dream_jax.runs.device_training import NotFinite
 from tests.records import read_rows, reproducible
+from tests.small_run import EVALUATIONS, FLAGS, PERIOD, SEEDS
 from tests.trees import differing
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-# The runs of tests/runs/test_loop.py: ten evaluations, a checkpoint after every other one.
+# As FLAGS.
 ARGUMENTS = {"smoke": True, "seeds": 2, "overrides": {"training.trials": 160}, "verbose": False}
-FLAGS = ["--config=dream", "--smoke", "--seeds=2", "--config.training.trials=160"]
-EVALUATIONS, PERIOD, SEEDS = 10, 16, 2
 
 
 def after(evaluations):
@@ -35,10 +34,14 @@ def after(evaluations):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A finished run, in a folder."""
-    out = tmp_path_factory.mktemp("whole") / "run"
-    return dj.train("bus", out=out, **ARGUMENTS)
+def resumed(finished_run, tmp_path_factory):
+    """A run of the command line whose last evaluation is missing, brought to its end."""
+    out = tmp_path_factory.mktemp("resumed") / "run"
+    shutil.copytree(finished_run[0], out)
+    shutil.rmtree(out / "checkpoints" / f"{EVALUATIONS * PERIOD}")
+    shutil.rmtree(out / "videos")
+    (out / "summary.json").unlink()
+    return dj.train("bus", out=out, resume=True, **ARGUMENTS)
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +73,14 @@ def test_importing_is_light():
         dj.trian  # noqa: B018
 
 
-def test_a_run_in_memory_is_that_of_the_command_line(command, whole, tmp_path):
-    out = tmp_path / "run"
-    outcome = command("bus", *FLAGS, f"--out={out}")
-    assert (outcome.status, outcome.stderr) == (0, "")
-    assert reproducible(read_rows(out)) == reproducible(whole.rows)
-    assert reproducible(read_rows(whole.out)) == reproducible(whole.rows)
-    names = sorted(path.relative_to(out) for path in out.rglob("*.*"))
-    ours = sorted(path.relative_to(whole.out) for path in whole.out.rglob("*.*"))
-    boards = re.compile(r"tfevents")
-    assert [x for x in names if not boards.search(str(x))] == [
-        x for x in ours if not boards.search(str(x))
-    ]
-    assert whole.finished and whole.summary["benchmark"] == "bus"
+def test_a_run_in_a_folder_is_that_of_the_command_line(finished_run, resumed):
+    folder = finished_run[0]
+    assert reproducible(resumed.rows) == reproducible(read_rows(folder))
+    assert reproducible(read_rows(resumed.out)) == reproducible(read_rows(folder))
+    for part in (".", "videos", "checkpoints"):
+        names, ours = ({x.name for x in (out / part).iterdir()} for out in (folder, resumed.out))
+        assert names == ours
+    assert resumed.finished and resumed.summary["benchmark"] == "bus"
 
 
 def test_a_stopped_run_says_how_far_it_is(stopped):
@@ -97,45 +95,36 @@ def test_a_stopped_run_says_how_far_it_is(stopped):
     assert "seeds 0, 1" in message(run.agent, 7)
 
 
-def test_it_goes_on_in_any_thread_to_the_same_end(whole, stopped):
-    run, _ = stopped
-    on_evaluation, _ = after(1)
-    ended = []
-    thread = threading.Thread(target=lambda: ended.append(run.train(on_evaluation)))
-    thread.start()
-    thread.join()
-    assert ended == [run] and run.trials == 3 * PERIOD
-    assert "is training already" in message(lambda: run.train(lambda event: event.run.train()))
-    run.train()
-    assert run.finished
-    assert reproducible(run.rows) == reproducible(whole.rows)
-    clock = [row["wall_s"] for row in run.rows[::SEEDS]]
-    assert clock == sorted(clock)
-    for seed in (0, 1):
-        left, right = (each.agent(seed).trial(seed=1) for each in (run, whole))
-        np.testing.assert_array_equal(left.q_values.exploration, right.q_values.exploration)
-    assert "has finished training.trials=160" in message(run.train)
-
-
-def test_stop_ends_the_chunk_and_stop_again_ends_at_once():
+def test_stop_ends_the_chunk_and_stop_again_ends_at_once(stopped):
     """As a notebook's Stop button: SIGINT in the main thread."""
-    before = signal.getsignal(signal.SIGINT)
-    run = dj.train("bus", on_evaluation=lambda event: press_stop(times=1), **ARGUMENTS)
-    assert run.trials == PERIOD and not run.finished
+    run, _ = stopped
+    before, trials = signal.getsignal(signal.SIGINT), run.trials
+    run.train(on_evaluation=lambda event: press_stop(times=1))
+    assert run.trials == trials + PERIOD and not run.finished
     with pytest.raises(KeyboardInterrupt):
         run.train(on_evaluation=lambda event: press_stop(times=2))
     assert signal.getsignal(signal.SIGINT) is before
-    # The second Stop came between two chunks, so the run goes on.
-    run.train(on_evaluation=after(1)[0])
-    assert run.trials == 3 * PERIOD
-    params = run.agent().params
-    with (
-        mock.patch.object(device_training, "_check_finite", side_effect=NotFinite("loss_x is nan")),
-        pytest.raises(FloatingPointError, match="loss_x is nan; training stopped, nothing is kept"),
-    ):
-        run.train()
-    assert "this run failed" in message(run.train)
-    assert run.agent().params is not None and differing(run.agent().params, params) == []
+    # The second Stop came between two chunks, so the run can go on.
+    assert run.trials == trials + 2 * PERIOD
+
+
+def test_it_goes_on_in_any_thread_to_the_same_end(finished_run, resumed, stopped):
+    run, _ = stopped
+    trials, ended = run.trials, []
+    thread = threading.Thread(target=lambda: ended.append(run.train(after(1)[0])))
+    thread.start()
+    thread.join()
+    assert ended == [run] and run.trials == trials + PERIOD
+    assert "is training already" in message(lambda: run.train(lambda event: event.run.train()))
+    run.train()
+    assert run.finished
+    assert reproducible(run.rows) == reproducible(read_rows(finished_run[0]))
+    clock = [row["wall_s"] for row in run.rows[::SEEDS]]
+    assert clock == sorted(clock)
+    for seed in (0, 1):
+        left, right = (each.agent(seed).trial(seed=1) for each in (run, resumed))
+        np.testing.assert_array_equal(left.q_values.exploration, right.q_values.exploration)
+    assert "has finished training.trials=160" in message(run.train)
 
 
 def press_stop(times):
@@ -143,18 +132,29 @@ def press_stop(times):
         signal.raise_signal(signal.SIGINT)
 
 
-def test_a_run_in_a_folder_is_resumed_by_either_way_in(command, whole, tmp_path):
+@pytest.mark.slow
+def test_a_run_in_a_folder_is_resumed_by_either_way_in(command, finished_run, tmp_path):
     out = tmp_path / "run"
     run = dj.train("bus", out=out, on_evaluation=after(3)[0], **ARGUMENTS)
     assert checkpoint.latest_step(out / "checkpoints") == 3 * PERIOD == run.trials
-    assert "give another, resume=True or overwrite=True" in message(
-        dj.train, "bus", out=out, **ARGUMENTS
-    )
     run = dj.train("bus", out=out, resume=True, on_evaluation=after(1)[0], **ARGUMENTS)
     assert run.trials == 4 * PERIOD and len(run.rows) == 4 * SEEDS
     outcome = command("bus", *FLAGS, "--resume", f"--out={out}")
     assert (outcome.status, outcome.stderr) == (0, "")
-    assert reproducible(read_rows(out)) == reproducible(whole.rows)
+    assert reproducible(read_rows(out)) == reproducible(read_rows(finished_run[0]))
+
+
+@pytest.mark.slow
+def test_a_run_that_failed_does_not_go_on():
+    run = dj.train("bus", on_evaluation=after(1)[0], **ARGUMENTS)
+    params = run.agent().params
+    with (
+        mock.patch.object(device_training, "_check_finite", side_effect=NotFinite("loss_x is nan")),
+        pytest.raises(FloatingPointError, match="loss_x is nan; training stopped, nothing is kept"),
+    ):
+        run.train()
+    assert "this run failed" in message(run.train)
+    assert differing(run.agent().params, params) == []  # those of the newest evaluation
 
 
 def test_a_start_that_fails_leaves_no_folder_in_the_way(tmp_path):
@@ -168,16 +168,16 @@ def test_a_start_that_fails_leaves_no_folder_in_the_way(tmp_path):
         assert not out.exists()
 
 
-def test_a_trained_agent_is_loaded_from_a_folder_or_a_file(whole, tmp_path):
-    agent = whole.agent(seed=1)
+def test_a_trained_agent_is_loaded_from_a_folder_or_a_file(resumed, tmp_path):
+    agent = resumed.agent(seed=1)
     agent.save(tmp_path / "agent.npz")
-    for loaded in (dj.load(whole.out, seed=1), dj.load(tmp_path / "agent.npz")):
+    for loaded in (dj.load(resumed.out, seed=1), dj.load(tmp_path / "agent.npz")):
         assert (loaded.seed, loaded.trained_trials) == (1, 160)
         left, right = agent.trial(seed=3), loaded.trial(seed=3)
         np.testing.assert_allclose(
             left.q_values.exploration, right.q_values.exploration, rtol=1e-4, atol=1e-6
         )
-    assert "seed=7: the run has the seeds 0, 1" in message(dj.load, whole.out, seed=7)
+    assert "seed=7: the run has the seeds 0, 1" in message(dj.load, resumed.out, seed=7)
     assert "holds the agent of seed 1" in message(dj.load, tmp_path / "agent.npz", seed=0)
     assert "does not exist" in message(dj.load, tmp_path / "nothing")
     assert "holds no run" in message(dj.load, tmp_path)

@@ -126,7 +126,7 @@ class OnDisk:
             progress = Progress(*(metadata[name] for name in Progress._fields))
             lines = metrics.read_text().splitlines()[: progress.rows]
             rows = [json.loads(line) for line in lines]
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"--resume: {self.out} is damaged: {error}") from error
         if len(rows) < progress.rows:
             raise ConfigError(
