@@ -27,9 +27,10 @@ from tests.agents.dream_case import (
 )
 from tests.agents.whole_trial_case import AGENTS, RICH, case, make
 from tests.probes import quick_jit
+from tests.tiers import quick, slow
 
 
-@pytest.mark.parametrize("name", ["e_rl2", "import", "varibad"])
+@pytest.mark.parametrize("name", quick(["e_rl2", "import", "varibad"], "import"))
 def test_what_is_learned_from_is_what_was_acted_on(name):
     """Greedy actions are the best ones by the values that the update computes."""
     c = case(name)
@@ -59,6 +60,7 @@ def test_what_is_learned_from_is_what_was_acted_on(name):
             assert lengths.min() < lengths.max()
 
 
+@pytest.mark.slow
 def test_a_time_shift_is_believed_and_not_remembered():
     """What is learned from has the true times, so the memory must have had them too."""
     c, shift = case("e_rl2"), 0.5
@@ -85,7 +87,7 @@ def test_a_time_shift_is_believed_and_not_remembered():
     assert (np.argmax(q, -1) == stream.action)[exploiting].all()
 
 
-@pytest.mark.parametrize("name", ["e_rl2", "import", "varibad"])
+@pytest.mark.parametrize("name", quick(["e_rl2", "import", "varibad"], "import"))
 def test_meta_testing_ignores_the_problem_id(name):
     def tests(env, params, problems):
         agent = make(name, env)
@@ -170,7 +172,9 @@ def jacobians(name):
     return quick_jit(jax.jacrev(parts, argnums=(0, 1)))
 
 
-@pytest.mark.parametrize(("name", "on_id"), REACH)
+@pytest.mark.parametrize(
+    ("name", "on_id"), [slow(one) if one[0] == "point" else one for one in REACH]
+)
 def test_each_loss_reaches_its_parameters_and_no_others(name, on_id):
     c, table = case(name), REACH[name, on_id]
     trials = c.trials._replace(acts_on_exploration=np.full(BATCH, not on_id))
@@ -184,7 +188,7 @@ def test_each_loss_reaches_its_parameters_and_no_others(name, on_id):
         assert size(target) == 0.0
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", quick(AGENTS, "varibad"))
 def test_padding_changes_no_loss_and_no_gradient(name):
     c, rng = case(name), np.random.default_rng(0)
     padded = c.trials._replace(
@@ -196,7 +200,7 @@ def test_padding_changes_no_loss_and_no_gradient(name):
     assert_close(c.loss(c.params, c.target, padded, key), c.loss(c.params, c.target, c.trials, key))
 
 
-@pytest.mark.parametrize("name", ["e_rl2", "import", "varibad"])
+@pytest.mark.parametrize("name", quick(["e_rl2", "import", "varibad"], "e_rl2"))
 def test_batch_mates_change_nothing(name):
     c = case(name)
     keys = jax.random.split(jax.random.key(3), BATCH)
@@ -213,7 +217,7 @@ def test_batch_mates_change_nothing(name):
     assert_close(alone, at(slice(3, 4), found))
 
 
-@pytest.mark.parametrize("name", ["e_rl2", "varibad"])
+@pytest.mark.parametrize("name", quick(["e_rl2", "varibad"], "varibad"))
 @pytest.mark.parametrize("shown", [False, True])
 def test_rewards_of_exploration_count_only_where_they_are_shown(name, shown):
     c = case(name)

@@ -154,6 +154,7 @@ def test_render_refuses_in_one_line(flag, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_fresh_recordings_of_miniworld_come_out_the_same(parity, tmp_path):
     """Needs OpenGL, so a process of its own; skipped where there is none."""
     argv = [f"--out={tmp_path}", "--frames=6", "--episodes=6", "--seed=3"]

@@ -52,6 +52,7 @@ def test_noise_is_grey_and_as_strong_as_asked_for_at_most():
     assert changed(np.full(SHAPE, 255, np.uint8), noise_std=16.0).min() > 155
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 def test_of_a_batch_only_the_pictures_change():
     small = {"env.horizon": "3", "networks.hidden_size": "8", "networks.head_size": "8"}

@@ -50,6 +50,7 @@ def test_a_grid_world_is_played_as_it_is_rolled():
     assert len(differ) > 1 or len(lengths) > 1  # the problems were told apart by something
 
 
+@pytest.mark.slow
 def test_pictures_that_a_world_shows_are_read_as_those_drawn_from_states():
     env, agent, params = make("sign", **{"env.horizon": "5"})
     world = DmEnvAdapter(env, seed=3)

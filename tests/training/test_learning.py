@@ -156,6 +156,7 @@ def test_dream_explores_to_exploit():
     assert np.all(result["blind"] <= 0.05), result
 
 
+@pytest.mark.slow
 def test_without_learned_exploration_the_same_budget_is_not_enough():
     # A random walk sees the sign in 0.05 of all trials: right, right; one "left" before, between.
     env = Corridor()
@@ -164,6 +165,7 @@ def test_without_learned_exploration_the_same_budget_is_not_enough():
     assert np.all(result["agent"] <= 0.3), result
 
 
+@pytest.mark.slow
 def test_the_exploration_policy_alone_learns():
     """With a reward that never changes: 1 for the first sight of the sign, instead of gain."""
     env = Corridor()

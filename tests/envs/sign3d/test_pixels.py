@@ -85,6 +85,7 @@ def test_a_trial_in_replay_is_far_smaller_than_its_pictures(env):
     assert replay.size_bytes(trainer.trial_shape, 1) < pictures / 100
 
 
+@pytest.mark.slow
 def test_losses_do_not_depend_on_whether_pictures_were_drawn_before(env):
     """A batch of states gives the loss of the same batch with an environment of stored pictures."""
     agent = Dream(CONFIG, env)

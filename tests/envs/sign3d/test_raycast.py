@@ -23,7 +23,7 @@ needs_miniworld = pytest.mark.skipif(
 QUALITIES = [
     "fast",
     pytest.param("fast_miniworld", marks=needs_miniworld),
-    pytest.param("reference", marks=needs_miniworld),
+    pytest.param("reference", marks=[needs_miniworld, pytest.mark.slow]),
 ]
 
 
@@ -66,6 +66,7 @@ def _float(values):
 # Against Miniworld. Errors are means of absolute differences, of 255.
 
 
+@pytest.mark.slow
 @needs_miniworld
 def test_reference_equals_miniworld(recorded):
     found = sign_parity.compare_frames(recorded, "reference", FRAMES)
@@ -73,6 +74,7 @@ def test_reference_equals_miniworld(recorded):
     assert found["textured"]["mean_error"] < 0.8, found
 
 
+@pytest.mark.slow
 @needs_miniworld
 def test_one_sample_with_miniworlds_textures(recorded):
     found = sign_parity.compare_frames(recorded, "fast_miniworld", FRAMES)
