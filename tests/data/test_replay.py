@@ -207,6 +207,7 @@ def test_size_in_bytes_golden():
     assert replay.size_bytes(trial_shapes(), 10) == 10 * (58 + 94 + 4 + 4 + 1)
 
 
+@pytest.mark.slow
 def test_training_needs_no_memory_but_the_printed_for_a_larger_replay():
     env = envs.make("bus")
 

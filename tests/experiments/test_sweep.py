@@ -130,6 +130,7 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, argv, message, capsys):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_the_command_from_end_to_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     out = tmp_path / "sweep"

@@ -1,5 +1,6 @@
 """Small worlds for the oracles: doors by hand, a simulator in plain Python."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -131,6 +132,18 @@ class Simulator:
         best = max(mean for mean, _ in options)
         tied = [total for mean, total in options if mean > best - 1e-5 * sum(weight.values())]
         return {mu: sum(total[mu] for total in tied) / len(tied) for mu in members}
+
+
+@functools.cache
+def simulator_of(env):
+    """One for each environment: what it has seen serves all tests."""
+    return Simulator(env)
+
+
+@functools.cache
+def small(family, horizon):
+    """One environment for all tests of a family and a horizon."""
+    return family(horizon=horizon)
 
 
 def instructed(env):

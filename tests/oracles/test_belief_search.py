@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from dream_jax.oracles import bounds as oracles
-from tests.oracles.doors import Doors, FewBuses, FewFridges, Simulator, instructed
+from tests.oracles.doors import Doors, FewBuses, FewFridges, instructed, simulator_of, small
+from tests.tiers import quick, slow
 
 
 def brute_force(env):
     """(optimal, no exploration), each [num_problems]."""
-    simulator = Simulator(env)
+    simulator = simulator_of(env)
     knowing, blind = np.zeros(env.num_problems), np.zeros(env.num_problems)
     for instruction, weight in instructed(env).items():
         members = {mu: simulator.reset(mu, instruction) for mu in weight}
@@ -23,10 +24,11 @@ def brute_force(env):
 
 
 @pytest.mark.parametrize(
-    ("family", "horizon"), [(FewBuses, 3), (FewBuses, 4), (FewFridges, 2), (FewFridges, 3)]
+    ("family", "horizon"),
+    [(FewBuses, 3), slow((FewBuses, 4)), (FewFridges, 2), slow((FewFridges, 3))],
 )
 def test_equals_brute_force_on_small_grids(family, horizon):
-    env = family(horizon=horizon)
+    env = small(family, horizon)
     knowing, blind = brute_force(env)
     ids = env.problem_ids("train")
     np.testing.assert_allclose(oracles.optimal(env, "train"), knowing[ids], atol=1e-5)
@@ -34,13 +36,13 @@ def test_equals_brute_force_on_small_grids(family, horizon):
     assert knowing.mean() > blind.mean() + 0.01
 
 
-@pytest.mark.parametrize("horizon", [1, 2, 3])
+@pytest.mark.parametrize("horizon", quick([1, 2, 3], 2))
 @pytest.mark.parametrize(
     ("cost", "hinted"), [(0.1, False), (0.25, False), (0.15, True), (0.3, True)]
 )
 def test_no_policy_does_better(horizon, cost, hinted):
     env = Doors(horizon, cost, hinted)
-    simulator, best = Simulator(env), 0.0
+    simulator, best = simulator_of(env), 0.0
     for instruction, weight in instructed(env).items():
         members = {mu: simulator.reset(mu, instruction) for mu in weight}
         totals = [sum(weight[mu] * r for mu, r in p.items()) for p in simulator.policies(members)]

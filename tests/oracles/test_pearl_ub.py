@@ -16,7 +16,8 @@ from dream_jax.envs.grids.grid import GridProblems
 from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles import pearl_ub
 from dream_jax.types import TimeStep
-from tests.oracles.doors import FewBuses, FewFridges, Simulator, instructed
+from tests.oracles.doors import FewBuses, FewFridges, instructed, simulator_of, small
+from tests.tiers import quick
 
 make = functools.cache(envs.make)  # one instance of each, so the tests share its tables
 LITERAL = PearlUbConfig(exploitation="sample")
@@ -37,7 +38,7 @@ REFERENCE = {  # (benchmark, options): train, test, tolerance
 }
 
 
-@pytest.mark.parametrize(("name", "options"), REFERENCE)
+@pytest.mark.parametrize(("name", "options"), quick(REFERENCE, ("bus", PearlUbConfig())))
 def test_reference_returns(name, options):
     *expected, tolerance = REFERENCE[name, options]
     found = [pearl_ub.returns(make(name), split, options).mean() for split in ("train", "test")]
@@ -45,6 +46,7 @@ def test_reference_returns(name, options):
 
 
 # Measured, not in the table: how much the policies' ties matter in a kitchen.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ties", "expected"), [("random", (0.2918, 0.3514)), ("first", (0.2987, 0.3669))]
 )
@@ -167,7 +169,7 @@ class Brute:
     """Thompson sampling by recursion over histories, for one instruction; shares nothing."""
 
     def __init__(self, env, options):
-        self.simulator, self.options = Simulator(env), options
+        self.simulator, self.options = simulator_of(env), options
         self.num_actions, self.known = env.num_actions, {}
 
     def best(self, state, mu):
@@ -252,7 +254,7 @@ def brute_force(env, options):
 @pytest.mark.parametrize("exploitation", ["sample", "bayes_optimal"])
 @pytest.mark.parametrize(("family", "horizon"), [(FewBuses, 3), (FewFridges, 2)])
 def test_equals_brute_force_on_small_grids(family, horizon, hypothesis, exploitation):
-    env, options = family(horizon=horizon), PearlUbConfig(hypothesis, exploitation)
+    env, options = small(family, horizon), PearlUbConfig(hypothesis, exploitation)
     expected = brute_force(env, options)[env.problem_ids("train")]
     np.testing.assert_allclose(pearl_ub.returns(env, "train", options), expected, atol=1e-5)
 
@@ -261,7 +263,7 @@ def test_equals_brute_force_on_small_grids(family, horizon, hypothesis, exploita
 @pytest.mark.parametrize("ties", ["first", "last"])
 @pytest.mark.parametrize(("family", "horizon"), [(FewBuses, 3), (FewFridges, 2)])
 def test_equals_brute_force_whatever_the_ties(family, horizon, ties, exploitation):
-    env, options = family(horizon=horizon), PearlUbConfig(exploitation=exploitation, ties=ties)
+    env, options = small(family, horizon), PearlUbConfig(exploitation=exploitation, ties=ties)
     expected = brute_force(env, options)[env.problem_ids("train")]
     np.testing.assert_allclose(pearl_ub.returns(env, "train", options), expected, atol=1e-5)
 

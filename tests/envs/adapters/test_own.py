@@ -90,6 +90,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_guides_problem_is_learned_by_the_command(folder):
     assert own_problem.main(["lamps:Lamps", "--config.training.trials=5120"]) == 0
     out = folder / "runs" / "lamps.Lamps"

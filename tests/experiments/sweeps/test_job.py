@@ -13,6 +13,7 @@ from tests.experiments.sweeps.small import SMALL
 from tests.running import trained
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 def test_points_side_by_side_train_as_alone():
     """Every shared field differs between the points, so each must have reached its program."""
