@@ -125,9 +125,11 @@ def learn(config: Config, env: Corridor) -> dict[str, np.ndarray]:
         def uninformed(problem):
             """The same exploitation, but reading the empty trajectory."""
             key, zero = jax.random.key(0), jnp.float32(0.0)
-            z = agent.decode(params, agent.explore(params, key, problem, zero))[0]
+            exploration = agent.explore(params, key, problem, zero).episode
+            z = agent.decode(params, exploration)[0]
             instructions = jnp.zeros((1, 0), jnp.uint8)
-            return agent.exploit_all(params, key, problem, instructions, z).reward.sum()
+            played = agent.exploit_all(params, key, problem, instructions, z)
+            return played.episode.reward.sum()
 
         blind = jax.vmap(uninformed)(jnp.asarray(env.problem_ids("test")))
         return result.trial_return.mean(), result.encoder_return.mean(), blind.mean()
