@@ -1,5 +1,7 @@
 """Lambda as a dual variable: which way it goes, what it is told by, and what it weighs."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +27,7 @@ SMALL = {
 }
 
 
+@functools.cache
 def made(**changes):
     """A small trainer on `bus` with lambda adapted."""
     config = configs.override(
@@ -32,6 +35,14 @@ def made(**changes):
         SMALL | {name.replace("__", "."): str(value) for name, value in changes.items()},
     )
     return setup.make_trainer(config, envs.from_config("bus", config.env))
+
+
+@functools.cache
+def collecting():
+    """A trainer, its first state, and its compiled `collect`, mapped over trials."""
+    trainer = made(losses__bottleneck_target=0.5)
+    collect = jax.jit(jax.vmap(trainer.agent.collect, (None, 0, 0, 0, 0)))
+    return trainer, jax.jit(trainer.init)(jnp.int32(0)), collect
 
 
 @pytest.mark.parametrize(
@@ -42,6 +53,7 @@ def test_lambda_falls_while_returns_are_short(shortfall, step):
     np.testing.assert_allclose(found, -3.0 + step, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "sign"), [(100.0, -1), (-100.0, 1)])
 def test_it_is_adapted_once_per_iteration_and_reported(target, sign):
     trainer = made(losses__bottleneck_target=target, losses__bottleneck_dual_rate=0.25)
@@ -54,6 +66,7 @@ def test_it_is_adapted_once_per_iteration_and_reported(target, sign):
         np.testing.assert_allclose(metrics["bottleneck_weight"], weight, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_lambda_reaches_the_update_of_the_encoder_and_no_other():
     # One update: a second one pays exploration for what the first made of the encoder.
     one = {"training.updates_per_iteration": 1, "replay.warmup_trials_exploration": 32}
@@ -72,14 +85,12 @@ def test_lambda_reaches_the_update_of_the_encoder_and_no_other():
 
 
 def test_it_is_told_by_nearly_greedy_actors_with_the_encoding():
-    trainer = made(losses__bottleneck_target=0.5)
-    state = trainer.init(jnp.int32(0))
+    trainer, state, collect = collecting()
     keys = jax.random.split(jax.random.key(0), 4)
     params = train.newest_params(state)
     decoded = jnp.array([False, False, True, False])
     zeros = jnp.zeros(4)
-    collect = jax.vmap(trainer.agent.collect, (None, 0, 0, 0, 0))
-    trials = jax.jit(collect)(params, keys, zeros, zeros, decoded)
+    trials = collect(params, keys, zeros, zeros, decoded)
     first = jnp.array([0.2, -0.4, 5.0, 9.0])  # of the first step; all else pays nothing
     reward = jnp.zeros_like(trials.exploitation.reward).at[:, 0, 0].set(first)
     trials = trials._replace(exploitation=trials.exploitation._replace(reward=reward))
@@ -95,11 +106,11 @@ def test_it_is_told_by_nearly_greedy_actors_with_the_encoding():
 
 
 def test_lambda_weighs_the_bottleneck_and_nothing_else():
-    trainer = made()
-    params = jax.tree.map(lambda x: x + 0.1, trainer.agent.init(jax.random.key(0)))
+    trainer, state, collect = collecting()
+    params = jax.tree.map(lambda x: x + 0.1, train.newest_params(state))
     keys = jax.random.split(jax.random.key(1), 4)
     on, off = jnp.ones(4), jnp.zeros(4, bool)
-    trials = jax.vmap(trainer.agent.collect, (None, 0, 0, 0, 0))(params, keys, on, on, off)
+    trials = collect(params, keys, on, on, off)
 
     @jax.jit
     def loss(weight):
@@ -113,7 +124,7 @@ def test_lambda_weighs_the_bottleneck_and_nothing_else():
 
 
 def test_without_it_the_state_is_what_it_was():
-    assert made(losses__bottleneck_dual="false").init(jnp.int32(0)).dual is None
+    assert jax.eval_shape(made(losses__bottleneck_dual="false").init, 0).dual is None
 
 
 @pytest.mark.parametrize(

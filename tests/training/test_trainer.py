@@ -1,6 +1,7 @@
 """The trainer, iteration by iteration, on a small problem."""
 
 import collections
+import functools
 import itertools
 
 import jax
@@ -110,6 +111,7 @@ def test_losses_are_of_the_updates_of_their_learner(states, trainer):
     assert min(alone.values()) > 0  # each has made updates that the other had not
 
 
+@pytest.mark.slow
 def test_a_learner_updated_alone_moves_as_together(states, trainer):
     state = jax.tree.map(jnp.asarray, states[0][-1])
     due = train.Due(jnp.ones(2, jnp.int32), jnp.ones(2, bool), None)
@@ -117,7 +119,8 @@ def test_a_learner_updated_alone_moves_as_together(states, trainer):
     before = train.Learned(state.learners, state.average, zeros, jax.random.key(1))
 
     def updated(*which):
-        return trainer.update(which, before, state, due).learners
+        update = jax.jit(functools.partial(trainer.update, which))
+        return update(before, state, due).learners
 
     together = updated(0, 1)
     for k in (0, 1):
