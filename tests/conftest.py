@@ -76,7 +76,7 @@ def quick_compilation():
     """What is so by default: here until no file asks for it."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def well_compiled():
     """For programs that run for longer than they take to compile."""
     jax.config.update("jax_disable_most_optimizations", False)

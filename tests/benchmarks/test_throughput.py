@@ -30,6 +30,7 @@ def quick():
     return json.loads(stdout)
 
 
+@pytest.mark.slow
 def test_the_report_is_complete(quick):
     part = quick["presets"]["dream"]
     assert quick["machine"]["cores"] == worker.cores()
@@ -53,6 +54,7 @@ def test_the_report_is_complete(quick):
     assert row["replay_bytes"] < row["compiler"]["state_bytes"] < row["compiler"]["peak_bytes"]
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_said(quick):
     missing = quick["presets"]["dream"]["not_available"]
     assert "dream_paper" in missing["authors' code"] or not has_torch
@@ -60,6 +62,7 @@ def test_what_is_not_there_is_said(quick):
     assert bool(quick["presets"]["dream"]["ratios"]) == has_torch
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_torch, reason="needs the extra `torch`: pip install -e '.[torch]'")
 def test_ratios_are_taken_within_a_round(quick):
     part = quick["presets"]["dream"]
@@ -72,6 +75,7 @@ def test_ratios_are_taken_within_a_round(quick):
     assert ratio == [a / b for a, b in zip(ours, theirs, strict=True)]
 
 
+@pytest.mark.slow
 def test_the_table_names_every_contender(quick):
     text = throughput.table(quick)
     for name in quick["presets"]["dream"]["contenders"]:

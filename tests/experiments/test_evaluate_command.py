@@ -22,24 +22,21 @@ from experiments import evaluate as command_module
 from experiments.analyses import bus_rides, fridges, miniworld, sign_decoding
 from tests.envs.sign3d.test_miniworld_adapter import StandIn
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 SIGN = {"env.horizon": "4", "networks.hidden_size": "8", "networks.head_size": "8"}
 
 
-@pytest.fixture(scope="module")
-def run_folder(command, tmp_path_factory):
-    out = tmp_path_factory.mktemp("evaluate") / "map"
-    assert command("map", "--smoke", "--seeds=2", f"--out={out}").status == 0
-    return out
+@pytest.fixture
+def run_folder(finished_run):
+    return finished_run[0]
 
 
 def test_the_newest_checkpoint_is_evaluated_with_its_parameters(run_folder, capsys):
     assert command_module.main([f"--checkpoint={run_folder}", "--trials=30", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["env"] == "map" and result["seeds"] == [0, 1]
+    assert result["env"] == "bus" and result["seeds"] == [0, 1]
     loaded = command_module.load(run_folder, {})
     assert result["trained_trials"] == loaded.trials == loaded.config.training.trials
-    assert set(result["exploration"]) == {"coloured"}  # there are no grey buses on map
+    assert set(result["exploration"]) == {"coloured"}  # there are no grey buses
     assert len(result["exploration"]["coloured"]["rides_per_seed"]) == 2
     roll = jax.jit(lambda *args: evaluate.evaluate(loaded.agent, *args))
     for split, part in result["splits"].items():
@@ -65,7 +62,7 @@ def test_the_newest_checkpoint_is_evaluated_with_its_parameters(run_folder, caps
         ([], "error: --checkpoint is missing"),
         (["--checkpoint=nowhere"], "error: --checkpoint=nowhere holds no run"),
         (["--checkpoint={run}", "--env=minworld"], "unknown --env='minworld'; valid: miniworld_"),
-        (["--checkpoint={run}", "--env=miniworld_sign"], "trained on map, Miniworld's is sign"),
+        (["--checkpoint={run}", "--env=miniworld_sign"], "trained on bus, Miniworld's is sign"),
         (["--checkpoint={run}", "--trials=0"], "--trials=0 must be at least 1"),
         (["--checkpoint={run}", "--trial=3"], "unknown argument '--trial=3'; nearest: --trials"),
         (["--checkpoint={run}", "--out=x"], "--out=x: GIFs are drawn with --env=miniworld_sign"),
@@ -144,7 +141,7 @@ def sign():
     config = configs.override(presets.get("sign", "dream"), SIGN)
     env = envs.from_config("sign", config.env)
     agent = registry.make(config, env)
-    params = jax.vmap(agent.init)(jax.random.split(jax.random.key(0), 2))
+    params = jax.jit(jax.vmap(agent.init))(jax.random.split(jax.random.key(0), 2))
     return LoadedRun(AgentPrograms(agent), params, [0, 1], 0)
 
 
@@ -158,15 +155,8 @@ def test_miniworld_is_played_and_filmed(sign, monkeypatch, tmp_path):
     assert len(list(tmp_path.glob("miniworld_problem*_seed*.gif"))) == 6
 
 
-@pytest.fixture
-def well_compiled():
-    """Thousands of pictures take longer to draw than the program that draws them to compile."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
-
-
-@pytest.mark.usefixtures("well_compiled")
+@pytest.mark.slow
+@pytest.mark.usefixtures("well_compiled")  # it draws thousands of pictures
 def test_the_decoder_is_at_chance_where_the_sign_was_not_seen(sign):
     result = sign_decoding.accuracy(sign, 120)
     for part in result.values():
