@@ -123,6 +123,29 @@ def batch_loss(agent):
     return loss
 
 
+def gradients_of_parts(agent):
+    """(params, target, trials) -> {loss: its gradients with respect to both parameters}.
+
+    One program for all losses. The others have weight 0, so theirs are 0 if they are finite.
+    """
+
+    @quick_jit
+    @functools.partial(jax.grad, argnums=(0, 1))
+    def weighted(params, target, trials, weights):
+        parts = batch_loss(agent)(params, target, trials, jax.random.key(2))[1]
+        assert parts.keys() == weights.keys()
+        return sum(weights[name] * part for name, part in parts.items())
+
+    def gradients(*inputs):
+        names = agent.loss_names
+        return {
+            name: weighted(*inputs, {other: float(other == name) for other in names})
+            for name in names
+        }
+
+    return gradients
+
+
 class Rich:
     """The agent of RICH on `Corridor`, its compiled functions and a batch of trials."""
 

@@ -16,8 +16,8 @@ from tests.agents.dream_case import (
     BATCH,
     RICH,
     at,
-    batch_loss,
     collector,
+    gradients_of_parts,
     numpy,
     random_params,
     size,
@@ -74,11 +74,7 @@ REACH = {  # RICH lets TD errors reach the decoder, in every other trial
 @pytest.mark.parametrize("name", quick(["dream_dynamics", "dream_end_to_end"], "dream_end_to_end"))
 def test_each_loss_reaches_its_parameters_and_no_others(name):
     c = case(name)
-
-    def parts(params, target, trials):
-        return batch_loss(c.agent)(params, target, trials, jax.random.key(2))[1]
-
-    gradients = quick_jit(jax.jacrev(parts, argnums=(0, 1)))(c.params, c.target, c.trials)
+    gradients = gradients_of_parts(c.agent)(c.params, c.target, c.trials)
     assert set(gradients) == set(c.agent.loss_names)
     assert ("identification" in gradients) == (name == "dream_dynamics")
     for loss, (online, target) in gradients.items():

@@ -16,6 +16,7 @@ from tests.agents.dream_case import (
     RICH,
     at,
     batch_loss,
+    gradients_of_parts,
     random_params,
     size,
 )
@@ -39,17 +40,11 @@ OTHERS = {
 
 
 @functools.cache
-def jacobians(td_reaches_decoder):
-    """(params, target, trials) -> gradients of every part with respect to both parameters."""
+def gradients_with(td_reaches_decoder):
     losses = dataclasses.replace(
         RICH.losses, td_reaches_decoder=td_reaches_decoder, normalise_information_gain=True
     )
-    agent = Dream(dataclasses.replace(RICH, losses=losses), probes.Corridor())
-
-    def parts(params, target, trials):
-        return batch_loss(agent)(params, target, trials, jax.random.key(2))[1]
-
-    return quick_jit(jax.jacrev(parts, argnums=(0, 1)))
+    return gradients_of_parts(Dream(dataclasses.replace(RICH, losses=losses), probes.Corridor()))
 
 
 @pytest.mark.parametrize(("td_reaches_decoder", "acts_on_exploration"), EXPLOITATION_TD)
@@ -57,7 +52,7 @@ def test_each_loss_reaches_its_parameters_and_no_others(
     rich, td_reaches_decoder, acts_on_exploration
 ):
     trials = rich.trials._replace(acts_on_exploration=np.full(BATCH, acts_on_exploration))
-    gradients = jacobians(td_reaches_decoder)(rich.params, rich.target, trials)
+    gradients = gradients_with(td_reaches_decoder)(rich.params, rich.target, trials)
     table = {"exploitation_td": EXPLOITATION_TD[td_reaches_decoder, acts_on_exploration], **OTHERS}
     assert set(table) == set(gradients) == set(Dream.loss_names)
     for name, (online, target) in gradients.items():

@@ -21,6 +21,7 @@ from tests.agents.dream_case import (
     assert_close,
     at,
     batch_loss,
+    gradients_of_parts,
     numpy,
     size,
     with_other_padding,
@@ -89,24 +90,24 @@ def test_a_time_shift_is_believed_and_not_remembered():
 
 @pytest.mark.parametrize("name", quick(["e_rl2", "import", "varibad"], "import"))
 def test_meta_testing_ignores_the_problem_id(name):
-    def tests(env, params, problems):
-        agent = make(name, env)
+    def tester(env):
+        return quick_jit(jax.vmap(make(name, env).meta_test, (None, 0, 0, 0)))
+
+    def tests(roll, params, problems):
         instructions = np.random.default_rng(1).integers(0, 2, (BATCH, 2, 1)).astype(np.uint8)
         keys = jax.random.split(jax.random.key(9), BATCH)
-        roll = quick_jit(jax.vmap(agent.meta_test, (None, 0, 0, 0)))
         return numpy(roll(params, keys, problems, instructions)[:2])
 
     params, problems = case(name).params, np.arange(BATCH, dtype=np.int32) % 2
-    expected = tests(probes.Corridor(), params, problems)
-    told_wrong = tests(MirroredCorridor(), params, 1 - problems)
+    roll = tester(probes.Corridor())
+    expected = tests(roll, params, problems)
+    told_wrong = tests(tester(MirroredCorridor()), params, 1 - problems)
     for x, y in zip(jax.tree.leaves(told_wrong), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(x, y)
     if name == "import":
         policy = params.policy
         lost = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), policy.encoder)
-        without = tests(
-            probes.Corridor(), params._replace(policy=policy._replace(encoder=lost)), problems
-        )
+        without = tests(roll, params._replace(policy=policy._replace(encoder=lost)), problems)
         for x, y in zip(jax.tree.leaves(without), jax.tree.leaves(expected), strict=True):
             np.testing.assert_array_equal(x, y)
 
@@ -163,13 +164,8 @@ def groups(params):
 
 
 @functools.cache
-def jacobians(name):
-    agent = case(name).agent
-
-    def parts(params, target, trials):
-        return batch_loss(agent)(params, target, trials, jax.random.key(2))[1]
-
-    return quick_jit(jax.jacrev(parts, argnums=(0, 1)))
+def gradients(name):
+    return gradients_of_parts(case(name).agent)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +174,9 @@ def jacobians(name):
 def test_each_loss_reaches_its_parameters_and_no_others(name, on_id):
     c, table = case(name), REACH[name, on_id]
     trials = c.trials._replace(acts_on_exploration=np.full(BATCH, not on_id))
-    gradients = jacobians(name)(c.params, c.target, trials)
-    assert set(gradients) == set(table) == set(c.agent.loss_names)
-    for loss, (online, target) in gradients.items():
+    found = gradients(name)(c.params, c.target, trials)
+    assert set(found) == set(table) == set(c.agent.loss_names)
+    for loss, (online, target) in found.items():
         for group, gradient in groups(online).items():
             reached = size(gradient)
             assert np.isfinite(reached)

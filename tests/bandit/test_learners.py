@@ -169,6 +169,7 @@ MEASURED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", agents.METHODS)
 def test_sample_complexity(method):
     counts = [actions for name, actions in MEASURED if name == method]

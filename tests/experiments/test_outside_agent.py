@@ -14,6 +14,7 @@ from tests.agents import outside_agent
 NAME = "tests.agents.outside_agent:Guesser"
 
 
+@pytest.mark.slow
 def test_an_agent_from_outside_is_trained_evaluated_and_reported(command, tmp_path, capsys):
     assert len(Path(outside_agent.__file__).read_text().splitlines()) < 150
     out = tmp_path / "run"
