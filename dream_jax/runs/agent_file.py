@@ -48,7 +48,8 @@ def write(file: str | Path, config: Config, params: Params, seed: int, trials: i
         raise ConfigError(f"{file} is a folder; give a file, for example {file / 'agent.npz'}")
     try:
         with scratch.open("wb") as opened:
-            np.savez_compressed(opened, allow_pickle=False, **{_ABOUT: text}, **arrays)
+            # Without `allow_pickle`, which numpy below 2.1 would store as an array.
+            np.savez_compressed(opened, **{_ABOUT: text}, **arrays)
         scratch.replace(file)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
