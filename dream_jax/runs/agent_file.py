@@ -42,14 +42,15 @@ def write(file: str | Path, config: Config, params: Params, seed: int, trials: i
     about = {"format": FORMAT, "version": VERSION, "seed": seed, "trials": trials}
     about |= provenance.record(config, [seed])
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    arrays = {name: np.asarray(leaf) for name, leaf in _named(params).items()}
+    arrays: dict[str, Any] = {_ABOUT: text}
+    arrays |= {name: np.asarray(leaf) for name, leaf in _named(params).items()}
     scratch = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     if file.is_dir():
         raise ConfigError(f"{file} is a folder; give a file, for example {file / 'agent.npz'}")
     try:
         with scratch.open("wb") as opened:
             # Without `allow_pickle`, which numpy below 2.1 would store as an array.
-            np.savez_compressed(opened, **{_ABOUT: text}, **arrays)
+            np.savez_compressed(opened, **arrays)
         scratch.replace(file)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
