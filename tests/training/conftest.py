@@ -1,37 +1,21 @@
-"""Fixtures that tests of the trainer share, here and in tests/scaling."""
+"""Fixtures that tests of the trainer share, here and in tests/scaling: made once for both."""
 
-import jax
-import jax.numpy as jnp
 import pytest
 
-from dream_jax import validation
-from dream_jax.training import setup
-from tests.training.held_out import CONFIG, ITERATIONS, HeldOut
+from tests.training import held_out
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def env():
-    return HeldOut()
+    return held_out.env()
 
 
-@pytest.fixture(scope="module")
-def trainer(env):
-    return setup.make_trainer(validation.validate(CONFIG, env.num_actions), env)
+@pytest.fixture
+def trainer():
+    return held_out.trainer()
 
 
-@pytest.fixture(scope="module")
-def states(trainer):
-    """States of seed 0 before and after each iteration, as numpy."""
-
-    @jax.jit
-    def run(seed):
-        def body(state, _):
-            after, losses = trainer.iterate(state)
-            return after, (after, losses)
-
-        first = trainer.init(seed)
-        return first, *jax.lax.scan(body, first, length=ITERATIONS)[1]
-
-    first, after, losses = jax.device_get(run(jnp.int32(0)))
-    listed = [first] + [jax.tree.map(lambda x, k=k: x[k], after) for k in range(ITERATIONS)]
-    return listed, losses
+@pytest.fixture
+def states():
+    """States of seed 0 before and after each iteration, and the losses. Tests only read them."""
+    return held_out.states()

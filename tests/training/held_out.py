@@ -1,10 +1,16 @@
 """A trainer on a small problem, and its states iteration by iteration."""
 
+import functools
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dream_jax import config as configs
+from dream_jax import validation
 from dream_jax.config import Config
-from tests.training.test_learning import Corridor
+from dream_jax.training import setup
+from tests.training.corridor import Corridor
 
 
 class HeldOut(Corridor):
@@ -40,3 +46,31 @@ CONFIG = configs.override(
         "training.env_steps_per_update": f"{STEPS_PER_UPDATE}",
     },
 )
+
+
+@functools.cache
+def env():
+    return HeldOut()
+
+
+@functools.cache
+def trainer():
+    return setup.make_trainer(validation.validate(CONFIG, env().num_actions), env())
+
+
+@functools.cache
+def states():
+    """States of seed 0 before and after each iteration, as numpy; the losses of each iteration."""
+
+    @jax.jit
+    def run(seed):
+        def body(state, _):
+            after, losses = trainer().iterate(state)
+            return after, (after, losses)
+
+        first = trainer().init(seed)
+        return first, *jax.lax.scan(body, first, length=ITERATIONS)[1]
+
+    first, after, losses = jax.device_get(run(jnp.int32(0)))
+    listed = [first] + [jax.tree.map(lambda x, k=k: x[k], after) for k in range(ITERATIONS)]
+    return listed, losses
