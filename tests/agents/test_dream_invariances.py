@@ -1,9 +1,15 @@
 """DREAM's losses: what must change nothing."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
+from jax.sharding import Mesh, PartitionSpec
 
+from dream_jax.agents.dream import Dream
+from dream_jax.training import objective
+from dream_jax.training.shards import ONE, TRIAL_AXIS, Shards
 from tests.agents.dream_case import (
     BATCH,
     RICH,
@@ -13,6 +19,7 @@ from tests.agents.dream_case import (
     numpy,
     with_other_padding,
 )
+from tests.probes import quick_jit
 
 
 def test_padding_changes_no_loss_and_no_gradient(rich):
@@ -82,3 +89,31 @@ def test_a_trial_alone_equals_the_trial_in_a_batch(rich):
     terms = rich.terms_of(rich.trials, rich.keys)
     alone = rich.trial_terms(rich.params, rich.target, at(3, rich.trials), 1.0, rich.keys[3])
     assert_close(masked(jax.tree.map(lambda x: np.asarray(x)[None], alone), 0), masked(terms, 3))
+
+
+def test_a_batch_shared_by_two_devices_has_the_loss_and_the_gradient_of_the_whole(rich):
+    losses = dataclasses.replace(RICH.losses, normalise_information_gain=True)  # needs all of it
+    agent = Dream(dataclasses.replace(RICH, losses=losses), rich.env)
+
+    def of(shards):
+        def value_and_gradient(params, trials):
+            batch = objective.Batch(shards.mine(trials))
+
+            def loss(params):
+                return objective.loss(agent, params, rich.target, batch, rich.keys[0], shards)
+
+            return shards.total(jax.value_and_grad(loss, has_aux=True)(params))
+
+        return value_and_gradient
+
+    shared = jax.shard_map(
+        of(Shards(2)),
+        mesh=Mesh(np.array(jax.devices()[:2]), (TRIAL_AXIS,)),
+        in_specs=PartitionSpec(),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+    )
+    assert_close(
+        quick_jit(shared)(rich.params, rich.trials),
+        quick_jit(of(ONE))(rich.params, rich.trials),
+    )

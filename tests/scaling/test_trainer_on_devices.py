@@ -45,6 +45,7 @@ def shared_by(devices):
     return configs.override(CONFIG, {"training.trial_shards": str(devices)})
 
 
+@pytest.mark.slow  # test_dream_invariances.py has one update, test_seeds.py random walks
 def test_devices_that_share_trials_train_as_one(env, states):
     """Every action and draw is equal, and parameters up to the order of summation."""
     shared = setup.make_trainer(shared_by(2), env)

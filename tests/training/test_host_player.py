@@ -22,7 +22,7 @@ def make(benchmark, **overrides):
     env = envs.from_config(benchmark, config.env)
     agent = Dream(config, env)
     # Far from 0, or every greedy action is the same.
-    params = jax.tree.map(lambda x: 3.0 * x, agent.init(jax.random.key(4)))
+    params = jax.tree.map(lambda x: 3.0 * x, jax.jit(agent.init)(jax.random.key(4)))
     return env, agent, params
 
 
@@ -30,6 +30,7 @@ def test_a_grid_world_is_played_as_it_is_rolled():
     env, agent, params = make("map")
     player, world = play.Player(agent, params), DmEnvAdapter(env)
     roll = jax.jit(lambda *args: agent.meta_test(params, jax.random.key(0), *args))
+    read = jax.jit(agent.read)
     lengths, differ = set(), set()
     for problem in (0, 5, 11):
         instructions = np.array([env.instructions(problem)[0]])
@@ -45,7 +46,7 @@ def test_a_grid_world_is_played_as_it_is_rolled():
             np.testing.assert_allclose(rolled.reward[:steps], got.reward)
             np.testing.assert_array_equal(rolled.observation[: steps + 1], got.observation)
             lengths.add(steps)
-        np.testing.assert_allclose(agent.read(params, exploration), played.z, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(read(params, exploration), played.z, rtol=1e-5, atol=1e-6)
         differ.add(played.z.tobytes())
     assert len(differ) > 1 or len(lengths) > 1  # the problems were told apart by something
 
