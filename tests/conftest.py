@@ -71,11 +71,6 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
 
-@pytest.fixture(scope="module")
-def quick_compilation():
-    """What is so by default: here until no file asks for it."""
-
-
 @pytest.fixture
 def well_compiled():
     """For programs that run for longer than they take to compile."""

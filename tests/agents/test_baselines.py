@@ -16,8 +16,6 @@ from dream_jax.training import trainer as train
 from dream_jax.types import Trial
 from tests import probes
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = {
     "networks.hidden_size": "32",
     "networks.head_size": "32",

@@ -53,7 +53,6 @@ def test_noise_is_grey_and_as_strong_as_asked_for_at_most():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_compilation")
 def test_of_a_batch_only_the_pictures_change():
     small = {"env.horizon": "3", "networks.hidden_size": "8", "networks.head_size": "8"}
     config = configs.override(presets.smoke(presets.get("sign", "dream")), small)

@@ -34,8 +34,6 @@ SINGLE = 1e-5
 DOUBLE = 1e-7
 EXACT_HORIZON = 16
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def case_config(benchmark, preset, **changes):
     """A preset with few actors and a short run, so that its schedules move."""

@@ -20,8 +20,6 @@ from dream_jax.runs import checkpoint
 from tests.running import trained
 from tests.scaling import train_together
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 class Setup(NamedTuple):
     trainer: str

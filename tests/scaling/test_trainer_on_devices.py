@@ -12,8 +12,6 @@ from tests.running import trained
 from tests.training.held_out import CONFIG, ITERATIONS
 from tests.trees import differing, furthest, raw
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def by_kind(state):
     """Floating-point leaves by path, and all others."""

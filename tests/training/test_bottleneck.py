@@ -16,7 +16,6 @@ from dream_jax.training import bottleneck as dual
 from dream_jax.training import objective, setup
 from dream_jax.training import trainer as train
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 SMALL = {
     "networks.hidden_size": "8",
     "networks.head_size": "8",

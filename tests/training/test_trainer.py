@@ -23,8 +23,6 @@ from tests.training.held_out import (
 )
 from tests.trees import differing, furthest
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def newest_block(trainer, state):
     """The trials that the last iteration added, leaves [PARALLEL, ...]."""

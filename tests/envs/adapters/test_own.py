@@ -14,7 +14,6 @@ from dream_jax.runs import summary as summaries
 from experiments import evaluate, own_problem, report, sweep
 from experiments.cli import process as common
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 DOCS = Path(__file__).parents[3] / "docs"
 OTHERS = """
 import dataclasses

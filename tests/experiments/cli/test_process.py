@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.mark.parametrize("where", [".", "link"])
 def test_overwrite_deletes_a_run_and_nothing_else(command, tmp_path, monkeypatch, where):

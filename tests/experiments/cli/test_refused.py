@@ -11,7 +11,6 @@ import pytest
 from tests.experiments.cli.refused import REFUSED
 from tests.folders import one_line, snapshot
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 ROOT = Path(__file__).parents[3]
 
 

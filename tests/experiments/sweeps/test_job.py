@@ -14,7 +14,6 @@ from tests.running import trained
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_compilation")
 def test_points_side_by_side_train_as_alone():
     """Every shared field differs between the points, so each must have reached its program."""
     first = sweep_space.shared_values(SMALL)
