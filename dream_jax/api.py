@@ -16,7 +16,7 @@ from dream_jax.agents import registry
 from dream_jax.config import ConfigError
 from dream_jax.runs import jax_setup, resolve
 from dream_jax.runs.analytic import ComputedRun
-from dream_jax.runs.folder import RunRequest, check_folder
+from dream_jax.runs.folder import LARGEST_SEEDS, RunRequest, check_folder
 from dream_jax.runs.load import load_file, load_run
 from dream_jax.runs.loop import OnEvaluation, Run
 from dream_jax.runs.storage import InMemory, OnDisk, Storage
@@ -138,8 +138,10 @@ def _seeds(seeds: Any, first_seed: Any) -> tuple[int, ...]:
     for name, value, least in (("seeds", seeds, 1), ("first_seed", first_seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ConfigError(f"{name}={value!r} must be a whole number, {least} or more")
+    if seeds > LARGEST_SEEDS:
+        raise ConfigError(f"seeds={seeds} must be at most {LARGEST_SEEDS:,}")
     if first_seed + seeds > 2**31:
-        raise ConfigError(f"first_seed={first_seed} must be below {2**31 - seeds}")
+        raise ConfigError(f"first_seed={first_seed} must be at most {2**31 - seeds}")
     return tuple(range(first_seed, first_seed + seeds))
 
 

@@ -117,7 +117,8 @@ class Learner(NamedTuple):
     weight_decay: float = 0.0
     decayed: Any = None  # tree of bool, a prefix of its parameters; None: all of them decay
     learns: bool = True  # false: its parameters never change
-    losses: tuple[str, ...] | None = None  # which of `Agent.loss_names` train it; None: all
+    # Its own among `Agent.loss_names`, for the means that a run reports; None: all of them.
+    losses: tuple[str, ...] | None = None
 
 
 class Dual(NamedTuple):

@@ -3,7 +3,7 @@
 What an agent needs besides, its class checks (`dream_jax.agents.registry.check`).
 """
 
-import sys
+import numpy as np
 
 from dream_jax.config import (
     NEARLY_GREEDY,
@@ -16,6 +16,7 @@ from dream_jax.config import (
 )
 
 _LARGEST_INT = 2**31 - 1  # a device counts in int32
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)  # and computes in float32
 
 # Fields whose valid range is not "at least 1" for an int or "at least 0" for a float.
 _MAY_BE_ZERO = {
@@ -26,7 +27,20 @@ _MAY_BE_ZERO = {
 _MOST = {
     "horizon": 1_000,  # the oracles search every step
     "noise_std": 255.0,
+    "learning_rate": 10.0,
+    "exploration_episodes": 1_000,
+    "exploitation_episodes": 1_000,
+    # More would not fit the memory of any machine.
+    "hidden_size": 16_384,
+    "head_size": 16_384,
+    "z_size": 16_384,
+    "decoder_memory_size": 16_384,
+    "decoder_hidden_size": 16_384,
+    "latent_size": 16_384,
+    "evaluation_trials": 1_000_000,
+    "final_evaluation_trials": 1_000_000,
 }
+_LEAST = {"rho": 1e-6, "max_gradient_norm": 1e-6}  # they divide
 _AT_MOST_ONE = {
     "discount",
     "trace_lambda",
@@ -55,8 +69,6 @@ def validate(config: Config, num_actions: int) -> Config:
     """
     _check_ranges(config)
     _check_losses(config.losses)
-    if not config.optimizer.max_gradient_norm > 0:
-        raise ConfigError("optimizer.max_gradient_norm=0.0 must be above 0, for example 10.0")
     if not config.optimizer.average_decay < 1:
         raise ConfigError(
             f"optimizer.average_decay={config.optimizer.average_decay} must be below 1, like 0.99"
@@ -81,8 +93,8 @@ def _check_ranges(config: Config) -> None:
             least: float = 0 if name in _MAY_BE_ZERO else 1
             most: float = _MOST.get(name, _LARGEST_INT)
         else:
-            least = -sys.float_info.max if name in _ANY_SIGN else 0.0
-            most = 1.0 if name in _AT_MOST_ONE else _MOST.get(name, sys.float_info.max)
+            least = -_LARGEST_FLOAT if name in _ANY_SIGN else _LEAST.get(name, 0.0)
+            most = 1.0 if name in _AT_MOST_ONE else _MOST.get(name, _LARGEST_FLOAT)
         if not least <= value <= most:
             bound = f"at least {least:g}" if value < least else f"at most {most:.10g}"
             bound = f"between {least:g} and {most:g}" if most <= 1_000 else bound
@@ -90,8 +102,6 @@ def _check_ranges(config: Config) -> None:
 
 
 def _check_losses(losses: LossConfig) -> None:
-    if not losses.rho > 0:
-        raise ConfigError("losses.rho=0.0 must be above 0, for example 0.1")
     if losses.decoder_folds > 1 and losses.td_reaches_decoder:
         raise ConfigError(
             f"losses.decoder_folds={losses.decoder_folds} needs losses.td_reaches_decoder=false: "

@@ -7,6 +7,7 @@ actions A and of exploration steps H, and how their values and returns develop. 
 """
 
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -139,11 +140,12 @@ def validate(config: BanditConfig) -> BanditConfig:
     for name in ("initial_exploration_q", "initial_exploitation_q"):
         if not np.isfinite(getattr(config, name)):
             raise ConfigError(f"{name}={getattr(config, name)} must be finite, for example 0.0")
-    most = max(config.horizon_action_counts) ** max(config.horizons)
-    if most > 100_000:
+    # The logarithm first: the power of a large horizon would take for ever.
+    counts, horizon = config.horizon_action_counts, max(config.horizons)
+    if horizon * math.log(max(counts)) > math.log(100_000):
         raise ConfigError(
             f"horizons={list(config.horizons)} with horizon_action_counts="
-            f"{list(config.horizon_action_counts)} make {most:,} sequences; at most 100,000"
+            f"{list(counts)} make more than 100,000 sequences of actions; choose less of either"
         )
     return config
 

@@ -7,7 +7,6 @@ it got. FILE is DIR/report.html by default; several runs need it.
 """
 
 import html
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,11 +75,11 @@ def parse(argv: list[str]) -> Request:
 def read(folder: Path) -> Run:
     """The run in a folder. Raises ConfigError if there is none, or it was never evaluated."""
     try:
-        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        record = provenance.read_json(folder / RUN_FILE)
         config = provenance.config_of(record)
         rows = reproduce_report.read_rows(folder / "metrics.jsonl")
         path = folder / "summary.json"
-        summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        summary = provenance.read_json(path) if path.exists() else None
         if not rows:
             raise ConfigError("it has not been evaluated yet")
         return Run(folder, config, record["seeds"], record["versions"], rows, summary)

@@ -30,6 +30,8 @@ from experiments.sweeps import folder, pools, report, space
 # Everything that a sweep writes. The file that marks a folder as a sweep's comes last.
 NAMES = (folder.JOBS, "slurm", *report.NAMES, folder.SWEEP_FILE)
 
+LARGEST_SAMPLES = 100_000  # the driver holds every point
+
 
 class Request(NamedTuple):
     """A sweep that somebody asked for."""
@@ -86,6 +88,8 @@ def parse(argv: Sequence[str]) -> Request | None:
         near = configs.nearest(values.pool, list(pools.POOLS))
         raise ConfigError(f"unknown pool {values.pool!r}; {near}")
     pools.check(values.pool)
+    if values.samples > LARGEST_SAMPLES:
+        raise ConfigError(f"--samples={values.samples} must be at most {LARGEST_SAMPLES:,}")
     points = space.points(config, axes, values.samples)
     request = Request(
         config=config,

@@ -145,6 +145,22 @@ def test_a_run_in_a_folder_is_resumed_by_either_way_in(command, finished_run, tm
 
 
 @pytest.mark.slow
+def test_saving_from_another_thread_waits_for_the_chunk(tmp_path):
+    saved = []
+
+    def on_evaluation(event):
+        if not saved:  # the first evaluation, whose checkpoint is there already
+            other = threading.Thread(target=event.run.save)
+            other.start()
+            other.join()
+        saved.append(checkpoint.latest_step(tmp_path / "run" / "checkpoints"))
+        return len(saved) < 2
+
+    dj.train("bus", out=tmp_path / "run", on_evaluation=on_evaluation, **ARGUMENTS)
+    # No checkpoint is due at the second evaluation, but one was asked for.
+    assert saved == [PERIOD, 2 * PERIOD]
+
+
 def test_a_run_that_failed_does_not_go_on():
     run = dj.train("bus", on_evaluation=after(1)[0], **ARGUMENTS)
     params = run.agent().params

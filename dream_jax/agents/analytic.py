@@ -15,7 +15,7 @@ class Analytic:
     name: ClassVar[str]
     analytic: ClassVar[bool] = True
     acts_on_whole_trial: ClassVar[bool] = False
-    has_bottleneck: ClassVar[bool] = True  # not used, so that no setting of it is refused
+    has_bottleneck: ClassVar[bool] = False
 
     @classmethod
     def check(cls, config: Config) -> None:

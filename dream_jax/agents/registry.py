@@ -28,6 +28,7 @@ _CLASSES: tuple[Any, ...] = (
 )
 AGENTS: dict[str, Any] = {each.name: each for each in _CLASSES}
 _DECLARED = ("name", "analytic", "acts_on_whole_trial", "has_bottleneck", "check")
+_TRAINED = ("loss_names", "explorer", "exploiter", "loss_terms", "collect", "meta_test")
 
 
 def find(name: str) -> Any:
@@ -43,7 +44,7 @@ def find(name: str) -> Any:
 def check(config: Config) -> Any:
     """The class of a config's agent. Raises ConfigError if the agent refuses the config."""
     found = find(config.agent)
-    if config.losses.bottleneck_dual and not found.has_bottleneck:
+    if config.losses.bottleneck_dual and not (found.has_bottleneck or found.analytic):
         raise ConfigError(
             f"losses.bottleneck_dual=true: agent={config.agent!r} has no bottleneck; "
             "set it to false"
@@ -65,12 +66,13 @@ def _from_outside(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # a module of the user's may raise anything
+    except (Exception, SystemExit) as error:  # a module of the user's may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
             f"unknown agent {name!r}: {reason}; give MODULE:CLASS of a module that Python finds"
         ) from error
-    missing = [each for each in _DECLARED if not hasattr(found, each)]
+    needed = _DECLARED if getattr(found, "analytic", False) else (*_DECLARED, *_TRAINED)
+    missing = [each for each in needed if not hasattr(found, each)]
     if missing:
         raise ConfigError(
             f"agent {name!r} lacks {', '.join(missing)}; see dream_jax.types.Agent, or derive from "

@@ -1,7 +1,7 @@
 """VariBAD (Zintgraf et al., 2020): E-RL2 whose context is a belief that predicts the trial.
 
 Two learners. "belief": a recurrent encoder q(m | tau_:t), a Gaussian at every slot, and the
-decoders of rewards and next states, trained on the evidence lower bound (`losses.latent`).
+decoders of rewards and next states, trained on the evidence lower bound (`losses.elbo`).
 "policy": Q(s, i, mean, log variance), whose TD errors do not reach the encoder.
 
 `end_to_end.posterior="point"` is the variant that the authors of DREAM compare with: standard

@@ -1,6 +1,5 @@
 """The folder of a run: which files a run owns, and when it may be used, resumed or overwritten."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from dream_jax.config import ConfigError
 from dream_jax.runs import provenance
 from dream_jax.runs.metrics import write_json
 
+LARGEST_SEEDS = 10_000  # of one run
 RUN_FILE = "config.json"
 # Everything that a run writes into its folder, and everything that --overwrite deletes.
 RUN_NAMES = (
@@ -122,7 +122,7 @@ def saved_run(out: Path, flag: str = "--out=") -> dict[str, Any]:
     `flag` stands before the folder in the message.
     """
     try:
-        saved = json.loads((out / RUN_FILE).read_text())
+        saved = provenance.read_json(out / RUN_FILE)
         if isinstance(saved["config"], dict) and isinstance(saved["seeds"], list):
             return saved
     except (OSError, ValueError, KeyError, TypeError):

@@ -5,6 +5,8 @@ import os
 import sys
 import tempfile
 
+_JAX_MIN_COMPILE_TIME_S = 1.0  # JAX's default, of what is worth keeping
+
 
 def cores() -> list[int]:
     """The CPU cores that this process may use."""
@@ -16,18 +18,22 @@ def cores() -> list[int]:
 def set_up_jax(cpu_devices: int) -> None:
     """Make `cpu_devices` CPU devices, and cache compiled programs in ~/.cache/dream_jax.
 
-    Call this before JAX touches its devices. Once JAX is in use, its devices stay as they are. A
-    cache folder that JAX's own settings name also stays. Where the cache cannot be written, nothing
-    is cached, and one line on stderr says so. With an accelerator the CPU devices are idle.
+    Call this before JAX touches its devices. Once JAX is in use, its devices stay as they are.
+    Settings of JAX that are not at their defaults also stay. Where the cache cannot be written,
+    nothing is cached, and one line on stderr says so. With an accelerator the CPU devices are idle.
     """
     import jax
 
-    with contextlib.suppress(RuntimeError):  # JAX is in use already
-        jax.config.update("jax_num_cpu_devices", cpu_devices)
+    by_flag = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not by_flag and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        with contextlib.suppress(RuntimeError):  # JAX is in use already
+            jax.config.update("jax_num_cpu_devices", cpu_devices)
     if not getattr(jax.config, "jax_compilation_cache_dir", None):
         base = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
         jax.config.update("jax_compilation_cache_dir", os.path.join(base, "dream_jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    least = getattr(jax.config, "jax_persistent_cache_min_compile_time_secs", None)
+    if least == _JAX_MIN_COMPILE_TIME_S:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     folder = getattr(jax.config, "jax_compilation_cache_dir", "")
     if getattr(jax.config, "jax_enable_compilation_cache", True) and not _can_keep_files(folder):
         print(f"compiled programs are not kept: cannot write to {folder}", file=sys.stderr)

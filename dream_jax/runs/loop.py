@@ -80,6 +80,8 @@ class Run:
         self._progress = resumed.progress
         self._clock = Clock(started_s, resumed.progress.wall_s)
         self._busy, self._failed = threading.Lock(), False
+        self._thread: int | None = None  # the one that trains
+        self._save_is_due = False
         self._compiled, self._in_chunk = False, False
         self.rows: list[Row] = list(resumed.rows)
         self.summary: dict[str, Any] | None = None
@@ -119,11 +121,13 @@ class Run:
             raise ConfigError("this run is training already; return False from on_evaluation first")
         try:
             self._check_can_train()
+            self._thread = threading.get_ident()
             self._clock.go_on()
             with self._signals() as stop:
                 self._train(stop, on_evaluation)
         finally:
             self._clock.stop()
+            self._thread = None
             self._busy.release()
         return self
 
@@ -144,13 +148,20 @@ class Run:
         return TrainedAgent(self._agent_programs, mine, seed, self.trials)
 
     def save(self) -> None:
-        """Write a checkpoint now. Raises ConfigError if the run has no folder."""
+        """Write a checkpoint now; from another thread than the one that trains, after the chunk.
+
+        Raises ConfigError if the run has no folder, has not trained yet, or failed.
+        """
         if self.out is None:
             raise ConfigError(
                 "this run has no folder; train it with out=DIR, or use run.agent().save(FILE)"
             )
         self._check_state()
-        if self._compiled:
+        if not self._compiled:
+            raise ConfigError("there is nothing to save yet; train the run first")
+        if self._thread not in (None, threading.get_ident()):  # it is training in that thread
+            self._save_is_due = True  # after the chunk at hand
+        else:
             self._save()
 
     def __repr__(self) -> str:
@@ -283,8 +294,9 @@ class Run:
             raise ConfigError("this run failed, or was ended in the middle of a chunk; start anew")
 
     def _checkpoint_is_due(self) -> bool:
+        asked, self._save_is_due = self._save_is_due, False
         period = self.config.training.evaluations_per_checkpoint
-        return period == 1 or self._progress.evaluations % period == 1
+        return asked or period == 1 or self._progress.evaluations % period == 1
 
     def _save(self) -> None:
         if self.out is not None:

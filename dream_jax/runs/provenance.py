@@ -109,12 +109,21 @@ def load(path: str | Path, kind: type = Config) -> Any:
       ConfigError: the file cannot be read, is not JSON, or does not hold such a config.
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ConfigError("it holds no JSON object")
+        values = read_json(path)
         return config_of(values, kind) if "config" in values else configs.from_dict(values, kind)
     except (OSError, ValueError) as error:  # of the file, its text, its JSON or its fields
         raise ConfigError(f"config file {str(path)!r}: {error}") from error
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises OSError or, for any other content, ValueError."""
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(values, dict):
+        raise ValueError("it holds no JSON object")
+    return values
 
 
 def _migrate(values: dict[str, Any], version: int) -> None:

@@ -68,6 +68,10 @@ def checked_env(config: Config) -> Env:
     except (ValueError, ImportError) as error:  # the latter: textures of a package that is missing
         whole = own.is_own(config.benchmark)  # else the message begins with the option's name
         raise ConfigError(f"{error}" if whole else f"env.{error}") from error
-    registry.check(config)
+    found = registry.check(config)
     validation.validate(config, env.num_actions)
+    if not found.analytic:
+        registry.make(
+            config, env
+        )  # it may refuse networks or folds that do not fit the environment
     return env

@@ -19,7 +19,7 @@ class QValues(NamedTuple):
     exploitation: list[np.ndarray]  # [T_n, A] each
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class TrialRecord:
     """A greedy trial at meta-test. It holds the steps that were taken, without padding.
 

@@ -106,9 +106,10 @@ class Player:
           instructions: [N, I] one for each exploitation episode.
           hidden: [I] the instruction that the exploration pays for. The agent never sees it.
         """
+        explore_key, exploit_key = jax.random.split(key)
         _, memory = self._agent.exploration_policy(self._params, 0.0)
         first = world.begin(problem, hidden.tolist())
-        exploration = self._play(first, world, memory, key, self._exploring)
+        exploration = self._play(first, world, memory, explore_key, self._exploring)
         z, gain = self._reading(self._padded(exploration), jnp.int32(problem))
         episodes = []
         for n, instruction in enumerate(instructions):
@@ -116,7 +117,7 @@ class Player:
             _, memory = self._agent.exploitation_policy(self._params, shown, z)
             act = functools.partial(self._exploiting, instruction=shown, z=z)
             first = world.begin(problem, instruction.tolist())
-            episode_key = jax.random.fold_in(key, n + 1)
+            episode_key = jax.random.fold_in(exploit_key, n)
             episodes.append(self._play(first, world, memory, episode_key, act))
         return PlayedTrial(
             exploration, episodes, np.asarray(z), np.asarray(gain)[: len(exploration.action)]

@@ -41,23 +41,24 @@ def loss(
       target: those of the target network.
       batch: the trials.
       key: for all of the batch, on every device.
-      shards: which devices share the batch. Results, and gradients, are this device's share: their
-        sum over devices is that of the whole batch.
-      weights: of the losses, in place of the agent's own.
+      shards: the devices that share the batch. Results and gradients are this device's share.
+      weights: of the losses, in place of the agent's.
     """
-    keys = shards.mine(jax.random.split(key, batch.trials.problem.shape[0] * shards.devices))
     statistics = agent.batch_statistics(params, batch.trials, shards.gather)
 
-    def terms(trials: Trial, phases: tuple[str, ...]) -> LossTerms:
+    def terms(trials: Trial, phases: tuple[str, ...], key: Key) -> LossTerms:
+        keys = shards.mine(jax.random.split(key, trials.problem.shape[0] * shards.devices))
+
         def of_one(trial: Trial, key: Key) -> LossTerms:
             return agent.loss_terms(params, target, trial, LossContext(key, statistics, phases))
 
-        return jax.vmap(of_one)(trials, keys[: trials.problem.shape[0]])
+        return jax.vmap(of_one)(trials, keys)
 
     if batch.exploring is None or agent.acts_on_whole_trial:
-        found = terms(batch.trials, PHASES)
+        found = terms(batch.trials, PHASES, key)
     else:
-        found = terms(batch.trials, PHASES[:1]) | terms(batch.exploring, PHASES[1:])
+        other_key = jax.random.fold_in(key, 2**31 - 1)  # no number that `key` is split into
+        found = terms(batch.trials, PHASES[:1], key) | terms(batch.exploring, PHASES[1:], other_key)
     # The count is that of the whole batch, so that a part gives its share of the mean.
     parts = {
         name: masked_mean(term.values, term.mask, shards.total(jnp.sum(term.mask)))

@@ -39,8 +39,7 @@ class Learned(NamedTuple):
 class Trainer:
     """Training as pure functions of one seed's TrainState. `setup.make_trainer` makes it.
 
-    Where several devices share each batch, `iterate` and `losses` run inside the mesh axis of
-    `shards`.
+    Where devices share each batch, `iterate` and `losses` run inside the mesh axis of `shards`.
     """
 
     agent: Agent

@@ -11,7 +11,7 @@ from dream_jax import presets
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.adapters import own
 from dream_jax.runs import provenance, resolve
-from dream_jax.runs.folder import RunRequest, check_folder
+from dream_jax.runs.folder import LARGEST_SEEDS, RunRequest, check_folder
 from experiments.cli.command_line import CommandLine
 
 _LARGEST_SEED = 2**31 - 1  # seeds are 32-bit integers on the device
@@ -61,6 +61,8 @@ def read_flags(
 
     plain, overrides = split_overrides(argv)
     values = line.read(plain)
+    if values.seeds > LARGEST_SEEDS:
+        raise ConfigError(f"--seeds={values.seeds} must be at most {LARGEST_SEEDS:,}")
     last = values.first_seed + values.seeds - 1
     if last > _LARGEST_SEED:
         raise ConfigError(

@@ -29,7 +29,7 @@ def refused(capsys, *flags):
         ("--config.action_counts=4,1", "[4, 1]", "2 or more"),
         ("--config.action_counts=", "action_counts=[]", "2 or more"),
         ("--config.horizons=0", "horizons=[0]", "1 or more"),
-        ("--config.horizons=20", "sequences", "at most 100,000"),
+        ("--config.horizons=20", "horizons=[20]", "100,000 sequences"),
         ("--config.max_trials=0", "max_trials=0", "at least 1"),
         ("--config.exploitation=arms", "'arms'", "arm, sequence"),
         ("--config.epsilonn=0.1", "'epsilonn'", "epsilon"),

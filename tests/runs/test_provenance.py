@@ -10,7 +10,7 @@ import pytest
 
 from dream_jax import config as configs
 from dream_jax import presets
-from dream_jax.config import Config
+from dream_jax.config import Config, ConfigError
 from dream_jax.runs import provenance
 from experiments.bandit import BanditConfig
 from tests.settings import FIELDS, message
@@ -197,3 +197,10 @@ def test_code_that_is_in_no_checkout_has_no_commit(checkout, tmp_path_factory, m
     assert provenance.git_state(installed) is None
     monkeypatch.setenv("PATH", os.fspath(tmp_path_factory.mktemp("no_git")))
     assert provenance.git_state(folder) is None
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        provenance.load(path)

@@ -20,7 +20,7 @@ def load(name: str) -> type:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
-    except Exception as error:  # the user's module may raise anything
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
         hint = ""
         if isinstance(error, ModuleNotFoundError) or not module:
             hint = "; give MODULE:CLASS of a module that Python finds, as lamps:Lamps for lamps.py"
@@ -40,7 +40,7 @@ def make(name: str, **options: Any) -> Env:
     made_as = ", ".join(f"{key}={value!r}" for key, value in options.items())
     try:
         env = found(**options)
-    except Exception as error:  # the user's class may raise anything
+    except (Exception, SystemExit) as error:  # the user's class may raise anything
         call = f"{found.__name__}({made_as})"
         raise ValueError(f"{name}: {_line(error)}, raised by {call}") from error
     needed = set(Env.__annotations__) | {x for x in vars(Env) if not x.startswith("_")}
@@ -92,7 +92,7 @@ def _check(name: str, env: Any, options: dict[str, Any]) -> None:
     need(filled, f"instructions(problem) must be [M, {columns}]", f"an array {list(rows)}")
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 

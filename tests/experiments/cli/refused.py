@@ -73,7 +73,7 @@ REFUSED = {  # flags, then what the line has to say: the offending value and a v
         "updates=10000000000",
         "at most 2147483647",
     ),
-    "infinite": (["--config.optimizer.learning_rate=inf"], "learning_rate=inf", "at most"),
+    "infinite": (["--config.optimizer.learning_rate=inf"], "learning_rate=inf", "between 0 and 10"),
     "overwrites runs, not projects": (
         ["--config=optimal", "--out=project", "--overwrite"],
         "--out=project",
