@@ -156,5 +156,7 @@ def _check_supported(config: Config) -> None:
         raise ValueError("the PyTorch baseline reads z from the trials that train the decoder")
     if not config.optimizer.decay_encoder:
         raise ValueError("the PyTorch baseline decays all of the exploitation learner, or nothing")
+    if config.acting.random_exploration:
+        raise ValueError("the PyTorch baseline learns to explore")
     if config.agent != "dream":
         raise ValueError(f"the PyTorch baseline has no agent {config.agent!r}")

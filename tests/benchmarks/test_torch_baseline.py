@@ -237,7 +237,8 @@ def test_folds_are_the_library_s(benchmark):
     [
         ({"trial": TrialConfig(exploration_episodes=2)}, "one exploration"),
         ({"trial": TrialConfig(rewards_in_exploration=True)}, "hides rewards"),
-        ({"agent": "random_exploration"}, "no agent 'random_exploration'"),
+        ({"acting": ActingConfig(random_exploration=True)}, "learns to explore"),
+        ({"agent": "import"}, "no agent 'import'"),
         ({"benchmark": "map"}, "no PyTorch baseline for 'map'; valid: cooking, distracting_bus"),
     ],
 )

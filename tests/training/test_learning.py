@@ -99,7 +99,7 @@ def test_dream_explores_to_exploit():
 def test_without_learned_exploration_the_same_budget_is_not_enough():
     # A random walk sees the sign in 0.05 of all trials: right, right; one "left" before, between.
     env = Corridor()
-    result = learn(small_config(env, agent="random_exploration"), env)
+    result = learn(small_config(env, **{"acting.random_exploration": "true"}), env)
     assert np.all(result["encoder"] >= 0.95), result  # exploitation is as good
     assert np.all(result["agent"] <= 0.3), result
 
