@@ -64,6 +64,7 @@ def test_every_pair_of_epsilons_is_acted_on():
     assert sorted(exploration_noise.pairing(7)) == list(range(7))
 
 
+@pytest.mark.slow
 def test_e_rl2_remembers_what_it_tried():
     # Trying anything tells all; without memory of it, half of the trials are won.
     _, _, evaluation = learn("e_rl2", probes.Twin())

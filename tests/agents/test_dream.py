@@ -74,6 +74,7 @@ def test_every_setting_gives_finite_losses_and_gradients(setting):
         assert size(group) > 0
 
 
+@pytest.mark.slow
 def test_parameters_follow_from_the_key(rich):
     init = quick_jit(rich.agent.init)
     a, b, c = (init(jax.random.key(seed)) for seed in (0, 0, 1))

@@ -61,6 +61,7 @@ def test_batch_mates_change_nothing(rich):
     assert not np.allclose(among_others.exploration_td[2:], terms.exploration_td[2:])
 
 
+@pytest.mark.slow
 def test_the_decoder_and_exploration_may_learn_from_fewer_trials(rich):
     """Each part is that of the trials it was given, and so is its gradient."""
     assert not RICH.losses.normalise_information_gain  # or the spread of the batch counted too

@@ -112,6 +112,7 @@ def test_meta_testing_ignores_the_problem_id(name):
             np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.slow
 def test_only_import_can_be_told_the_problem():
     for name in ("e_rl2", "varibad", "import"):
         agent = make(name)

@@ -133,6 +133,7 @@ def test_bad_input_is_one_line(parity, tmp_path):
     assert "unknown quality 'best'" in refused(f"--frames={FRAMES}", "--quality=best")
 
 
+@pytest.mark.slow
 def test_render_times_every_quality_that_was_asked_for(capsys, monkeypatch):
     monkeypatch.setattr(render, "SECONDS_PER_REPEAT", 0.0)
     monkeypatch.setattr(render, "miniworld", lambda repeats: {"not_available": "no OpenGL"})

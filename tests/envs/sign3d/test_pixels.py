@@ -29,6 +29,7 @@ def forward_actor(carry, *_):
     return step + 1, rollout.Decision(jnp.where(step < 2, 1, 2), jnp.zeros(4))
 
 
+@pytest.mark.slow
 def test_an_episode_keeps_states_that_draw_what_was_seen(env):
     start = jnp.zeros((), jnp.int32)
     keys = jax.random.split(jax.random.key(0), 3)

@@ -137,6 +137,7 @@ def test_modes_that_nothing_is_trained_in_are_named(command, capsys, place, opti
     assert snapshot(place) == before
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_one_line(place, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)  # it comes before HOME
     for variable in ("JAX_COMPILATION_CACHE_DIR", "HOME"):
@@ -151,6 +152,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(place, monkeypatch):
 # Text
 
 
+@pytest.mark.slow
 def test_names_outside_the_encoding_of_the_locale_are_escaped(place):
     before = snapshot(place)
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
