@@ -118,7 +118,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(command, tmp_path, updates):
         "--config=dream",
         "--smoke",
         "--seeds=2",
-        "--config.optimizer.learning_rate=1e30",
+        "--config.optimizer.weight_decay=1e38",
         # The first update is in the third evaluation period.
         "--config.replay.warmup_trials_exploitation=40",
         "--config.replay.warmup_trials_exploration=40",
