@@ -15,7 +15,6 @@ from dream_jax.config import (
 from tests import probes
 from tests.agents.dream_case import SMALL, batch_loss, collector, random_params, size
 from tests.probes import quick_jit
-from tests.tiers import quick
 
 # Other settings.
 
@@ -58,7 +57,8 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("setting", quick(SETTINGS, "descriptors, as the authors"))
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_every_setting_gives_finite_losses_and_gradients(setting):
     probe, config = SETTINGS[setting]
     agent = Dream(config, probe())

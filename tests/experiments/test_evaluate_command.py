@@ -52,6 +52,10 @@ def test_the_newest_checkpoint_is_evaluated_with_its_parameters(run_folder, caps
             np.testing.assert_allclose(
                 part["exploration_length_per_seed"][i], expected.exploration_length.mean()
             )
+
+
+@pytest.mark.slow
+def test_the_same_is_shown_as_text(run_folder, capsys):
     assert command_module.main([f"--checkpoint={run_folder}", "--trials=30"]) == 0
     assert capsys.readouterr().out.count("return per seed") == 2
 

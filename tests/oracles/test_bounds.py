@@ -11,6 +11,7 @@ from dream_jax import envs
 from dream_jax.envs.grids.bus import Bus
 from dream_jax.oracles import bounds as oracles
 from tests.oracles.doors import Doors
+from tests.tiers import quick, slow
 
 make = functools.cache(envs.make)  # one instance of each, so the tests share its tables
 REFERENCE = {  # (optimal, no exploration)
@@ -25,7 +26,9 @@ REFERENCE = {  # (optimal, no exploration)
 }
 
 
-@pytest.mark.parametrize(("name", "split"), REFERENCE)
+@pytest.mark.parametrize(
+    ("name", "split"), [one if one[0] in ("bus", "cooking") else slow(one) for one in REFERENCE]
+)
 def test_reference_returns(name, split):
     assert oracles.bounds(make(name), split) == pytest.approx(REFERENCE[name, split], abs=1e-3)
 
@@ -48,7 +51,7 @@ def test_cooking_optimum_is_the_closed_form():
         np.testing.assert_allclose(oracles.optimal(make("cooking"), split), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", envs.BENCHMARKS)
+@pytest.mark.parametrize("name", quick(envs.BENCHMARKS, "bus", "cooking"))
 def test_knowing_is_never_worse_on_any_problem(name):
     for split in ("train", "test"):
         knowing = oracles.optimal(make(name), split)

@@ -17,7 +17,7 @@ from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles import pearl_ub
 from dream_jax.types import TimeStep
 from tests.oracles.doors import FewBuses, FewFridges, instructed, simulator_of, small
-from tests.tiers import quick
+from tests.tiers import quick, slow
 
 make = functools.cache(envs.make)  # one instance of each, so the tests share its tables
 LITERAL = PearlUbConfig(exploitation="sample")
@@ -252,7 +252,7 @@ def brute_force(env, options):
 
 @pytest.mark.parametrize("hypothesis", ["fixed", "resampled"])
 @pytest.mark.parametrize("exploitation", ["sample", "bayes_optimal"])
-@pytest.mark.parametrize(("family", "horizon"), [(FewBuses, 3), (FewFridges, 2)])
+@pytest.mark.parametrize(("family", "horizon"), [slow((FewBuses, 3)), (FewFridges, 2)])
 def test_equals_brute_force_on_small_grids(family, horizon, hypothesis, exploitation):
     env, options = small(family, horizon), PearlUbConfig(hypothesis, exploitation)
     expected = brute_force(env, options)[env.problem_ids("train")]
@@ -260,8 +260,8 @@ def test_equals_brute_force_on_small_grids(family, horizon, hypothesis, exploita
 
 
 @pytest.mark.parametrize("exploitation", ["sample", "bayes_optimal"])
-@pytest.mark.parametrize("ties", ["first", "last"])
-@pytest.mark.parametrize(("family", "horizon"), [(FewBuses, 3), (FewFridges, 2)])
+@pytest.mark.parametrize("ties", quick(["first", "last"], "last"))
+@pytest.mark.parametrize(("family", "horizon"), [slow((FewBuses, 3)), (FewFridges, 2)])
 def test_equals_brute_force_whatever_the_ties(family, horizon, ties, exploitation):
     env, options = small(family, horizon), PearlUbConfig(exploitation=exploitation, ties=ties)
     expected = brute_force(env, options)[env.problem_ids("train")]

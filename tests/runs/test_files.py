@@ -1,5 +1,6 @@
 """Every preset of the command line runs and leaves its files."""
 
+import itertools
 import json
 import math
 
@@ -19,8 +20,12 @@ from tests.runs.expected_files import ROW, check_summary
 from tests.tiers import quick
 
 
-@pytest.mark.parametrize("benchmark", quick(envs.BENCHMARKS, "bus"))
-@pytest.mark.parametrize("preset", ANALYTIC)
+@pytest.mark.parametrize(
+    "benchmark, preset",
+    quick(
+        itertools.product(envs.BENCHMARKS, ANALYTIC), ("bus", "optimal"), ("map", "no_exploration")
+    ),
+)
 def test_analytic_presets(command, tmp_path, benchmark, preset):
     flags = [f"--config={preset}", "--smoke", "--seeds=2", f"--out={tmp_path / 'run'}"]
     outcome = command(benchmark, *flags)

@@ -161,6 +161,7 @@ def test_bad_evaluations_are_refused_in_one_line(agent):
     assert "trials=0 must be at least 1" in message(agent.evaluate, trials=0)
 
 
+@pytest.mark.slow
 def test_a_dm_env_world_is_played_as_trials_are_rolled():
     agent = make()
     record = agent.trial(problem=5)

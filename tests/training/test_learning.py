@@ -87,6 +87,7 @@ def test_bounds_of_the_corridor():
     assert bounds == pytest.approx((1.0, 0.5))
 
 
+@pytest.mark.slow
 def test_dream_explores_to_exploit():
     env = Corridor()
     result = learn(small_config(env), env)

@@ -72,11 +72,13 @@ class BusConformanceTest(ConformanceMixin, absltest.TestCase):
         return DmEnvAdapter(dream_jax.envs.make("bus"))
 
 
+@pytest.mark.slow
 class DistractingBusConformanceTest(ConformanceMixin, absltest.TestCase):
     def make_object_under_test(self):
         return DmEnvAdapter(dream_jax.envs.make("distracting_bus"), split="test", seed=1)
 
 
+@pytest.mark.slow
 class MapConformanceTest(ConformanceMixin, absltest.TestCase):
     def make_object_under_test(self):
         return DmEnvAdapter(dream_jax.envs.make("map"), problem=23)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import dream_jax.envs
+from tests.tiers import quick
 
 NAMES = ("bus", "distracting_bus", "map", "cooking")
 LEFT, UP, RIGHT, DOWN, NO_OP, RIDE, END, PICK_UP, DROP = range(9)
@@ -105,7 +106,7 @@ def test_a_horizon_without_steps_is_refused(name, horizon):
         dream_jax.envs.make(name, horizon=horizon)
 
 
-@pytest.mark.parametrize("horizon", [1, 7, 20, 31])
+@pytest.mark.parametrize("horizon", quick([1, 7, 20, 31], 1, 7))
 @pytest.mark.parametrize("name", NAMES)
 def test_idling_lasts_until_the_horizon_and_is_a_time_out(name, horizon):
     env = dream_jax.envs.make(name, horizon=horizon)

@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from absl.testing import absltest
 from dm_env import test_utils
 
@@ -52,6 +53,7 @@ def test_functions_are_traced_once(env):
             state, _ = advance(state, np.int32(action))
 
 
+@pytest.mark.slow
 class SignConformanceTest(test_utils.EnvironmentTestMixin, absltest.TestCase):
     """dm_env's tests, through terminations and a time-out."""
 
