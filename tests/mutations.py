@@ -97,7 +97,9 @@ def noticed(mutation: Mutation, copy: Path) -> bool:
         raise SystemExit(f"{mutation.file} has {mutation.old!r} {text.count(mutation.old)} times")
     path.write_text(text.replace(mutation.old, mutation.new))
     tests = [f"tests/{name}" for name in mutation.tests.split()]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    # In one process: with -x, pytest-xdist ends as if it had been interrupted.
+    alone = ["-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", "-m", "not slow"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", *alone, *tests]
     environment = os.environ | {"PYTHONPATH": str(copy)}
     status = subprocess.run(
         command, cwd=copy, env=environment, stdout=subprocess.DEVNULL
