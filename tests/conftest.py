@@ -17,6 +17,11 @@ from tests import small_run
 from tests.folders import snapshot
 
 DEVICES = max(2, os.cpu_count() or 1)
+EMITTERS = "--xla_cpu_use_fusion_emitters"
+if jax.__version_info__ < (0, 11) and EMITTERS not in os.environ.get("XLA_FLAGS", ""):
+    # The older emitters, which jax 0.11 no longer has, take half the time to compile. Read when the
+    # first program is compiled, here and in processes that tests start.
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {EMITTERS}=false".strip()
 # Files whose names begin alike share a finished run or compiled programs, so one worker has them.
 # They take longest and go first; no worker then ends alone with one.
 TOGETHER = {

@@ -129,7 +129,10 @@ def test_meta_testing_ignores_the_problem_id(rich):
     told_wrong = meta_tester(Dream(RICH, MirroredCorridor()))
     found = numpy(told_wrong(rich.params, keys, 1 - problems, instructions))
     for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_array_equal(x, y)
+        if np.issubdtype(x.dtype, np.floating):  # another program may round in another way
+            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(x, y)
     # The problem itself does count, or the above would show nothing.
     mirrored = numpy(told_wrong(rich.params, keys, problems, instructions))
     assert (mirrored.exploration.observation != expected.exploration.observation).any()
