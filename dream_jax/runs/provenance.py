@@ -51,6 +51,12 @@ _THEN: dict[int, dict[str, Any]] = {
         "pearl_ub.prior": "family",
         "pearl_ub.ties": "random",
     },
+    2: {
+        "env.held_out": [],
+        "env.validation_problems": 0,
+        "trial.instruction_in_exploration": False,
+        "end_to_end.exploration_return": False,
+    },
 }
 
 

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from dream_jax.config import Config
+from dream_jax.envs.splits import in_order
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import milestones
 from dream_jax.runs import summary as summaries
@@ -92,10 +93,10 @@ def make_rows(
 def returns_of(results: fixed_trials.Results, i: int) -> dict[str, float]:
     """The columns of a row that come from evaluating the i-th seed."""
     row = {
-        "train_return": float(results["train"].trial_return[i].mean()),
-        "test_return": float(results["test"].trial_return[i].mean()),
-        "exploration_length": float(results["test"].exploration_length[i].mean()),
+        f"{split}_return": float(results[split].trial_return[i].mean())
+        for split in in_order(results)
     }
+    row["exploration_length"] = float(results["test"].exploration_length[i].mean())
     informed = results["train"].encoder_return
     if informed is not None:
         row["train_return_encoder"] = float(informed[i].mean())
@@ -115,7 +116,7 @@ def make_summary(
 ) -> dict[str, Any]:
     """summary.json."""
     splits = {
-        split: summaries.split_summary(returns[split], bounds[split]) for split in summaries.SPLITS
+        split: summaries.split_summary(returns[split], bounds[split]) for split in in_order(returns)
     }
     summary = {
         "benchmark": config.benchmark,

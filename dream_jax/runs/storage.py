@@ -9,7 +9,6 @@ import numpy as np
 
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs.rows import Failure, Row
-from dream_jax.runs.summary import SPLITS
 from dream_jax.training.trainer import Trainer
 from dream_jax.types import TrainState
 
@@ -132,6 +131,6 @@ class InMemory:
 def lines_of(bounds: Mapping[str, Bounds]) -> dict[str, dict[str, float]]:
     """The bounds that are known, by split and name, as `plots.curves` takes them."""
     return {
-        split: {name: x for name, x in bounds[split]._asdict().items() if np.isfinite(x)}
-        for split in SPLITS
+        split: {name: x for name, x in known._asdict().items() if np.isfinite(x)}
+        for split, known in bounds.items()
     }
