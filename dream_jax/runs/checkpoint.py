@@ -178,6 +178,11 @@ def restore(
     return jax.tree.unflatten(jax.tree.structure(template), restored), saved["metadata"]
 
 
+def checksums(state: Any) -> dict[str, str]:
+    """Of every array of a state, by its path: equal where the states are bit-equal."""
+    return {name: _checksum(np.asarray(_to_save(x))) for name, x in _named_leaves(state).items()}
+
+
 def _named_leaves(tree: Any) -> dict[str, Any]:
     """Leaves by their path, for example `.exploration.params['Dense_0']['kernel']`."""
     return {jax.tree_util.keystr(k): x for k, x in jax.tree_util.tree_flatten_with_path(tree)[0]}

@@ -15,6 +15,7 @@ from dream_jax.runs import agent_file, checkpoint, provenance
 from dream_jax.runs.agent_programs import AgentPrograms
 from dream_jax.runs.folder import RUN_FILE, saved_run
 from dream_jax.runs.resolve import checked_env
+from dream_jax.runs.rows import Failure, failures_of
 from dream_jax.runs.trained_agent import TrainedAgent
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import evaluation, setup
@@ -28,6 +29,8 @@ class LoadedRun(NamedTuple):
     params: Params  # the parameters to evaluate, leaves [seeds, ...]
     seeds: list[int]
     trials: int  # trained on
+    # Seeds that stopped training. Their parameters are those before the failure, if they are kept.
+    failed: dict[int, Failure]
 
     @property
     def config(self) -> Config:
@@ -50,7 +53,12 @@ class LoadedRun(NamedTuple):
             raise ConfigError(f"seed={seed}: the run has the seeds {known}")
         i = self.seeds.index(seed)
         params = jax.tree.map(lambda x: x[i], self.params)
-        return TrainedAgent(self.programs, params, seed, self.trials)
+        failure = self.failed.get(seed)
+        if failure is None:
+            return TrainedAgent(self.programs, params, seed, self.trials)
+        if failure.checkpoint is None:
+            raise ConfigError(f"seed={seed} failed before the first checkpoint: {failure.reason}")
+        return TrainedAgent(self.programs, params, seed, failure.checkpoint)
 
 
 def load_run(folder: str | Path, overrides: Mapping[str, Any] | None = None) -> LoadedRun:
@@ -81,8 +89,16 @@ def load_run(folder: str | Path, overrides: Mapping[str, Any] | None = None) -> 
         raise ConfigError(f"{folder}: {error}") from error
     for step, reason in found.damaged.items():
         print(f"checkpoint {step} is damaged ({reason}); {found.step} is used", file=sys.stderr)
-    params = evaluation.evaluation_params(config, found.state)
-    return LoadedRun(AgentPrograms(trainer.agent), params, seeds, found.metadata["trials"])
+    params = jax.tree.map(np.array, evaluation.evaluation_params(config, found.state))
+    failed = failures_of(found.metadata)
+    for seed, failure in failed.items():
+        if failure.checkpoint is not None:
+            before, _ = checkpoint.restore(folder / "checkpoints", shape, failure.checkpoint)
+            good, place = evaluation.evaluation_params(config, before), seeds.index(seed)
+            for leaf, was in zip(jax.tree.leaves(params), jax.tree.leaves(good), strict=True):
+                leaf[place] = was[place]
+    trials = found.metadata["trials"]
+    return LoadedRun(AgentPrograms(trainer.agent), params, seeds, trials, failed)
 
 
 def initial_params(source: str, agent: Agent, seeds: Sequence[int]) -> Params:

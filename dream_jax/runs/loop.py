@@ -4,10 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
-
-import jax
-import numpy as np
+from typing import Any, NamedTuple
 
 from dream_jax.config import Config, ConfigError
 from dream_jax.runs import rows as run_rows
@@ -17,14 +14,11 @@ from dream_jax.runs.clock import Clock, Pace
 from dream_jax.runs.device_training import Chunk, DeviceTraining
 from dream_jax.runs.files import NotWritten
 from dream_jax.runs.load import initial_params
-from dream_jax.runs.metrics import progress_line
-from dream_jax.runs.rows import Failure, NotFinite, Row
+from dream_jax.runs.rows import NotFinite, Row
+from dream_jax.runs.run_view import RunView
 from dream_jax.runs.signals import StopSignal
-from dream_jax.runs.storage import InMemory, Storage, lines_of
-from dream_jax.runs.trained_agent import TrainedAgent
-from dream_jax.training import setup
+from dream_jax.runs.storage import InMemory, Storage
 from dream_jax.types import Params, TrainState
-from dream_jax.viz import page, plots
 
 
 class Evaluation(NamedTuple):
@@ -39,16 +33,8 @@ class Evaluation(NamedTuple):
 OnEvaluation = Callable[[Evaluation], Any]
 
 
-class Run:
-    """A training run of one or more seeds. `train` trains it and, after a stop, goes on.
-
-    Attributes:
-      config: all settings.
-      seeds: in the order of the rows of each evaluation.
-      rows: one dict per evaluation and seed, with the columns of metrics.jsonl.
-      failed: the seeds that train no more, because of a number that is not finite.
-      summary: the contents of summary.json; None until the run has finished.
-    """
+class Run(RunView):
+    """A training run of one or more seeds. `train` trains it and, after a stop, goes on."""
 
     def __init__(
         self,
@@ -86,24 +72,13 @@ class Run:
         self._thread: int | None = None  # the one that trains
         self._save_is_due = False
         self._compiled, self._in_chunk = False, False
-        self.rows: list[Row] = list(resumed.rows)
-        self.failed: dict[int, Failure] = dict(resumed.failed)
-        self.summary: dict[str, Any] | None = resumed.summary
+        self.rows, self.failed = list(resumed.rows), dict(resumed.failed)
+        self.summary = resumed.summary
         if self.finished and resumed.state is not None:
             self._training.show(resumed.state)
             self._first_state = None
             self._storage.repair()
             self._storage.release()
-
-    @property
-    def finished(self) -> bool:
-        """Whether all trials of the config are done, and the final evaluation too."""
-        return self.summary is not None
-
-    @property
-    def trials(self) -> int:
-        """Trials that each seed has trained on."""
-        return self._progress.trials
 
     @property
     def out(self) -> Path | None:
@@ -130,6 +105,8 @@ class Run:
           NotFinite: no seed is left, because all losses are NaN or infinite.
           NotWritten: a file cannot be written, for example because the disk is full.
         """
+        if on_evaluation is not None and not callable(on_evaluation):
+            raise ConfigError(f"on_evaluation={on_evaluation!r} is no function of an Evaluation")
         if not self._busy.acquire(blocking=False):
             raise ConfigError("this run is training already; return False from on_evaluation first")
         try:
@@ -147,24 +124,6 @@ class Run:
             self._thread = None
             self._busy.release()
         return self
-
-    def agent(self, seed: int | None = None) -> TrainedAgent:
-        """The agent as it was at the newest evaluation.
-
-        Args:
-          seed: one of `seeds`; the first by default.
-        """
-        params = self._training.params
-        seed = self.seeds[0] if seed is None else seed
-        if seed not in self.seeds:
-            raise ConfigError(f"seed={seed}: the run has the seeds {self._listed}")
-        if params is None:
-            raise ConfigError("the run has not been evaluated yet; train it first")
-        i = self.seeds.index(seed)
-        mine = jax.tree.map(lambda x: x[i], params)
-        if seed in self.failed and not all(np.isfinite(x).all() for x in jax.tree.leaves(mine)):
-            raise ConfigError(f"seed={seed} failed: {self.failed[seed].reason}")
-        return TrainedAgent(self._agent_programs, mine, seed, self.trials)
 
     def save(self) -> None:
         """Write a checkpoint now; from another thread than the one that trains, after the chunk.
@@ -186,17 +145,6 @@ class Run:
             with self._storage.writer(self.rows):
                 self._save()
             self._storage.release()
-
-    def __repr__(self) -> str:
-        total = self.config.training.trials
-        state = "finished" if self.finished else f"at {self.trials:,} of {total:,} trials"
-        return f"Run({self._title}, seeds {self._listed}, {state})"
-
-    def _repr_html_(self) -> str:
-        """For notebooks: the learning curves."""
-        if not self.rows or not self._compiled:
-            return page.caption(repr(self))
-        return page.picture(page.written(self._draw), "image/png", repr(self))
 
     # One call of `train`
 
@@ -312,10 +260,6 @@ class Run:
     # Small parts
 
     @property
-    def _title(self) -> str:
-        return f"{self.config.preset} on {self.config.benchmark}"
-
-    @property
     def _live(self) -> list[bool]:
         """For each seed, whether it trains."""
         return [seed not in self.failed for seed in self.seeds]
@@ -324,10 +268,6 @@ class Run:
         """What the run starts with, if not with what its seeds draw. Leaves [seeds, ...]."""
         source = self._storage.init_from
         return None if source is None else initial_params(source, self._training.agent, self.seeds)
-
-    @property
-    def _listed(self) -> str:
-        return ", ".join(map(str, self.seeds))
 
     def _check_can_train(self) -> None:
         if self.finished:
@@ -350,17 +290,3 @@ class Run:
         if self.out is not None:
             progress = self._progress._replace(wall_s=self._clock.seconds())
             self._storage.save(self._training.state(), progress, self.rows, self.failed)
-
-    def _env_steps(self) -> int:
-        """Of all seeds that train, at the newest evaluation."""
-        newest = self.rows[-len(self.seeds) :]
-        return sum(row["env_steps"] for row in newest if row["trials"] == newest[-1]["trials"])
-
-    def _line(self, rows: Sequence[Row], pace: Pace) -> str:
-        total, env_steps = self.config.training.trials, self._env_steps()
-        speed = pace.speed(self.trials, total, env_steps)
-        return progress_line(rows, setup.total_updates(self.config), *speed)
-
-    def _draw(self, file: IO[bytes]) -> None:
-        bounds = lines_of(self._training.programs.bounds)
-        plots.curves(file, self.rows, bounds, self._title)

@@ -20,7 +20,7 @@ from dream_jax.runs.folder import (
     prepare_folder,
 )
 from dream_jax.runs.metrics import MetricsWriter, write_json
-from dream_jax.runs.rows import Failure, Row
+from dream_jax.runs.rows import Row, failures_of
 from dream_jax.runs.storage import FROM_THE_START, Progress, Resumed, lines_of
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training.trainer import Trainer
@@ -76,11 +76,13 @@ class OnDisk:
         self.claim()
         try:
             if self._request.resume:
-                self._resumed = self._read(trainer, log)
+                resumed = self._read(trainer, log)
+                self._resumed = resumed._replace(state=None)  # it has the replays
+                return resumed
+            return FROM_THE_START
         except BaseException:
             self.release()
             raise
-        return self._resumed
 
     def _read(self, trainer: Trainer, log: Callable[[str], None]) -> Resumed:
         if checkpoint.latest_step(self._checkpoints) is None:
@@ -91,10 +93,7 @@ class OnDisk:
             found = checkpoint.restore_newest(self._checkpoints, shape)
             progress = Progress(*(found.metadata[name] for name in Progress._fields))
             rows = self._rows(found.metadata, progress, log)
-            failed = {
-                int(seed): Failure(**fields)
-                for seed, fields in found.metadata.get("failed", {}).items()
-            }
+            failed = failures_of(found.metadata)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"--resume: {self._cause()}{error}") from error
         for step, reason in found.damaged.items():

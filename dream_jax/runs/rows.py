@@ -51,6 +51,11 @@ def failures(
     }
 
 
+def failures_of(metadata: Mapping[str, Any]) -> dict[int, Failure]:
+    """Those in the metadata of a checkpoint, by seed."""
+    return {int(seed): Failure(**about) for seed, about in metadata.get("failed", {}).items()}
+
+
 def count(runner: scaling.SeedRunner, state: scaling.SeedGroups) -> Counts:
     """Environment steps, trials and updates so far."""
     counted = [
