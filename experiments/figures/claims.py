@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dream_jax.runs.files import json_lines
 from dream_jax.viz.plots import ci95, iqm
 from experiments.figures.paper import COLOURS, LINE_STYLES, WITHOUT_EXPLORATION, agent_class
 from experiments.figures.tables import write_records
@@ -243,8 +244,8 @@ def plot_mean(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """The rows of a metrics.jsonl, up to the first one that is damaged."""
+    return json_lines(path)
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:
