@@ -24,7 +24,7 @@ from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
 from experiments.cli import process
 from experiments.figures import bandit as bandit_figures
-from experiments.figures import bandit_runs, bandit_tables
+from experiments.figures import bandit_runs, bandit_starts, bandit_tables
 from experiments.figures.bandit_tables import Setting
 
 METHODS = ("rl2", "dream")
@@ -47,6 +47,8 @@ class BanditConfig:
     curve_actions: int = 8  # A of Figure 3
     curve_trials: int = 4_096
     curve_period_trials: int = 8
+    # Step sizes with which every pairing of first values is measured; (): none of these runs
+    start_step_sizes: tuple[float, ...] = ()
 
 
 PRESETS = {
@@ -55,6 +57,14 @@ PRESETS = {
         BanditConfig("paper"),
         BanditConfig("constant_step", step_size=0.1),
         BanditConfig("optimistic", initial_exploration_q=1.0, initial_exploitation_q=1.0),
+        BanditConfig(
+            "starts",
+            action_counts=(4, 8, 16, 32),
+            horizons=(1,),
+            horizon_action_counts=(4,),
+            max_trials=262_144,
+            start_step_sizes=(0.0, 0.1),
+        ),
     )
 }
 
@@ -135,8 +145,10 @@ def validate(config: BanditConfig) -> BanditConfig:
         raise ConfigError(
             f"epsilon={config.epsilon} must be above 0 and at most 1, for example 0.1"
         )
-    if not 0 <= config.step_size <= 1:
-        raise ConfigError(f"step_size={config.step_size} must be between 0 (averages) and 1")
+    for size in (config.step_size, *config.start_step_sizes):
+        if not 0 <= size <= 1:
+            name = "step_size" if size == config.step_size else "start_step_sizes"
+            raise ConfigError(f"{name}={size} must be between 0 (averages) and 1")
     for name in ("initial_exploration_q", "initial_exploitation_q"):
         if not np.isfinite(getattr(config, name)):
             raise ConfigError(f"{name}={getattr(config, name)} must be finite, for example 0.0")
@@ -155,6 +167,7 @@ def run(request: RunRequest, started_s: float) -> int:
     config, out, seeds = request.config, request.out, request.seeds
     prepare_folder(request, provenance.record(config, seeds))
     complexity = _measure(config, out / "complexity.csv", seeds)
+    starts = _measure_starts(config, out / bandit_starts.NAME, seeds)
     curves = {method: bandit_runs.curves(config, method, seeds) for method in METHODS}
     bandit_tables.write_curves(out / "curves.csv", curves)
     summary = {
@@ -165,6 +178,7 @@ def run(request: RunRequest, started_s: float) -> int:
         "step_size": config.step_size or "averages of all samples",
         "initial_q": [config.initial_exploration_q, config.initial_exploitation_q],
         **bandit_runs.fits(config, complexity),
+        "starts": bandit_starts.fits(starts),
         "wall_s": time.time() - started_s,
     }
     write_json(out / "summary.json", summary)
@@ -193,6 +207,20 @@ def _measure(config: BanditConfig, path: Path, seeds: tuple[int, ...]) -> dict[S
                 bandit_tables.write_complexity(path, complexity, seeds)
                 print(describe(setting, trials, config.max_trials), flush=True)
     return complexity
+
+
+def _measure_starts(
+    config: BanditConfig, path: Path, seeds: tuple[int, ...]
+) -> bandit_starts.Measured:
+    """As `_measure`, for every pairing of first values."""
+    measured, _ = bandit_starts.read(path)
+    starts = bandit_starts.all_starts(config.start_step_sizes, METHODS)
+    for start, actions, trials in bandit_starts.measure(config, starts, seeds, measured):
+        measured[start, actions] = trials
+        bandit_starts.write(path, measured, seeds)
+        line = describe(Setting(start.method, actions, 1), trials, config.max_trials)
+        print(f"{line}  step {start.step_size:g}, {start.words}", flush=True)
+    return measured
 
 
 def describe(setting: Setting, trials: np.ndarray, most: int) -> str:

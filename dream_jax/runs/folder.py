@@ -25,6 +25,7 @@ RUN_NAMES = (
     "report.html",
     # of experiments.bandit
     "complexity.csv",
+    "starts.csv",
     "complexity.png",
     "complexity.svg",
     "curves.csv",

@@ -1,0 +1,123 @@
+"""How much the bandit's result owes to the first values of the tables and to the step size."""
+
+import csv
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dream_jax.bandit import learners
+from dream_jax.config import ConfigError
+from experiments.figures import bandit_runs
+from experiments.figures.bandit_runs import Case
+from experiments.figures.tables import write_csv
+
+NAME = "starts.csv"
+_HEADER = ("method", "step_size", "exploration_start", "exploitation_start", "actions", "seed")
+
+
+class Start(NamedTuple):
+    """A learner's settings: levels of `learners.LEVELS`, and a step size (0: sample averages)."""
+
+    method: str
+    step_size: float
+    exploration: str
+    exploitation: str
+
+    @property
+    def words(self) -> str:
+        """For tables, for example "neutral, optimistic"."""
+        return f"{self.exploration}, {self.exploitation}"
+
+
+Measured = dict[tuple[Start, int], np.ndarray]  # by start and A: [seeds] trials
+
+
+def all_starts(step_sizes: Sequence[float], methods: Sequence[str]) -> list[Start]:
+    """Every pairing of first values of the two tables, for every step size and method."""
+    levels = list(learners.LEVELS)
+    return [Start(*x) for x in itertools.product(methods, step_sizes, levels, levels)]
+
+
+def measure(
+    config: Any, starts: Sequence[Start], seeds: Sequence[int], known: Measured
+) -> Iterator[tuple[Start, int, np.ndarray]]:
+    """Trials of each start and A that is not `known`, as they settle; see `trials_of_cases`.
+
+    Args:
+      config: a `BanditConfig`; its action counts, epsilon and number of trials count here.
+      starts: which to measure.
+      seeds: of each.
+      known: what need not be measured again.
+    """
+    for method in dict.fromkeys(start.method for start in starts):
+        left = [
+            (start, actions)
+            for start in starts
+            for actions in sorted(config.action_counts)
+            if start.method == method and (start, actions) not in known
+        ]
+        cases = [Case(actions, options(config, start, actions)) for start, actions in left]
+        for i, trials in bandit_runs.trials_of_cases(config, method, 1, cases, seeds):
+            yield (*left[i], trials)
+
+
+def options(config: Any, start: Start, actions: int) -> learners.Options:
+    """The settings of a learner with this start for A actions."""
+    plain = learners.Options(config.epsilon, start.step_size)
+    levels = (learners.LEVELS[level] for level in (start.exploration, start.exploitation))
+    chosen = learners.starting_from(
+        learners.METHODS[start.method], plain, np.float32(actions), *levels
+    )
+    return learners.Options(*(float(x) for x in chosen))
+
+
+def write(path: Path, measured: Measured, seeds: Sequence[int]) -> None:
+    """starts.csv: one row per start, A and seed; no trials where a seed did not settle."""
+    rows = [
+        (*start, actions, seed, "" if np.isnan(value) else int(value))
+        for (start, actions), values in sorted(measured.items())
+        for seed, value in zip(seeds, values, strict=True)
+    ]
+    write_csv(path, (*_HEADER, "trials"), rows)
+
+
+def read(path: Path) -> tuple[Measured, list[int]]:
+    """The contents of a starts.csv and its seeds; nothing where there is no file.
+
+    Raises ConfigError if it is damaged.
+    """
+    found: dict[tuple[Start, int], dict[int, float]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                start = Start(
+                    row["method"],
+                    float(row["step_size"]),
+                    row["exploration_start"],
+                    row["exploitation_start"],
+                )
+                values = found.setdefault((start, int(row["actions"])), {})
+                values[int(row["seed"])] = float(row["trials"] or "nan")
+    except FileNotFoundError:
+        return {}, []
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ConfigError(f"{path} is damaged: {error!r}; delete it, and run it again") from error
+    seeds = sorted({seed for values in found.values() for seed in values})
+    if any(sorted(values) != seeds for values in found.values()):
+        raise ConfigError(f"{path} is damaged: seeds are missing; delete it, and run it again")
+    return {key: np.array([values[s] for s in seeds]) for key, values in found.items()}, seeds
+
+
+def fits(measured: Mapping[tuple[Start, int], np.ndarray]) -> list[dict[str, Any]]:
+    """For each start the mean trials by A and the exponent of A, from sizes that all settled."""
+    rows = []
+    for start in sorted({start for start, _ in measured}):
+        points = sorted((a, values) for (s, a), values in measured.items() if s == start)
+        fit = bandit_runs.fit(start.method, "A^x, H=1", points)
+        means = {a: None if np.isnan(v).any() else float(v.mean()) for a, v in points}
+        settled = {a: int((~np.isnan(v)).sum()) for a, v in points}
+        rows.append({**start._asdict(), **fit, "mean_trials": means, "seeds_settled": settled})
+    return rows
