@@ -56,7 +56,7 @@ class Method(NamedTuple):
     target: Callable[[Bandit, State, Array, Array], Array]  # (.., mu, tau) -> target of Q_exp
     success: Callable[[Bandit, State, Array], Array]  # (.., tau) -> [arms] p(arm) at meta-test
     # A -> what Q_exp converges to for an action that reveals nothing, and for one that reveals mu
-    uninformed: Callable[[Array], Array]
+    uninformed: Callable[[Array | float], Array | float]
     informed: float
 
 
@@ -94,7 +94,11 @@ def init(method: Method, sizes: Sizes, options: Options) -> State:
 
 
 def starting_from(
-    method: Method, options: Options, actions: Array, exploration: Array, exploitation: Array
+    method: Method,
+    options: Options,
+    actions: Array | float,
+    exploration: Array | float,
+    exploitation: Array | float,
 ) -> Options:
     """`options` with the first values of both tables at a level, see `LEVELS`.
 

@@ -10,7 +10,7 @@ from dream_jax.envs.splits import split_names
 from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.types import Env
-from dream_jax.viz.plots import ci95
+from dream_jax.viz.statistics import ci95
 
 
 def bounds_of(env: Env) -> dict[str, Bounds]:
@@ -41,7 +41,7 @@ def split_summary(returns: Sequence[float], bounds: Bounds) -> dict[str, Any]:
     """One split of summary.json, from the mean return of each seed."""
     return {
         "return_mean": float(np.mean(returns)),
-        "return_ci95": list(ci95(returns)) if len(returns) > 1 else None,
+        "return_ci95": ci95(returns),
         "return_per_seed": [float(value) for value in returns],
         "optimal": bounds.optimal,
         "no_exploration": bounds.no_exploration,

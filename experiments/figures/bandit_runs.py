@@ -9,7 +9,7 @@ import numpy as np
 
 from dream_jax.bandit import learners as agents
 from dream_jax.bandit.problem import Bandit, Sizes
-from dream_jax.viz.plots import power_law
+from dream_jax.viz.statistics import power_law
 
 FIRST_CHUNK_TRIALS = 512
 

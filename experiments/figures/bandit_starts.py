@@ -67,9 +67,12 @@ def measure(
 def options(config: Any, start: Start, actions: int) -> learners.Options:
     """The settings of a learner with this start for A actions."""
     plain = learners.Options(config.epsilon, start.step_size)
-    levels = (learners.LEVELS[level] for level in (start.exploration, start.exploitation))
     chosen = learners.starting_from(
-        learners.METHODS[start.method], plain, np.float32(actions), *levels
+        learners.METHODS[start.method],
+        plain,
+        float(actions),
+        learners.LEVELS[start.exploration],
+        learners.LEVELS[start.exploitation],
     )
     return learners.Options(*(float(x) for x in chosen))
 

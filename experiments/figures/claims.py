@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dream_jax.viz.plots import ci95, iqm
+from dream_jax.viz.statistics import ci95, iqm
 from experiments.figures.paper import COLOURS, LINE_STYLES, WITHOUT_EXPLORATION, agent_class
 from experiments.figures.tables import write_records
 
