@@ -92,25 +92,29 @@ def read(path: Path) -> tuple[Measured, list[int]]:
 
     Raises ConfigError if it is damaged.
     """
-    found: dict[tuple[Start, int], dict[int, float]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                start = Start(
-                    row["method"],
-                    float(row["step_size"]),
-                    row["exploration_start"],
-                    row["exploitation_start"],
-                )
-                values = found.setdefault((start, int(row["actions"])), {})
-                values[int(row["seed"])] = float(row["trials"] or "nan")
+            return of_rows(list(csv.DictReader(file)))
     except FileNotFoundError:
         return {}, []
     except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise ConfigError(f"{path} is damaged: {error!r}; delete it, and run it again") from error
+        raise ConfigError(f"{path} is damaged: {error}; delete it, and run it again") from error
+
+
+def of_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Measured, list[int]]:
+    """The trials and the seeds in the rows of a starts.csv.
+
+    Raises ValueError if seeds are missing.
+    """
+    found: dict[tuple[Start, int], dict[int, float]] = {}
+    for row in rows:
+        levels = row["exploration_start"], row["exploitation_start"]
+        start = Start(row["method"], float(row["step_size"]), *levels)
+        trials = np.nan if row["trials"] in ("", None) else float(row["trials"])
+        found.setdefault((start, int(row["actions"])), {})[int(row["seed"])] = trials
     seeds = sorted({seed for values in found.values() for seed in values})
     if any(sorted(values) != seeds for values in found.values()):
-        raise ConfigError(f"{path} is damaged: seeds are missing; delete it, and run it again")
+        raise ValueError("seeds are missing")
     return {key: np.array([values[s] for s in seeds]) for key, values in found.items()}, seeds
 
 
@@ -124,3 +128,37 @@ def fits(measured: Mapping[tuple[Start, int], np.ndarray]) -> list[dict[str, Any
         settled = {a: int((~np.isnan(v)).sum()) for a, v in points}
         rows.append({**start._asdict(), **fit, "mean_trials": means, "seeds_settled": settled})
     return rows
+
+
+class Pairing(NamedTuple):
+    """A start of RL2 against one of DREAM, with the same step size."""
+
+    rl2: Start
+    dream: Start
+    fewer: bool  # DREAM needs fewer trials at every A; a learner that does not settle needs more
+    slower: bool | None  # the interval of DREAM's exponent is below RL2's; None: one is not known
+
+
+def pairings(measured: Mapping[tuple[Start, int], np.ndarray], step_size: float) -> list[Pairing]:
+    """Every start of RL2 against every first value of DREAM's Q_exp.
+
+    DREAM's exploration does not depend on its Q_task at all, so one of its starts stands for all.
+    """
+    rows = {
+        Start(row["method"], row["step_size"], row["exploration"], row["exploitation"]): row
+        for row in fits(measured)
+        if row["step_size"] == step_size
+    }
+    mine = [s for s in rows if s.method == "dream" and s.exploitation == "neutral"]
+    found = []
+    for rl2 in (s for s in rows if s.method == "rl2"):
+        for dream in mine:
+            means = [
+                (rows[rl2]["mean_trials"][a], rows[dream]["mean_trials"][a])
+                for a in rows[rl2]["mean_trials"]
+            ]
+            fewer = all(few is not None and (many is None or few < many) for many, few in means)
+            low, high = rows[rl2]["ci95"], rows[dream]["ci95"]
+            known = low is not None and high is not None
+            found.append(Pairing(rl2, dream, fewer, low[0] > high[1] if known else None))
+    return found
