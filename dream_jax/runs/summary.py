@@ -10,7 +10,7 @@ from dream_jax.envs.splits import split_names
 from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.types import Env
-from dream_jax.viz.plots import ci95
+from dream_jax.viz.statistics import ci95
 
 
 def bounds_of(env: Env) -> dict[str, Bounds]:
@@ -43,7 +43,7 @@ def split_summary(returns: Sequence[float | None], bounds: Bounds) -> dict[str, 
     declared = {} if bounds.no_reading is None else {"no_reading": bounds.no_reading}
     return {
         "return_mean": float(np.mean(good)),
-        "return_ci95": list(ci95(good)) if len(good) > 1 else None,
+        "return_ci95": ci95(good) if len(good) > 1 else None,
         "return_per_seed": [None if value is None else float(value) for value in returns],
         "optimal": bounds.optimal,
         "no_exploration": bounds.no_exploration,
