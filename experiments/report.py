@@ -21,7 +21,7 @@ from dream_jax.runs.folder import RUN_FILE, refuse_files
 from dream_jax.viz.page import picture, written
 from experiments.cli import process as common
 from experiments.cli.command_line import CommandLine
-from experiments.figures import claims as reproduce_report
+from experiments.figures import curves as reproduce_report
 
 NAME = "report.html"
 _MARK = '<meta name="generator" content="dream_jax">'  # marks a report of ours

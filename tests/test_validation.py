@@ -214,10 +214,10 @@ RULES = {  # what is wrong: (overrides, what the message says, overrides that ar
         {"losses.decoder_folds": "1", "losses.td_reaches_decoder": "true"},
     ),
     "exploration paid by values that are never learned": (
-        {"agent": "dream_end_to_end"},
-        "agent='dream_end_to_end' needs losses.td_reaches_decoder=true: exploration earns the "
+        {"agent": "dream_half_coupled"},
+        "agent='dream_half_coupled' needs losses.td_reaches_decoder=true: exploration earns the "
         "value of what the decoder read, and nothing else trains that value",
-        {"agent": "dream_end_to_end", "losses.td_reaches_decoder": "true"},
+        {"agent": "dream_half_coupled", "losses.td_reaches_decoder": "true"},
     ),
     "no exploration to learn from": (
         {"replay.exploration_batch_fraction": "0"},

@@ -32,6 +32,7 @@ RUN_NAMES = (
     "report.html",
     # of experiments.bandit
     "complexity.csv",
+    "starts.csv",
     "complexity.png",
     "complexity.svg",
     "curves.csv",

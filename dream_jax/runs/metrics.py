@@ -183,7 +183,17 @@ def versions() -> dict[str, Any]:
         "backend": jax.default_backend(),
         "devices": [f"{device.device_kind}:{device.id}" for device in devices],
         "cpu_count": os.cpu_count(),
+        "cpu": _cpu(),
     }
+
+
+def _cpu() -> str | None:
+    """The processor's name, where the system tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
 
 
 def _version(package: str) -> str | None:
