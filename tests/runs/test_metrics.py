@@ -57,7 +57,7 @@ def test_resuming_drops_the_rows_after_the_checkpoint(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_bytes() == whole
 
 
-@pytest.mark.parametrize("left", ['{"updates": 0}\n{"upda', '{"updates": 0}\n', "", "x\n" * 9, None])
+@pytest.mark.parametrize("left", ['{"updates": 0}\n{"upda', '{"updates": 0}\n', "", "x\n", None])
 def test_rows_that_the_file_lost_come_back(tmp_path, left):
     path = tmp_path / "metrics.jsonl"
     if left is not None:
