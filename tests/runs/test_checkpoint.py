@@ -260,6 +260,21 @@ class Earlier(NamedTuple):
     key: jax.Array
 
 
+def test_older_checkpoints_without_checksums_are_read(tmp_path, monkeypatch):
+    state, save_json = {"x": np.arange(9.0)}, checkpoint.ocp.args.JsonSave
+
+    def older(about):
+        return save_json({k: v for k, v in about.items() if not k.startswith("checksum")})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.ocp.args, "JsonSave", older)
+        checkpoint.save(tmp_path, 1, state, {"trials": 1})
+    assert "checksum" not in (tmp_path / "1" / "metadata" / "metadata").read_text()
+    found = checkpoint.restore_newest(tmp_path, state)
+    assert_bit_equal(found.state, state)
+    assert checkpoint.seeds_of(tmp_path, [4, 5]) == [4, 5]
+
+
 class Today(NamedTuple):
     mask: np.ndarray
     acts_on_exploration: np.ndarray
