@@ -13,14 +13,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dream_jax import specs
 from dream_jax.config import TrialConfig
+from dream_jax.data import pictures
 from dream_jax.types import Array, Env, Episode, Key, TimeStep, is_pixel_env
 
 
 class View(NamedTuple):
     """What a policy sees before a step."""
 
-    observation: Array  # as the environment shows it
+    observation: Any  # as the environment shows it
     previous_action: Array  # [] int32; `num_actions` before the first step
     previous_reward: Array  # [] 0 before the first step
     fraction_over: Array  # [] share of the episode, or of the exploration stream, that is over
@@ -51,7 +53,7 @@ class _World(NamedTuple):
     """Where an episode stands."""
 
     state: Any
-    observation: Array
+    observation: Any
     kept: Any  # what the record keeps of the observation
 
 
@@ -107,7 +109,7 @@ def explore(
         world = loop.world
         view = View(world.observation, loop.previous_action, loop.previous_reward, fraction, step)
         memory, decision = policy(loop.memory, view, key)
-        next_state, shown = env.step(world.state, decision.action)
+        next_state, shown = _step(env, world.state, decision.action)
         steps = loop.steps + 1
         shown = _exploration_end(env, trial, shown, decision.action, steps)
         episode = loop.episode
@@ -119,7 +121,7 @@ def explore(
         last = shown.done & (episode == trial.exploration_episodes - 1)
         # Padding repeats the last observation; nothing reads the state after it.
         kept = _select(loop.alive, _keep(env, next_state, shown.observation), world.kept)
-        record = _record(world.kept, decision.action, shown, loop.alive, last)
+        record = _record(env, world.kept, decision.action, shown, loop.alive, last)
         loop = _ExplorationLoop(
             _World(next_state, shown.observation, kept),
             memory,
@@ -157,9 +159,9 @@ def exploit(
         world = loop.world
         view = View(world.observation, loop.previous_action, loop.previous_reward, fraction, step)
         memory, decision = policy(loop.memory, view, key)
-        next_state, shown = env.step(world.state, decision.action)
+        next_state, shown = _step(env, world.state, decision.action)
         kept = _select(loop.alive, _keep(env, next_state, shown.observation), world.kept)
-        record = _record(world.kept, decision.action, shown, loop.alive, jnp.ones((), bool))
+        record = _record(env, world.kept, decision.action, shown, loop.alive, jnp.ones((), bool))
         loop = _Loop(
             _World(next_state, shown.observation, kept),
             memory,
@@ -171,20 +173,20 @@ def exploit(
         return loop, (record, world.state, decision.q)
 
     reset_key, loop_key = jax.random.split(key)
-    state, first = env.reset(reset_key, problem, instruction)
+    state, first = _reset(env, reset_key, problem, instruction)
     world = _World(state, first.observation, _keep(env, state, first.observation))
     start = _Loop(world, memory, memory, *_nothing_before(env), jnp.ones((), bool))
     end, (record, states, q) = jax.lax.scan(body, start, _inputs(loop_key, env.horizon))
     return _rollout(record, states, q, end.world, end.last_memory)
 
 
-def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) -> Array:
-    """[N, I] uint8: one instruction per exploitation episode, or the same for all."""
+def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) -> Any:
+    """One instruction per exploitation episode, or the same for all: [N, I], or leaves [N, ...]."""
     keys = jax.random.split(key, trial.exploitation_episodes)
     if not trial.redraw_instruction:
         keys = jnp.broadcast_to(keys[0], keys.shape)
     drawn = jax.vmap(lambda k: env.sample_instruction(k, problem))(keys)
-    return drawn.astype(jnp.uint8)
+    return specs.instruction(env).kept(drawn)
 
 
 def over_episodes(function: Callable[..., Any], *trees: Any) -> Any:
@@ -202,7 +204,26 @@ def _start_exploration(env: Env, key: Key, problem: Array) -> tuple[Any, TimeSte
     """The first state and time step of an episode with a hidden instruction."""
     instruction_key, reset_key = jax.random.split(key)
     instruction = env.sample_instruction(instruction_key, problem)
-    return env.reset(reset_key, problem, instruction)
+    return _reset(env, reset_key, problem, instruction)
+
+
+def _reset(env: Env, key: Key, problem: Array, instruction: Any) -> tuple[Any, TimeStep]:
+    state, shown = env.reset(key, problem, instruction)
+    return state, _typed(shown)
+
+
+def _step(env: Env, state: Any, action: Array) -> tuple[Any, TimeStep]:
+    state, shown = env.step(state, action)
+    return state, _typed(shown)
+
+
+def _typed(shown: TimeStep) -> TimeStep:
+    """The time step with the types that everything here expects of it."""
+    return shown._replace(
+        reward=jnp.asarray(shown.reward, jnp.float32),
+        terminated=jnp.asarray(shown.terminated, bool),
+        truncated=jnp.asarray(shown.truncated, bool),
+    )
 
 
 def _exploration_end(
@@ -211,9 +232,12 @@ def _exploration_end(
     """The time step with the ends that count while exploring, after `steps` steps."""
     terminated = shown.terminated
     if not trial.hidden_goal_ends_exploration:
-        terminated = action == env.end_episode_action
+        end = -1 if env.end_episode_action is None else env.end_episode_action
+        terminated = action == end
+        if shown.goal is not None:  # the family says which end is the hidden task's
+            terminated = terminated | (shown.terminated & ~shown.goal)
     truncated = (shown.truncated | (steps >= env.horizon)) & ~terminated
-    return shown._replace(terminated=terminated, truncated=truncated)
+    return shown._replace(terminated=terminated, truncated=truncated, goal=None)
 
 
 def _reset_where(
@@ -222,18 +246,20 @@ def _reset_where(
     """The fresh episode where the last one has ended, else the step that was taken."""
     fresh_state, first = fresh
     return _select(ended, fresh_state, state), TimeStep(
-        jnp.where(ended, first.observation, shown.observation),
+        _select(ended, first.observation, shown.observation),
         jnp.where(ended, 0.0, shown.reward),
         shown.terminated & ~ended,
         shown.truncated & ~ended,
     )
 
 
-def _record(kept: Any, action: Array, shown: TimeStep, alive: Array, last: Array) -> Episode:
+def _record(
+    env: Env, kept: Any, action: Array, shown: TimeStep, alive: Array, last: Array
+) -> Episode:
     """One step of an episode. `last`: [] bool, an end here would be the end of the sequence."""
     return Episode(
         kept,
-        action.astype(jnp.uint8),
+        action.astype(specs.action_type(env.num_actions)),
         jnp.where(alive, shown.reward, 0.0),
         alive & last & shown.terminated,
         alive & last & shown.truncated,
@@ -256,9 +282,11 @@ def _nothing_before(env: Env) -> tuple[Array, Array]:
     return jnp.array(env.num_actions, jnp.int32), jnp.zeros((), jnp.float32)
 
 
-def _keep(env: Env, state: Any, observation: Array) -> Any:
-    """What an episode keeps of an observation: small integers, or for a picture its state."""
-    return state if is_pixel_env(env) else observation.astype(jnp.uint8)
+def _keep(env: Env, state: Any, observation: Any) -> Any:
+    """What an episode keeps of an observation: small types, or for a picture its state."""
+    if is_pixel_env(env):
+        return pictures.without_keys(state)
+    return specs.observation(env).kept(observation)
 
 
 def _append(sequence: Any, last: Any) -> Any:
