@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from dream_jax import problems
-from dream_jax.types import Array, Env, Episode, Key, is_key, is_pixel_env
+from dream_jax.types import Env, Episode, Key, is_key, is_pixel_env
 
 
-def draw(look: Callable[[Any], Array], states: Any) -> Array:
+def draw(look: Callable[[Any], Any], states: Any) -> Any:
     """`look` at each state of an episode: leaves [n, ...] -> pictures [n, ...].
 
     The loop has two halves because XLA would otherwise draw inside the networks that look at the
@@ -21,8 +21,8 @@ def draw(look: Callable[[Any], Array], states: Any) -> Array:
     count = jax.tree.leaves(states)[0].shape[0]
     half = (count + 1) // 2
     halves = jax.tree.map(lambda x: jnp.stack([x[:half], x[count - half :]]), states)
-    first, second = jax.lax.map(jax.vmap(look), halves)
-    return jnp.concatenate([first, second[2 * half - count :]])
+    drawn = jax.lax.map(jax.vmap(look), halves)
+    return jax.tree.map(lambda x: jnp.concatenate([x[0], x[1, 2 * half - count :]]), drawn)
 
 
 def as_seen(env: Env, episode: Episode) -> Episode:
@@ -35,7 +35,7 @@ def as_seen(env: Env, episode: Episode) -> Episode:
     return episode._replace(observation=draw(look_at(env), episode.observation))
 
 
-def look_at(env: Any) -> Callable[[Any], Array]:
+def look_at(env: Any) -> Callable[[Any], Any]:
     """`env.observe` for a state as an episode keeps it."""
     return lambda state: env.observe(with_keys(env, state))
 
@@ -63,10 +63,8 @@ def _key_kinds(env: Any) -> tuple[Any, ...]:
     def first(key: Key) -> None:
         problem = problems.sample(env, key, "train")
         state, _ = env.reset(key, problem, env.sample_instruction(key, problem))
-        kinds.extend(
-            jax.random.key_impl(x) if is_key(x) else None
-            for x in map(jnp.asarray, jax.tree.leaves(state))
-        )
+        for leaf in map(jnp.asarray, jax.tree.leaves(state)):
+            kinds.append(jax.random.key_impl(leaf) if is_key(leaf) else None)
 
     jax.eval_shape(first, jax.random.key(0))
     return tuple(kinds)

@@ -99,7 +99,7 @@ def _complete(env: Any, name: str) -> None:
         return str(state)
 
     def as_image(state: Any) -> np.ndarray:
-        return _picture_of(env.render_text(state))
+        return picture_of(env.render_text(state))
 
     defaults: dict[str, Any] = {
         "name": name.partition(":")[2].lower(),
@@ -203,7 +203,7 @@ def _foreign(found: Any) -> str | None:
     return None
 
 
-def _picture_of(text: str) -> np.ndarray:
+def picture_of(text: str) -> np.ndarray:
     """[H, W, 3] uint8: text on white, cut to a page."""
     from PIL import Image, ImageDraw
 
