@@ -127,7 +127,7 @@ class OnDisk:
                     "use --overwrite to start anew"
                 )
             return there
-        lost = sum(row not in there for row in kept)
+        lost = sum(there[k : k + 1] != [row] for k, row in enumerate(kept))
         if lost:
             log(f"{path}: {lost} rows are damaged or missing; they come from the checkpoint")
         return kept
@@ -188,9 +188,9 @@ class OnDisk:
         return (rows, summary) if whole and summary is not None else None
 
     def repair(self) -> None:
-        path = self.out / "metrics.jsonl"
-        if not path.exists() or json_lines(path) != self._resumed.rows:
-            with MetricsWriter(self.out, self._resumed.rows):
+        path, rows = self.out / "metrics.jsonl", self._resumed.rows
+        if not path.exists() or json_lines(path) != rows or not path.read_bytes().endswith(b"\n"):
+            with MetricsWriter(self.out, rows):
                 pass
 
     def begin(self, found: Restored) -> None:
@@ -214,6 +214,8 @@ class OnDisk:
         prepare_folder(self._request, self._changes, trials)
         if self.last_step is not None:
             checkpoint.delete_after(self._checkpoints, self.last_step)  # damaged
+        if self._resumed.rows:
+            self.repair()
 
     def discard(self) -> None:
         if self._prepared and self._new:
