@@ -16,6 +16,7 @@ import numpy as np
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
 from dream_jax.runs import provenance, resolve
+from dream_jax.runs.files import locked
 from dream_jax.runs.folder import RunRequest, prepare_folder
 from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
@@ -54,6 +55,8 @@ def read_flags(argv: Sequence[str]) -> cli.Flags:
 def read_config(given: cli.Flags) -> BanditConfig:
     """The preset or file that the flags name, with its overrides. Raises ConfigError."""
     resolve.check_jax()
+    if given.there is not None:
+        return validate(configs.override(cli.saved_config(given, BanditConfig), given.overrides))
     if given.config in PRESETS:
         config = PRESETS[given.config]
     elif given.config.endswith(".json") or "/" in given.config:
@@ -75,7 +78,12 @@ def parse(argv: Sequence[str]) -> RunRequest:
 def run(request: RunRequest, started_s: float) -> int:
     """Measures what is missing, then draws. Returns the exit status."""
     config, out, seeds = request.config, request.out, request.seeds
-    prepare_folder(request, provenance.record(config, seeds))
+    with locked(out):
+        prepare_folder(request)
+        return _run(config, out, seeds, started_s)
+
+
+def _run(config: BanditConfig, out: Path, seeds: tuple[int, ...], started_s: float) -> int:
     complexity = _measure(config, out / "complexity.csv", seeds)
     starts = _measure_starts(config, out / bandit_starts.NAME, seeds)
     curves = {method: bandit_runs.curves(config, method, seeds) for method in METHODS}

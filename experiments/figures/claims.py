@@ -84,13 +84,14 @@ class _Panel(NamedTuple):
         values = [] if group is None else group.normalised(self.split, self.steps)
         if not group or not values:
             return self._unknown(claim, group)
-        good = [holds(value) for value in values]
+        good = [holds(value) for value in values] + [False] * group.failed
+        failed = f", {group.failed} failed" if group.failed else ""
         return Verdict(
             claim,
             self.where,
             at_most(self.steps),
-            f"{len(values)} of {group.wanted}",
-            f"normalised {numbers(values)}",
+            f"{len(good)} of {group.wanted}",
+            f"normalised {numbers(values)}{failed}",
             interval(values),
             judged(good, group.wanted),
             group.command,

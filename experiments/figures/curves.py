@@ -1,11 +1,12 @@
 """Learning curves: rows of metrics.jsonl, and how they are drawn."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from dream_jax.runs.files import json_lines
 
 
 def curve(
@@ -39,5 +40,5 @@ def plot_mean(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """The rows of a metrics.jsonl, but for a damaged one at its end."""
+    return json_lines(path)

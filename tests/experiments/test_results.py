@@ -1,5 +1,6 @@
 """Records of runs, the page made from them, and the command that trains what is missing."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,8 +9,16 @@ import pytest
 from experiments import results
 from experiments.cli import flags as cli
 from experiments.cli import parallel_commands
-from experiments.figures import estimates, page, page_tables, records, studies, training_queue
-from experiments.figures.groups import group
+from experiments.figures import (
+    claims,
+    estimates,
+    page,
+    page_tables,
+    records,
+    studies,
+    training_queue,
+)
+from experiments.figures.groups import group, normalised
 from tests.experiments import fake_runs
 from tests.folders import one_line, snapshot
 from tests.tiers import quick
@@ -238,3 +247,40 @@ def test_every_table_is_made_without_records():
     for name, block in page.BLOCKS.items():
         assert block({}), name
     assert page_tables.NONE in page_tables.dream({})
+
+
+def test_a_run_with_fewer_trials_than_the_list_has_goes_on(tmp_path):
+    run = fake_runs.listed(MAP)
+    config = run.setting.config()
+    training = dataclasses.replace(config.training, trials=config.training.trials // 2)
+    fake_runs.make(run, tmp_path, 1.0, config=dataclasses.replace(config, training=training))
+    assert not training_queue.finished(run, tmp_path)
+    other = fake_runs.listed("comparison/map-dream-s101")
+    fake_runs.make(other, tmp_path, 1.0)
+    assert training_queue.finished(other, tmp_path)
+
+
+def test_a_seed_that_failed_counts_against_a_claim(tmp_path):
+    known = {}
+    for run, share in zip(studies.find("comparison", "map-dream").runs(), [1.0] * 5, strict=True):
+        folder = fake_runs.make(run, tmp_path, share)
+        if run.first_seed == 102:
+            path = folder / "summary.json"
+            summary = json.loads(path.read_text())
+            summary["failed"] = {"102": {"trials": 9, "reason": "loss_td is NaN"}}
+            path.write_text(json.dumps(summary))
+        known[run.path] = records.of_folder(folder, run)
+    assert known["comparison/map-dream-s102"].about["state"] == "failed: loss_td is NaN"
+    setting = studies.find("comparison", "map-dream")
+    found = {("map", "dream"): group(setting, setting.runs(), known)}
+    verdict = claims.grid_verdicts([("map", "test")], found)[0]
+    assert verdict.verdict == "does not hold (4 of 5 seeds)"
+    assert verdict.measured == "normalised 1.00, 1.00, 1.00, 1.00, 1 failed"
+
+
+def test_normalised_returns_of_sign_rest_on_what_no_reading_returns(tmp_path):
+    run = fake_runs.listed(MAP)
+    record = records.of_folder(fake_runs.make(run, tmp_path, 0.5), run)
+    assert normalised(record, "test", 0.55) == pytest.approx(0.5)
+    record.about["splits"]["test"] |= {"no_exploration": 0.8, "no_reading": 0.0}
+    assert normalised(record, "test", 0.4) == pytest.approx(0.5)
