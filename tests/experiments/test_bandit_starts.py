@@ -97,8 +97,10 @@ def test_pairings_by_hand():
     (pair,) = bandit_starts.pairings(measured((16, np.nan, np.nan), (4, 8, 16)), 0.0)
     assert (pair.fewer, pair.slower) == (True, None)
     verdicts = claims.start_verdicts(measured((16, 32, 64), (4, 8, 16)), 3, "command")
-    assert [v.verdict for v in verdicts] == ["holds", "does not hold"]
-    assert verdicts[1].measured == "in 0 of 1 pairings"
+    assert [v.verdict for v in verdicts] == ["holds", "holds", "does not hold"]
+    assert verdicts[2].measured == "in 0 of 1 pairings"
+    late = claims.start_verdicts(measured((16, np.nan, np.nan), (4, 8, 16)), 3, "command")
+    assert late[2].measured == "in 0 of 0 pairings whose seeds all settle"
 
 
 @pytest.mark.slow
