@@ -7,6 +7,7 @@ from typing import IO, Any, NamedTuple
 import jax
 import numpy as np
 
+from dream_jax.data import pictures
 from dream_jax.runs.agent_programs import Rolled
 from dream_jax.types import Env, Episode
 from dream_jax.viz import page, plots
@@ -28,7 +29,7 @@ class TrialRecord:
     """
 
     problem: int
-    instructions: np.ndarray  # [N, I] of the exploitation episodes
+    instructions: Any  # leaves [N, ...], most often [N, I]: of the exploitation episodes
     exploration: Episode  # leaves [L, ...], observation [L + 1, ...]
     exploitation: list[Episode]  # N episodes, leaves [T_n, ...], observation [T_n + 1, ...]
     z: np.ndarray | None  # [Z] the encoding that exploitation acted on; None: the agent has none
@@ -59,13 +60,17 @@ class TrialRecord:
         steps = len(self.exploration.action)
         returns = ", ".join(f"{value:+.2f}" for value in self.returns)
         return (
-            f"TrialRecord(problem {self.problem}, instructions {self.instructions.tolist()}, "
+            f"TrialRecord(problem {self.problem}, instructions {self._instruction(slice(None))}, "
             f"{steps} exploration steps, return {returns})"
         )
 
     def _repr_html_(self) -> str:
         """For notebooks: the film of the trial."""
         return page.picture(page.written(self.gif), "image/gif", repr(self))
+
+    def _instruction(self, index: Any) -> Any:
+        """Some of the instructions, as plain lists."""
+        return jax.tree.map(lambda x: x[index].tolist(), self.instructions)
 
     def _exploration_steps(self) -> list[tuple[Any, str]]:
         """(state, caption) before the first step and after each step."""
@@ -77,7 +82,7 @@ class TrialRecord:
 
     def _exploitation_steps(self, n: int) -> list[tuple[Any, str]]:
         """The same of exploitation episode n."""
-        instruction, reward = self.instructions[n].tolist(), self.exploitation[n].reward
+        instruction, reward = self._instruction(n), self.exploitation[n].reward
         steps = []
         for t, state in enumerate(self.exploitation_states[n]):
             so_far = f"return {reward[:t].sum():+.2f}"
@@ -86,17 +91,17 @@ class TrialRecord:
 
 
 def make_record(
-    env: Env, problem: int, instructions: np.ndarray, rolled: Rolled, information_name: str
+    env: Env, problem: int, instructions: Any, rolled: Rolled, information_name: str
 ) -> TrialRecord:
-    """The record of a trial on the host. instructions: [N, I]."""
+    """The record of a trial on the host. instructions: leaves [N, ...]."""
     test = rolled.test
     steps = _steps(test.exploration)
-    count = len(instructions)
+    count = len(jax.tree.leaves(instructions)[0])
     episodes = [jax.tree.map(lambda x, n=n: x[n], test.exploitation) for n in range(count)]
     states = [jax.tree.map(lambda x, n=n: x[n], test.exploitation_states) for n in range(count)]
     return TrialRecord(
         problem=problem,
-        instructions=np.asarray(instructions),
+        instructions=jax.tree.map(np.asarray, instructions),
         exploration=_trimmed(test.exploration),
         exploitation=[_trimmed(episode) for episode in episodes],
         z=None if test.z is None else np.asarray(test.z),
@@ -109,8 +114,10 @@ def make_record(
                 for q, e in zip(np.asarray(test.exploitation_q), episodes, strict=True)
             ],
         ),
-        exploration_states=_listed(test.exploration_states, steps),
-        exploitation_states=[_listed(s, _steps(e)) for s, e in zip(states, episodes, strict=True)],
+        exploration_states=_listed(env, test.exploration_states, steps),
+        exploitation_states=[
+            _listed(env, s, _steps(e)) for s, e in zip(states, episodes, strict=True)
+        ],
         returns=np.array([episode.reward[: _steps(episode)].sum() for episode in episodes]),
         env=env,
     )
@@ -128,6 +135,7 @@ def _trimmed(episode: Episode) -> Episode:
     return rest._replace(observation=observation)
 
 
-def _listed(states: Any, steps: int) -> list[Any]:
+def _listed(env: Env, states: Any, steps: int) -> list[Any]:
     """The states before the first step and after each step."""
-    return [jax.tree.map(lambda x, t=t: x[t], states) for t in range(steps + 1)]
+    each = [jax.tree.map(lambda x, t=t: x[t], states) for t in range(steps + 1)]
+    return [pictures.with_keys(env, state) for state in each]
