@@ -87,56 +87,6 @@ def test_curves_leave_no_global_state(tmp_path):
     assert ("matplotlib.pyplot" in sys.modules) == had_pyplot
 
 
-def test_gif_has_a_frame_for_each_and_holds_the_last(tmp_path):
-    frames = [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(5)]
-    report.save_gif(tmp_path / "a.gif", frames, [f"step {i}" for i in range(5)], fps=4)
-    with Image.open(tmp_path / "a.gif") as gif:
-        assert gif.n_frames == 5
-        durations = []
-        for i in range(5):
-            gif.seek(i)
-            durations.append(gif.info["duration"])
-            middle = gif.convert("RGB").getpixel((160, 120))
-            assert middle == (20 * i,) * 3
-        assert durations == [250] * 4 + [2250]
-
-
-def test_gif_captions_are_in_a_strip_beneath(tmp_path):
-    frame = np.full((40, 80, 3), 255, np.uint8)
-    inked = {}
-    for caption in ("", "pick up: -0.35"):
-        report.save_gif(tmp_path / "a.gif", [frame], [caption], scale=2)
-        picture = pixels(tmp_path / "a.gif")
-        assert picture.shape[1] == 160
-        assert picture.shape[0] > 80
-        assert (picture[:80] == 255).all()
-        inked[caption] = int((picture[80:] < 128).all(axis=-1).sum())
-    assert inked[""] == 0
-    assert inked["pick up: -0.35"] > 50
-
-
-def test_gif_wraps_long_captions(tmp_path):
-    frame = np.zeros((40, 100, 3), np.uint8)
-    heights = []
-    for caption in ("no-op", "no-op " * 12, "no-op\nno-op"):
-        report.save_gif(tmp_path / "a.gif", [frame], [caption], scale=1)
-        picture = pixels(tmp_path / "a.gif")
-        assert (picture[40:, -4:] == 255).all()  # nothing runs over the right margin
-        heights.append(picture.shape[0])
-    assert heights[0] < heights[2] < heights[1]
-
-
-def test_gif_of_frames_of_two_sizes(tmp_path):
-    small, large = np.full((10, 20, 3), 255, np.uint8), np.full((30, 40, 3), 60, np.uint8)
-    report.save_gif(tmp_path / "a.gif", [small, large], ["a", "b"], scale=1)
-    with Image.open(tmp_path / "a.gif") as gif:
-        assert (gif.n_frames, gif.width) == (2, 40)
-        gif.seek(1)
-        assert gif.convert("RGB").getpixel((0, 0)) == (60,) * 3
-    with pytest.raises(ValueError, match="1 frames with 2 captions"):
-        report.save_gif(tmp_path / "b.gif", [small], ["a", "b"])
-
-
 def test_interval_by_hand():
     # Ten values, five of them 1: the sum of a resample is Binomial(10, 1/2). P(sum <= 1) = 11/1024
     # = 0.011 < 0.025 < P(sum <= 2) = 56/1024 = 0.055, so the 2.5% point is 2/10; 8/10 by symmetry.
