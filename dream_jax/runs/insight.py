@@ -1,0 +1,164 @@
+"""Trials of an agent with what pictures show beyond them: what its decoder believed, and how it
+exploits with other encodings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dream_jax.agents.dream_policy import DreamPolicy
+from dream_jax.data.rollout import Rollout
+from dream_jax.runs.agent_programs import Rolled
+from dream_jax.types import Agent, Array, Env, MetaTest, Params
+
+KEY = 20_210_720
+# Where exploitation has its z from. Every agent has the first; only DREAM has the others.
+FROM_EXPLORATION, FROM_ID, FROM_OTHER, ZERO = "exploration", "id", "other", "zero"
+MOST_ENCODINGS = 2_000  # problems whose encodings are computed
+
+
+class Chosen(NamedTuple):
+    """Which trials to roll: leaves [n, ...]."""
+
+    problem: np.ndarray  # [n] int32
+    instruction: np.ndarray  # [n, N, I] uint8
+    other: np.ndarray  # [n] int32, the training problem whose z is lent
+
+
+class Insight(NamedTuple):
+    """One trial. With a leading [n]: several."""
+
+    test: MetaTest
+    information: dict[bool, Array]  # [L] by whether the problem was trained on
+    decoded: Array | None  # [L + 1, Z] g of every prefix of the exploration; None: no decoder
+    exploited: dict[str, Rollout]  # by where z is from, leaves [N, ...]; without FROM_EXPLORATION
+
+
+class Insights(NamedTuple):
+    """Trials on the host, and the encodings of training problems."""
+
+    chosen: Chosen
+    trials: Insight  # leaves [n, ...], numpy
+    information_names: Mapping[bool, str]
+    problems: np.ndarray  # [P] int32, those that are encoded
+    encodings: np.ndarray | None  # [P, Z]; None: the agent has no encoder
+
+    def rolled(self, i: int, trained_on: bool) -> Rolled:
+        """The i-th trial alone."""
+        one = jax.tree.map(lambda x: x[i], self.trials)
+        return Rolled(one.test, one.information[trained_on])
+
+
+class InsightProgram:
+    """Compiled at the first call; of any parameters of one agent."""
+
+    def __init__(self, agent: Agent):
+        self._agent = agent
+        self._names: dict[bool, str] = {}
+        self._roll = jax.jit(jax.vmap(self._roll_one, in_axes=(None, 0, 0)))
+        self._encode = jax.jit(self._encodings)
+
+    def __call__(self, params: Params, chosen: Chosen, seed: int = 0) -> Insights:
+        """Roll trials greedily. params: of one seed."""
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(KEY), seed), len(chosen.problem))
+        trials = jax.device_get(self._roll(params, keys, chosen))
+        problems = np.asarray(spread(self._agent.env.problem_ids("train"), MOST_ENCODINGS))
+        encodings = None
+        if isinstance(self._agent, DreamPolicy):
+            encodings = jax.device_get(self._encode(params, problems))
+        return Insights(chosen, trials, self._names, problems, encodings)
+
+    def _roll_one(self, params: Params, key: Array, trial: Chosen) -> Insight:
+        agent, problem = self._agent, trial.problem
+        test = agent.meta_test(params, key, problem, trial.instruction)
+        information = {}
+        for trained_on in (False, True):
+            self._names[trained_on], information[trained_on] = agent.step_information(
+                params, test.exploration, problem, trained_on
+            )
+        if not isinstance(agent, DreamPolicy):
+            return Insight(test, information, None, {})
+        _, exploit_key = jax.random.split(key)  # as `meta_test` does: the episodes begin alike
+        sources = {
+            FROM_ID: agent.encode(params, problem),
+            FROM_OTHER: agent.encode(params, trial.other),
+            ZERO: jnp.zeros_like(test.z),
+        }
+        exploited = {
+            name: agent.exploit_all(params, exploit_key, problem, trial.instruction, z)
+            for name, z in sources.items()
+        }
+        return Insight(test, information, agent.decode(params, test.exploration), exploited)
+
+    def _encodings(self, params: Params, problems: Array) -> Array:
+        agent: Any = self._agent
+        return jax.vmap(lambda problem: agent.encode(params, problem))(problems)
+
+
+def choose(env: Env, count: int, episodes: int, redraw: bool) -> Chosen:
+    """About `count` trials, of both splits, spread over problems and instructions.
+
+    Args:
+      env: the environment.
+      count: of trials, at most.
+      episodes: N, exploitation episodes of a trial.
+      redraw: each episode of a trial has an instruction of its own.
+    """
+    test, train = (env.problem_ids(split).tolist() for split in ("test", "train"))
+    only_train = [problem for problem in train if problem not in set(test)]
+    problems = spread(test, max(1, count // 4)) + spread(only_train, max(1, count // 4))
+    each = max(1, count // len(problems))
+    return chosen_trials(env, [(problem, None) for problem in problems], each, episodes, redraw)
+
+
+def chosen_trials(
+    env: Env,
+    problems: Sequence[tuple[int, Any]],
+    each: int,
+    episodes: int,
+    redraw: bool,
+) -> Chosen:
+    """Trials of the given problems.
+
+    Args:
+      env: the environment.
+      problems: (problem, its instructions [N, I]); None: `each` of the problem's own.
+      each: how many instructions of a problem, at most.
+      episodes: N.
+      redraw: as for `choose`.
+    """
+    rows: list[tuple[int, np.ndarray]] = []
+    for problem, given in problems:
+        if given is not None:
+            rows.append((problem, np.asarray(given)))
+            continue
+        own = np.unique(np.asarray(env.instructions(problem)), axis=0)
+        for index in spread(range(len(own)), each):
+            places = [(index + n * redraw) % len(own) for n in range(episodes)]
+            rows.append((problem, own[np.array(places)]))
+    return Chosen(
+        np.array([problem for problem, _ in rows], np.int32),
+        np.stack([instruction for _, instruction in rows]).astype(np.uint8),
+        np.array([_another(env, problem, instruction) for problem, instruction in rows], np.int32),
+    )
+
+
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """At most `count` of the items, evenly spread, the first one among them."""
+    step = max(1.0, len(items) / count)
+    places = [int(k * step) for k in range(min(count, len(items)))]
+    return [items[place] for place in places]
+
+
+def _another(env: Env, problem: int, instruction: np.ndarray) -> int:
+    """A training problem, not this one, far in the list; with the same instruction if there is."""
+    train = [int(p) for p in env.problem_ids("train") if p != problem] or [problem]
+    start = len(train) // 3 + problem
+    order = [train[(start + 7 * k) % len(train)] for k in range(min(8, len(train)))]
+    for other in order:
+        rows = np.asarray(env.instructions(other))
+        if all((rows == wanted).all(axis=-1).any() for wanted in instruction):
+            return other
+    return order[0]
