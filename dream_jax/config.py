@@ -23,6 +23,10 @@ class EnvConfig:
     horizon: int = 20  # steps of an episode, at most
     quality: str = "fast"  # of the rendered pictures; sign only
     start_region: str = "authors"  # where the agent starts; sign only
+    held_out: tuple[int, ...] = ()  # the kitchens of the test split, (): the paper's; cooking only
+    # Training problems set apart as the split "validation", by which settings are chosen. Final
+    # runs have none.
+    validation_problems: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

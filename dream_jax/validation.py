@@ -20,6 +20,7 @@ _LARGEST_FLOAT = float(np.finfo(np.float32).max)  # and computes in float32
 
 # Fields whose valid range is not "at least 1" for an int or "at least 0" for a float.
 _MAY_BE_ZERO = {
+    "validation_problems",
     "updates_per_iteration",
     "warmup_trials_exploitation",
     "warmup_trials_exploration",

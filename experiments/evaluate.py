@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.config import ConfigError
 from dream_jax.envs.grids import bus, cooking
+from dream_jax.envs.splits import split_names
 from dream_jax.runs.folder import RUN_FILE, refuse_files
 from dream_jax.runs.load import LoadedRun, load_run
 from dream_jax.runs.metrics import to_json
-from dream_jax.runs.summary import SPLITS
 from experiments.analyses import bus_rides, fridges, miniworld, sign_decoding
 from experiments.cli import flags as cli
 from experiments.cli import process as common
@@ -67,7 +67,9 @@ def run(request: Request) -> dict[str, Any]:
     }
     if request.world is not None:
         return result | miniworld.run(loaded, request.trials, request.out)
-    result["splits"] = loaded.programs.evaluate(loaded.params, request.trials, SPLITS)
+    result["splits"] = loaded.programs.evaluate(
+        loaded.params, request.trials, split_names(loaded.env)
+    )
     return result | analyse(loaded, request.trials)
 
 
@@ -90,8 +92,8 @@ def analyse(loaded: LoadedRun, trials: int) -> dict[str, Any]:
     if isinstance(env, bus.Bus):
         return {"exploration": bus_rides.rides(agent, params, "test", trials)}
     if isinstance(env, cooking.Cooking):
-        opened = {split: fridges.fridges(agent, params, split, trials) for split in SPLITS}
-        return {"fridges": opened}
+        splits = split_names(env)
+        return {"fridges": {s: fridges.fridges(agent, params, s, trials) for s in splits}}
     return {}
 
 
@@ -100,7 +102,7 @@ def describe(result: dict[str, Any]) -> str:
     parts = result.get("splits") or {"real": result}
     for name, part in parts.items():
         per_seed = ", ".join(f"{value:.3f}" for value in part["return_per_seed"])
-        lines.append(f"{name:5}  {part['trials']} trials  return per seed {per_seed}")
+        lines.append(f"{name:10}  {part['trials']} trials  return per seed {per_seed}")
     for name, part in result.get("reading", {}).items():
         for what in ("saw", "never_saw"):
             if part[f"trials_{what}"]:

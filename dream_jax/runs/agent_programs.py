@@ -47,7 +47,7 @@ class AgentPrograms:
         Args:
           params: leaves [seeds, ...].
           trials: of each split and seed, at least.
-          splits: "train", "test" or both.
+          splits: names of the environment's splits.
         """
         results: dict[str, Any] = {}
         for split in splits:

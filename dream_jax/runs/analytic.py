@@ -8,6 +8,7 @@ from typing import Any
 from dream_jax import envs
 from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
+from dream_jax.envs.splits import split_names
 from dream_jax.runs import milestones
 from dream_jax.runs import summary as summaries
 from dream_jax.runs.metrics import to_json
@@ -36,14 +37,14 @@ class ComputedRun:
         env = envs.from_config(config.benchmark, config.env)
         agent = registry.find(config.agent)
         try:
-            returns = {s: float(agent.returns(env, s, config).mean()) for s in summaries.SPLITS}
+            returns = {s: float(agent.returns(env, s, config).mean()) for s in split_names(env)}
         except ValueError as error:  # of a problem family of the user's
             raise ConfigError(f"agent={config.agent!r}: {error}") from error
         bounds = summaries.bounds_of(env)
         storage.prepare(config, self.seeds)
         counts = {"env_steps": 0, "trials": 0, "updates": 0}
         wall_s = time.time() - started_s
-        columns = {f"{split}_return": returns[split] for split in summaries.SPLITS}
+        columns = {f"{split}_return": value for split, value in returns.items()}
         self.rows: list[Row] = [
             to_json({"seed": seed, **counts, "wall_s": wall_s, "compile_s": 0.0, **columns})
             for seed in self.seeds
@@ -51,7 +52,7 @@ class ComputedRun:
         with storage.writer(0) as write:
             for row in self.rows:
                 write(row)
-        solved = all(summaries.solved(returns[s], bounds[s]) for s in summaries.SPLITS)
+        solved = all(summaries.solved(returns[s], bounds[s]) for s in milestones.SPLITS)
         at_once = {"time_to_95_s": wall_s, "env_steps_to_95": 0, "updates_to_95": 0}
         self.summary: dict[str, Any] = make_summary(
             config,

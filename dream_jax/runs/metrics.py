@@ -114,6 +114,7 @@ def progress_line(
         parts.append(f"{steps_per_s:,.0f} steps/s")
     for label, name in (
         ("train", "train_return"),
+        ("validation", "validation_return"),
         ("test", "test_return"),
         ("encoder", "train_return_encoder"),
     ):

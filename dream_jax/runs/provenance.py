@@ -51,6 +51,10 @@ _THEN: dict[int, dict[str, Any]] = {
         "pearl_ub.prior": "family",
         "pearl_ub.ties": "random",
     },
+    2: {
+        "env.held_out": [],
+        "env.validation_problems": 0,
+    },
 }
 
 

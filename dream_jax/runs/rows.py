@@ -56,10 +56,9 @@ def make_rows(
 def returns_of(results: fixed_trials.Results, i: int) -> dict[str, float]:
     """The columns of a row that come from evaluating the i-th seed."""
     row = {
-        "train_return": float(results["train"].trial_return[i].mean()),
-        "test_return": float(results["test"].trial_return[i].mean()),
-        "exploration_length": float(results["test"].exploration_length[i].mean()),
+        f"{split}_return": float(result.trial_return[i].mean()) for split, result in results.items()
     }
+    row["exploration_length"] = float(results["test"].exploration_length[i].mean())
     informed = results["train"].encoder_return
     if informed is not None:
         row["train_return_encoder"] = float(informed[i].mean())
@@ -78,7 +77,7 @@ def make_summary(
 ) -> dict[str, Any]:
     """summary.json."""
     splits = {
-        split: summaries.split_summary(returns[split], bounds[split]) for split in summaries.SPLITS
+        split: summaries.split_summary(values, bounds[split]) for split, values in returns.items()
     }
     summary = {
         "benchmark": config.benchmark,

@@ -14,7 +14,6 @@ from dream_jax.runs import checkpoint, provenance
 from dream_jax.runs.folder import RUN_FILE, RUN_NAMES, RunRequest, delete, prepare_folder
 from dream_jax.runs.metrics import MetricsWriter, write_json
 from dream_jax.runs.rows import Row
-from dream_jax.runs.summary import SPLITS
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training.trainer import Trainer
 from dream_jax.types import TrainState
@@ -173,6 +172,6 @@ class OnDisk:
 def lines_of(bounds: Mapping[str, Bounds]) -> dict[str, dict[str, float]]:
     """The bounds that are known, by split and name, as `plots.curves` takes them."""
     return {
-        split: {name: x for name, x in bounds[split]._asdict().items() if np.isfinite(x)}
-        for split in SPLITS
+        split: {name: x for name, x in known._asdict().items() if np.isfinite(x)}
+        for split, known in bounds.items()
     }

@@ -6,21 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from dream_jax.envs.splits import split_names
 from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.types import Env
 from dream_jax.viz.plots import ci95
 
-SPLITS = ("train", "test")
-
 
 def bounds_of(env: Env) -> dict[str, Bounds]:
     """The oracles' returns by split. Where they cannot be computed: nan, and a line on stderr."""
     try:
-        return {split: oracles.bounds(env, split) for split in SPLITS}
+        return {split: oracles.bounds(env, split) for split in split_names(env)}
     except ValueError as error:
         print(f"returns are not normalised: {error}", file=sys.stderr, flush=True)
-        return dict.fromkeys(SPLITS, Bounds(np.nan, np.nan))
+        return dict.fromkeys(split_names(env), Bounds(np.nan, np.nan))
 
 
 def normalised(value: float, bounds: Bounds) -> float | None:
@@ -53,13 +52,12 @@ def split_summary(returns: Sequence[float], bounds: Bounds) -> dict[str, Any]:
 def describe(summary: Mapping[str, Any]) -> str:
     """The summary as a few lines for a person."""
     lines = []
-    for split in SPLITS:
-        part = summary["splits"][split]
+    for split, part in summary["splits"].items():
         shares = part["normalised_per_seed"]
         per_seed = ", ".join("none" if value is None else f"{value:.3f}" for value in shares)
         numbers = {name: _number(part[name]) for name in ("optimal", "no_exploration")}
         lines.append(
-            f"{split:5}  return {_number(part['return_mean'])}  (optimal {numbers['optimal']}, "
+            f"{split:10}  return {_number(part['return_mean'])}  (optimal {numbers['optimal']}, "
             f"no exploration {numbers['no_exploration']})  normalised per seed {per_seed}"
         )
     times = [

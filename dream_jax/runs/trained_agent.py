@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from dream_jax.config import Config, ConfigError, nearest
+from dream_jax.envs.splits import split_names
 from dream_jax.runs import agent_file
 from dream_jax.runs.agent_programs import AgentPrograms
-from dream_jax.runs.summary import SPLITS
 from dream_jax.runs.trial_record import TrialRecord, make_record
 from dream_jax.types import Agent, Env, Params
 
@@ -75,7 +75,7 @@ class TrainedAgent:
 
         Args:
           trials: of each split, at least.
-          split: "train" or "test"; by default both.
+          split: "train", "test" or, where there is one, "validation"; by default all.
 
         Returns:
           A dict as in summary.json under "splits", with "trials" and "exploration_length_per_seed".
@@ -83,10 +83,11 @@ class TrainedAgent:
         """
         if trials < 1:
             raise ConfigError(f"trials={trials} must be at least 1")
-        if split is not None and split not in SPLITS:
-            raise ConfigError(f"unknown split {split!r}; {nearest(split, SPLITS)}")
+        known = split_names(self.env)
+        if split is not None and split not in known:
+            raise ConfigError(f"unknown split {split!r}; {nearest(split, known)}")
         params = jax.tree.map(lambda x: x[None], self.params)
-        results = self._programs.evaluate(params, trials, SPLITS if split is None else (split,))
+        results = self._programs.evaluate(params, trials, known if split is None else (split,))
         return results if split is None else results[split]
 
     def play(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _SERIES = (
     ("train_return_encoder", "train, z from the problem id", "#999999"),
     ("train_return", "train", "#0072B2"),
+    ("validation_return", "validation (set apart from training)", "#009E73"),
     ("test_return", "test (held-out problems)", "#D55E00"),
 )
 _BOUNDS = (("optimal", "optimal", "bottom"), ("no_exploration", "no exploration", "top"))

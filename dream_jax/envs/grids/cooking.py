@@ -1,5 +1,6 @@
 """Cooking: three fridges with unknown contents, one pot, recipes of two ingredients."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -35,7 +36,8 @@ class Cooking(grid.GridProblems):
 
     Grid: 3 x 3. Fridges are at (2,0) (2,1) (2,2); the pot (3 slots) and the start are at (1,1).
       At most 20 steps (`horizon`).
-    Problem: 64 ids. Fridge k holds ingredient (id // 4^k) % 4. `test` is id 10, `train` the rest.
+    Problem: 64 ids. Fridge k holds ingredient (id // 4^k) % 4. `test` has the ids `held_out`, by
+      default id 10 alone, and `train` the rest.
     Observation: [7] integers: x, y, object at the agent (0 none, 2 pot, 3 fridge), inventory
       (0-3, 4 empty), three pot slots (0-3, 4 empty); sizes 3, 3, 4, 5, 5, 5, 5.
     Instruction: [2] the recipe (i, j). Both are drawn with replacement from the three fridges of
@@ -53,6 +55,9 @@ class Cooking(grid.GridProblems):
       Ending the episode costs another 0.1 for every step left.
     Termination: recipe finished, or by "end episode". Truncation: at `horizon` steps.
     Reset and step: deterministic.
+
+    Raises ValueError for a horizon below 1, and for held-out ids that are repeated, not from 0 to
+    63, or all of them.
     """
 
     name = "cooking"
@@ -60,12 +65,17 @@ class Cooking(grid.GridProblems):
     instruction_sizes = (5, 5)
     num_problems = 64
 
-    def __init__(self, horizon: int = 20):
+    def __init__(self, horizon: int = 20, held_out: Sequence[int] = ()):
         super().__init__(horizon)
         everything = np.arange(self.num_problems)
-        self._splits = grid.disjoint_splits(
-            everything[everything != HELD_OUT], everything[everything == HELD_OUT]
-        )
+        test = np.unique(held_out or (HELD_OUT,))
+        valid = len(test) == max(1, len(held_out)) and np.isin(test, everything).all()
+        if not valid or len(test) == self.num_problems:
+            raise ValueError(
+                f"held_out={held_out!r} must be distinct ids from 0 to {self.num_problems - 1}, "
+                "not all of them, for example 10,21"
+            )
+        self._splits = grid.disjoint_splits(np.setdiff1d(everything, test), test)
         self._contents = np.stack([everything // 4**k % 4 for k in range(3)], axis=1)
         self._contents = self._contents.astype(np.int32)  # [64, 3]
 
