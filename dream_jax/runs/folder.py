@@ -23,6 +23,7 @@ RUN_NAMES = (
     "videos",
     "tensorboard",
     "report.html",
+    "visits.jsonl",
     # of experiments.bandit
     "complexity.csv",
     "complexity.png",

@@ -10,10 +10,13 @@ import numpy as np
 
 from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.data.rollout import Rollout
+from dream_jax.envs.splits import split_names
 from dream_jax.runs.agent_programs import Rolled
 from dream_jax.types import Agent, Array, Env, MetaTest, Params
 
 KEY = 20_210_720
+# Some trials are rolled, once in a while: compiling would take longer than running.
+_COMPILED_FAST = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 # Where exploitation has its z from. Every agent has the first; only DREAM has the others.
 FROM_EXPLORATION, FROM_ID, FROM_OTHER, ZERO = "exploration", "id", "other", "zero"
 MOST_ENCODINGS = 2_000  # problems whose encodings are computed
@@ -22,9 +25,10 @@ MOST_ENCODINGS = 2_000  # problems whose encodings are computed
 class Chosen(NamedTuple):
     """Which trials to roll: leaves [n, ...]."""
 
-    problem: np.ndarray  # [n] int32
-    instruction: np.ndarray  # [n, N, I] uint8
-    other: np.ndarray  # [n] int32, the training problem whose z is lent
+    # Numpy arrays on the host, JAX's inside the program.
+    problem: Any  # [n] int32
+    instruction: Any  # [n, N, I] uint8
+    other: Any  # [n] int32, the training problem whose z is lent
 
 
 class Insight(NamedTuple):
@@ -57,14 +61,18 @@ class InsightProgram:
     def __init__(self, agent: Agent):
         self._agent = agent
         self._names: dict[bool, str] = {}
-        self._roll = jax.jit(jax.vmap(self._roll_one, in_axes=(None, 0, 0)))
+        self._roll = jax.jit(
+            jax.vmap(self._roll_one, in_axes=(None, 0, 0)), compiler_options=_COMPILED_FAST
+        )
         self._encode = jax.jit(self._encodings)
 
     def __call__(self, params: Params, chosen: Chosen, seed: int = 0) -> Insights:
         """Roll trials greedily. params: of one seed."""
         keys = jax.random.split(jax.random.fold_in(jax.random.key(KEY), seed), len(chosen.problem))
         trials = jax.device_get(self._roll(params, keys, chosen))
-        problems = np.asarray(spread(self._agent.env.problem_ids("train"), MOST_ENCODINGS))
+        problems = np.array(
+            spread(self._agent.env.problem_ids("train").tolist(), MOST_ENCODINGS), np.int32
+        )
         encodings = None
         if isinstance(self._agent, DreamPolicy):
             encodings = jax.device_get(self._encode(params, problems))
@@ -72,33 +80,54 @@ class InsightProgram:
 
     def _roll_one(self, params: Params, key: Array, trial: Chosen) -> Insight:
         agent, problem = self._agent, trial.problem
-        test = agent.meta_test(params, key, problem, trial.instruction)
+        if isinstance(agent, DreamPolicy):
+            test, decoded, exploited = _dream_trial(agent, params, key, trial)
+        else:
+            test = agent.meta_test(params, key, problem, trial.instruction)
+            decoded, exploited = None, {}
         information = {}
         for trained_on in (False, True):
             self._names[trained_on], information[trained_on] = agent.step_information(
                 params, test.exploration, problem, trained_on
             )
-        if not isinstance(agent, DreamPolicy):
-            return Insight(test, information, None, {})
-        _, exploit_key = jax.random.split(key)  # as `meta_test` does: the episodes begin alike
-        sources = {
-            FROM_ID: agent.encode(params, problem),
-            FROM_OTHER: agent.encode(params, trial.other),
-            ZERO: jnp.zeros_like(test.z),
-        }
-        exploited = {
-            name: agent.exploit_all(params, exploit_key, problem, trial.instruction, z)
-            for name, z in sources.items()
-        }
-        return Insight(test, information, agent.decode(params, test.exploration), exploited)
+        return Insight(test, information, decoded, exploited)
 
     def _encodings(self, params: Params, problems: Array) -> Array:
         agent: Any = self._agent
         return jax.vmap(lambda problem: agent.encode(params, problem))(problems)
 
 
+def _dream_trial(
+    agent: DreamPolicy, params: Params, key: Array, trial: Chosen
+) -> tuple[MetaTest, Array, dict[str, Rollout]]:
+    """The trial of `DreamPolicy.meta_test`, the decoder's readings, and exploitation with other z.
+
+    All exploitation is one batch, which compiles faster than one after the other.
+    """
+    explore_key, exploit_key = jax.random.split(key)
+    epsilon = jnp.float32(agent.test_epsilon)
+    explored = agent.explore(params, explore_key, trial.problem, epsilon)
+    decoded = agent.decode(params, explored.episode)
+    z = decoded[jnp.sum(explored.episode.mask)]
+    sources = {
+        FROM_EXPLORATION: z,
+        FROM_ID: agent.encode(params, trial.problem),
+        FROM_OTHER: agent.encode(params, trial.other),
+        ZERO: jnp.zeros_like(z),
+    }
+    rolled = jax.vmap(
+        lambda z: agent.exploit_all(params, exploit_key, trial.problem, trial.instruction, z)
+    )(jnp.stack(list(sources.values())))
+    exploited = {name: jax.tree.map(lambda x, k=k: x[k], rolled) for k, name in enumerate(sources)}
+    own = exploited.pop(FROM_EXPLORATION)
+    test = MetaTest(
+        explored.episode, own.episode, explored.states, own.states, explored.q, own.q, z
+    )
+    return test, decoded, exploited
+
+
 def choose(env: Env, count: int, episodes: int, redraw: bool) -> Chosen:
-    """About `count` trials, of both splits, spread over problems and instructions.
+    """About `count` trials, of all splits, spread over problems and instructions.
 
     Args:
       env: the environment.
@@ -106,9 +135,10 @@ def choose(env: Env, count: int, episodes: int, redraw: bool) -> Chosen:
       episodes: N, exploitation episodes of a trial.
       redraw: each episode of a trial has an instruction of its own.
     """
-    test, train = (env.problem_ids(split).tolist() for split in ("test", "train"))
-    only_train = [problem for problem in train if problem not in set(test)]
-    problems = spread(test, max(1, count // 4)) + spread(only_train, max(1, count // 4))
+    problems: list[int] = []
+    for split in reversed(split_names(env)):  # the test problems first
+        new = [p for p in env.problem_ids(split).tolist() if p not in set(problems)]
+        problems += spread(new, max(1, count // 4))
     each = max(1, count // len(problems))
     return chosen_trials(env, [(problem, None) for problem in problems], each, episodes, redraw)
 

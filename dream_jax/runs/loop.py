@@ -9,6 +9,7 @@ from typing import IO, Any, NamedTuple
 import jax
 
 from dream_jax.config import Config, ConfigError
+from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import milestones
 from dream_jax.runs import rows as run_rows
 from dream_jax.runs import summary as summaries
@@ -17,6 +18,7 @@ from dream_jax.runs.clock import Clock, Pace
 from dream_jax.runs.device_training import Chunk, DeviceTraining, NotFinite
 from dream_jax.runs.metrics import progress_line
 from dream_jax.runs.rows import Row
+from dream_jax.runs.run_page import RunPage
 from dream_jax.runs.signals import StopSignal
 from dream_jax.runs.storage import InMemory, Storage, lines_of
 from dream_jax.runs.trained_agent import TrainedAgent
@@ -76,6 +78,7 @@ class Run:
         self._agent_programs = AgentPrograms(self._training.agent)
         resumed = self._storage.read(self._training.trainer, len(self.seeds), log)
         self._storage.prepare(config, self.seeds)
+        self._page = RunPage(self._agent_programs, self.out, log) if self.out else None
         self._first_state: TrainState | None = resumed.state  # until it is on the devices
         self._progress = resumed.progress
         self._clock = Clock(started_s, resumed.progress.wall_s)
@@ -95,6 +98,11 @@ class Run:
     def trials(self) -> int:
         """Trials that each seed has trained on."""
         return self._progress.trials
+
+    @property
+    def bounds(self) -> dict[str, Bounds]:
+        """The oracles' returns by split, once the run has been compiled."""
+        return self._training.programs.bounds
 
     @property
     def out(self) -> Path | None:
@@ -189,6 +197,8 @@ class Run:
                     self._log(line)
                     if self._checkpoint_is_due():
                         self._save()
+                    if self._page:
+                        self._page.evaluated(self)
                     event = Evaluation(self, rows, self.trials, line)
                     go_on = on_evaluation is None or on_evaluation(event) is not False
                     stopped_by = stop.requested or (None if go_on else "on_evaluation")
@@ -198,6 +208,8 @@ class Run:
             raise
         self._storage.draw(self.rows, self._training.programs.bounds, self._title)
         if self.trials < total:
+            if self._page:
+                self._page.stopped(self)
             goes_on = f"--resume goes on from {self.out}" if self.out else "run.train() goes on"
             self._log(f"stopped by {stopped_by}; {goes_on}")
         else:
@@ -256,14 +268,13 @@ class Run:
             self._clock.seconds(),
         )
         self._storage.summarise(summary)
-        if self.out is not None:
-            for seed in self.seeds:
-                self.agent(seed).save_video(self.out / "videos")
+        self.summary = summary
+        if self._page:
+            self._page.finished(self)
         self._log(summaries.describe(summary))
         if self.out is not None:
-            written = "summary.json, metrics.jsonl, curves.png, videos/"
+            written = "summary.json, metrics.jsonl, curves.png, report.html, videos/"
             self._log(f"written to {self.out}: {written}")
-        self.summary = summary
 
     def _give_up(self, error: BaseException) -> None:
         """After a failure: may the run go on, and is there anything in its folder worth keeping?"""

@@ -9,6 +9,7 @@ import numpy as np
 from dream_jax.drawing import svg
 from dream_jax.drawing.shapes import Drawing
 from dream_jax.drawing.view import WorldView
+from dream_jax.envs.splits import split_names
 from dream_jax.runs.insight import FROM_EXPLORATION, Insight, Insights
 from dream_jax.runs.trial_record import listed, steps, trimmed
 from dream_jax.types import Env, Episode
@@ -62,7 +63,8 @@ def trials(env: Env, view: WorldView, insights: Insights) -> dict[str, Any]:
     """
     gallery = Gallery()
     plane = None if insights.encodings is None else Plane(insights.encodings)
-    trained = set(map(int, env.problem_ids("train")))
+    splits = {name: set(env.problem_ids(name).tolist()) for name in split_names(env)}
+    trained = splits["train"]
     made = []
     for i, problem in enumerate(insights.chosen.problem.tolist()):
         one = jax.tree.map(lambda x, i=i: x[i], insights.trials)
@@ -71,7 +73,7 @@ def trials(env: Env, view: WorldView, insights: Insights) -> dict[str, Any]:
         made.append(
             {
                 "problem": problem,
-                "split": "train" if problem in trained else "test",
+                "split": next(name for name, ids in splits.items() if problem in ids),
                 "words": view.problem(problem),
                 "instructions": [view.instruction(row) for row in instructions],
                 "key": instructions.tolist(),

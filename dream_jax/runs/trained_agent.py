@@ -139,14 +139,6 @@ class TrainedAgent:
         """
         agent_file.write(file, self.config, self.params, self.seed, self.trained_trials)
 
-    def save_video(self, folder: Path) -> None:
-        """Write the GIF of a held-out trial into a folder. Each seed shows another problem."""
-        problems = self.env.problem_ids("test")
-        problem = int(problems[self.seed % len(problems)])
-        folder.mkdir(parents=True, exist_ok=True)
-        record = self.trial(problem, seed=self.seed)
-        record.gif(folder / f"problem{problem}_seed{self.seed}.gif")
-
     def __repr__(self) -> str:
         config = self.config
         return (

@@ -1,0 +1,157 @@
+"""report.html of a run while it trains: rewritten at evaluations, at a bounded cost."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dream_jax.config import Config
+from dream_jax.drawing.view import view_of
+from dream_jax.oracles.bounds import Bounds
+from dream_jax.runs import page_data, page_trials, provenance
+from dream_jax.runs.agent_programs import AgentPrograms
+from dream_jax.runs.folder import RUN_FILE
+from dream_jax.runs.insight import InsightProgram, Insights, choose
+from dream_jax.runs.storage import lines_of
+from dream_jax.runs.trial_record import make_record
+from dream_jax.viz import film, report_page
+
+PAGE, VISITS = "report.html", "visits.jsonl"
+TRIALS = 20  # on the page
+SHARE = 0.02  # of a run's seconds that the page may take before the run has finished
+_FIRST_TRIALS_S = 8.0  # a guess, until it is known: compiling the trials takes longest
+
+
+class RunPage:
+    """Writes the page of a run. A failure to draw ends no run: it is one line of progress.
+
+    At an evaluation the page is rewritten if that keeps its cost within `SHARE` of the run's time.
+    Trials are rolled anew under the same condition, so short runs have them at their end.
+    """
+
+    def __init__(self, programs: AgentPrograms, out: Path, log: Callable[[str], None]):
+        """
+        Args:
+          programs: of the run's agent.
+          out: the folder of the run, which has its config.json.
+          log: is called with a line about a failure.
+        """
+        self._programs, self._out, self._log = programs, out, log
+        self._insight = InsightProgram(programs.agent)
+        trial = programs.config.trial
+        self._chosen = choose(
+            programs.env, TRIALS, trial.exploitation_episodes, trial.redraw_instruction
+        )
+        self._view = view_of(programs.env)
+        self._spent_s, self._rows_s, self._trials_s = 0.0, 0.05, _FIRST_TRIALS_S
+        self._trials: Mapping[str, Any] = {}
+        self._visits: list[dict[str, Any]] | None = None  # None: not read yet
+
+    def evaluated(self, run: Any) -> None:
+        """After an evaluation. run: the `loop.Run`."""
+        allowed_s = SHARE * run.rows[-1]["wall_s"] - self._spent_s
+        if allowed_s > self._trials_s:
+            self._timed(run, trials=True)
+        elif allowed_s > self._rows_s:
+            self._timed(run, trials=False)
+
+    def stopped(self, run: Any) -> None:
+        """When training stops before its end: the page with the newest numbers."""
+        self._timed(run, trials=False)
+
+    def finished(self, run: Any) -> None:
+        """At the end: the page with the newest trials, and a GIF of each seed."""
+        self._timed(run, trials=True)
+        for seed in run.seeds:
+            self._film(run, seed)
+
+    def _timed(self, run: Any, trials: bool) -> None:
+        began = time.perf_counter()
+        try:
+            if trials:
+                self._roll(run)
+            self._write(run)
+        except Exception as error:  # never a reason not to train
+            self._log(f"{PAGE} was not written: {type(error).__name__}: {error}")
+        took = time.perf_counter() - began
+        self._spent_s += took
+        if trials:
+            self._trials_s = took
+        else:
+            self._rows_s = took
+
+    def _roll(self, run: Any) -> None:
+        insights = self._insights(run, run.seeds[0])
+        self._trials = page_data.of_trials(self._programs.env, insights)
+        counts = page_trials.visits(self._view, insights)
+        if counts is not None:
+            self._note_visits(run, counts)
+
+    def _insights(self, run: Any, seed: int) -> Insights:
+        return self._insight(run.agent(seed).params, self._chosen, seed)
+
+    def _note_visits(self, run: Any, counts: list[list[int]]) -> None:
+        row = run.rows[-1]
+        history = self._history(row["trials"])
+        history.append({"trials": row["trials"], "env_steps": row["env_steps"], "counts": counts})
+        lines = "".join(json.dumps(one) + "\n" for one in history)
+        (self._out / VISITS).write_text(lines)
+
+    def _history(self, trials: int) -> list[dict[str, Any]]:
+        """What earlier evaluations noted, also before an interruption."""
+        if self._visits is None:
+            path = self._out / VISITS
+            lines = path.read_text().splitlines() if path.exists() else []
+            self._visits = [json.loads(line) for line in lines]
+        self._visits = [one for one in self._visits if one["trials"] < trials]
+        return self._visits
+
+    def _write(self, run: Any) -> None:
+        about = about_run(self._out, run.config, run.seeds, run.rows, run.summary, run.bounds)
+        data = {**page_data.of_run(about), **self._trials}
+        data["visits"] = page_data.of_visits(self._view, self._visits or [])
+        report_page.write(self._out / PAGE, [data])
+
+    def _film(self, run: Any, seed: int) -> None:
+        """The GIF of a held-out trial. Each seed shows another problem."""
+        chosen, env = self._chosen, self._programs.env
+        problems = chosen.problem.tolist()
+        tests, trained = (set(env.problem_ids(split).tolist()) for split in ("test", "train"))
+        shown = [problem for problem in dict.fromkeys(problems) if problem in tests]
+        problem = shown[seed % len(shown)]
+        # The last of its instructions: in cooking it names two ingredients.
+        place = max(i for i, other in enumerate(problems) if other == problem)
+        insights, known = self._insights(run, seed), problem in trained
+        record = make_record(
+            env,
+            problem,
+            chosen.instruction[place],
+            insights.rolled(place, known),
+            insights.information_names[known],
+        )
+        folder = self._out / "videos"
+        folder.mkdir(parents=True, exist_ok=True)
+        film.save(folder / f"problem{record.problem}_seed{seed}.gif", record.frames(0))
+
+
+def about_run(
+    out: Path,
+    config: Config,
+    seeds: Sequence[int],
+    rows: Sequence[Mapping[str, Any]],
+    summary: Mapping[str, Any] | None,
+    bounds: Mapping[str, Bounds],
+) -> page_data.About:
+    """What the page says about the run in a folder, which has its config.json."""
+    saved = provenance.read_json(out / RUN_FILE)
+    return page_data.About(
+        page_data.folder_name(out),
+        config,
+        seeds,
+        rows,
+        summary,
+        lines_of(bounds),
+        saved["versions"],
+        saved.get("git"),
+    )
