@@ -35,6 +35,8 @@ class TrialConfig:
     exploitation_episodes: int = 1
     redraw_instruction: bool = True  # each exploitation episode draws a new instruction
     rewards_in_exploration: bool = False  # the exploration policy and the decoder see rewards
+    # Agents that act on the whole trial see the instruction that exploration is rewarded by.
+    instruction_in_exploration: bool = False
     hidden_goal_ends_exploration: bool = True  # as in the authors' environments
 
 
@@ -86,6 +88,7 @@ class LossConfig:
 class EndToEndConfig:
     """Settings of the agents that learn exploration and exploitation with one policy."""
 
+    exploration_return: bool = False  # the return of exploration counts too, as in RL^2
     # Of the loss that draws the history's embedding to the problem id's.
     distance_weight: float = 1.0
     # The belief about the problem. "point" is the authors' variant: standard deviation 1e-6, no KL

@@ -49,6 +49,9 @@ class Episode(NamedTuple):
     terminated: Array  # [T] bool
     truncated: Array  # [T] bool
     mask: Array  # [T] bool, true on steps that were taken
+    # [T, I] uint8: of an exploration stream, the instruction that its rewards follow at each step,
+    # where `trial.instruction_in_exploration` shows it. None: nobody is shown it here.
+    instruction: Array | None = None
 
 
 class Trial(NamedTuple):

@@ -11,9 +11,10 @@ other value is a job of its own. A job that fails is reported and the others con
 runs the jobs that have no result yet. At the end the sweep writes sweep.csv and sweep.png.
 
 Points are ranked on validation problems: an eighth of the training problems, or as many as
-`--config.env.validation_problems` says, which no point trains on. A family with fewer than 16
-training problems, and one with `--config.env.validation_problems=0`, is ranked on its training
-problems. Test problems are never looked at: train the best point on seeds of its own.
+`--config.env.validation_problems` says, which no point trains on. Points are ranked on the training
+problems with `--config.env.validation_problems=0`, where a family has fewer than 16 of them, and
+where it tests on the same problems. Test returns are never looked at: train the best point anew, on
+seeds of its own.
 """
 
 import sys
@@ -161,8 +162,10 @@ def _sweep_flags(benchmark: str, argv: Sequence[str]) -> tuple[CommandLine, Any,
 def _with_validation(config: Config, overrides: Mapping[str, Any]) -> Config:
     """`config` with validation problems, where the command line leaves them open."""
     env = resolve.checked_env(config)
-    problems = len(env.problem_ids("train")) // _TRAINING_PER_VALIDATION
-    if "env.validation_problems" in overrides or problems < 2 or "validation" in split_names(env):
+    train, test = set(env.problem_ids("train").tolist()), set(env.problem_ids("test").tolist())
+    problems = len(train) // _TRAINING_PER_VALIDATION
+    given = "env.validation_problems" in overrides or "validation" in split_names(env)
+    if given or train == test or problems < 2:
         return config
     return configs.override(config, {"env.validation_problems": problems})
 

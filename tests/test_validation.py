@@ -12,6 +12,7 @@ from tests.settings import FIELDS, NUMBERS, message, value_of
 
 NUM_ACTIONS = 9
 ZERO_IS_FINE = {
+    "env.validation_problems",
     "training.updates_per_iteration",  # means: paid for by environment steps
     "replay.warmup_trials_exploitation",
     "replay.warmup_trials_exploration",

@@ -49,6 +49,15 @@ def check(config: Config) -> Any:
             f"losses.bottleneck_dual=true: agent={config.agent!r} has no bottleneck; "
             "set it to false"
         )
+    for path, on in (
+        ("trial.instruction_in_exploration", config.trial.instruction_in_exploration),
+        ("end_to_end.exploration_return", config.end_to_end.exploration_return),
+    ):
+        if on and not (found.acts_on_whole_trial or found.analytic):
+            raise ConfigError(
+                f"{path}=true: only agents that act on the whole trial have it, like e_rl2; "
+                f"agent={config.agent!r} needs false"
+            )
     found.check(config)
     return found
 

@@ -1,6 +1,7 @@
 """A recorded trial as one sequence of slots, for agents whose memory lasts a whole trial.
 
-There is one slot per observation, with padding inside. The instruction is hidden while exploring:
+There is one slot per observation, with padding inside. While exploring the instruction is hidden,
+unless `trial.instruction_in_exploration` shows it:
 
     o_0 .. o_n of exploration, then o_0 .. o_n of each exploitation episode
 
@@ -42,6 +43,13 @@ def shown(instruction: Array) -> Array:
     return jnp.append(1, instruction.astype(jnp.int32))
 
 
+def exploring(env: Env, instruction: Array | None) -> Array:
+    """[..., 1 + I] while exploring: `hidden`, or 0 and the instruction [..., I] that is shown."""
+    if instruction is None:
+        return hidden(env)
+    return jnp.insert(instruction.astype(jnp.int32), 0, 0, axis=-1)
+
+
 def instruction_sizes(env: Env) -> tuple[int, ...]:
     """Sizes of the components of `hidden` and `shown`."""
     return 2, *(size + 1 for size in env.instruction_sizes)
@@ -64,7 +72,10 @@ def of_trial(config: Config, env: Env, trial: Trial) -> TrialSequence:
 def of_exploration(config: Config, env: Env, exploration: Episode) -> TrialSequence:
     """The slots of exploration alone, [L + 1]."""
     rewards, ends = config.trial.rewards_in_exploration, jnp.zeros((), bool)
-    return _part(config, env, exploration, hidden(env), rewards, ends, True)
+    instruction = exploring(env, exploration.instruction)
+    if exploration.instruction is not None:  # of the slot after the last step, as before it
+        instruction = jnp.concatenate([instruction, instruction[-1:]])
+    return _part(config, env, exploration, instruction, rewards, ends, True)
 
 
 def actions(sequence: TrialSequence, episodes: int) -> Array:
@@ -90,7 +101,8 @@ def _part(
 ) -> TrialSequence:
     """The slots of one episode.
 
-    `rewards`: whether they are shown. `ends`: [] bool, the trial ends with this episode.
+    `instruction`: [1 + I], or [T + 1, 1 + I]. `rewards`: whether they are shown. `ends`: [] bool,
+    the trial ends with this episode.
     """
     seen = pictures.as_seen(env, episode)
     length, steps = seen.mask.shape[0], jnp.sum(seen.mask)
@@ -101,7 +113,7 @@ def _part(
     discount = jnp.where(ends, cut, config.td.discount)
     slots = Slots(
         seen.observation,
-        jnp.broadcast_to(instruction, (length + 1, *instruction.shape)),
+        jnp.broadcast_to(instruction, (length + 1, instruction.shape[-1])),
         jnp.concatenate([jnp.array([env.num_actions]), action]),
         jnp.concatenate([jnp.zeros(1), reward]),
         index == steps,

@@ -1,12 +1,21 @@
 """Splits of problem ids: "train", "test" and, while settings are chosen, "validation"."""
 
 import copy
+from collections.abc import Iterable
 
 import numpy as np
 
 from dream_jax.types import Env
 
 _SEED = 20_200_806  # of the draw, the same in every run
+
+
+_ORDER = ("train", "validation", "test")
+
+
+def in_order(found: Iterable[str]) -> list[str]:
+    """Names of splits as files and messages list them. A jitted function sorts them by letter."""
+    return sorted(found, key=_ORDER.index)
 
 
 def split_names(env: Env) -> tuple[str, ...]:

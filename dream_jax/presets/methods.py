@@ -58,6 +58,16 @@ def e_rl2(config: Config) -> Config:
     )
 
 
+def rl2(config: Config) -> Config:
+    """RL^2: the return of exploration counts, so the instruction that it pays for is shown."""
+    base = e_rl2(config)
+    return replace(
+        base,
+        trial=replace(base.trial, instruction_in_exploration=True),
+        end_to_end=replace(base.end_to_end, exploration_return=True),
+    )
+
+
 def import_(config: Config) -> Config:
     """IMPORT, which sees the rewards of exploration, as published."""
     return replace(dream_with_rewards(config), agent="import")
@@ -97,6 +107,7 @@ METHODS: dict[str, Callable[[Config], Config]] = {
     "dream_end_to_end": dream_end_to_end,
     "dream_with_rewards": dream_with_rewards,
     "e_rl2": e_rl2,
+    "rl2": rl2,
     "import": import_,
     "varibad": varibad,
     "random_exploration": random_exploration,

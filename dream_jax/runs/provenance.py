@@ -54,6 +54,8 @@ _THEN: dict[int, dict[str, Any]] = {
     2: {
         "env.held_out": [],
         "env.validation_problems": 0,
+        "trial.instruction_in_exploration": False,
+        "end_to_end.exploration_return": False,
     },
 }
 

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from dream_jax.config import Config
+from dream_jax.envs.splits import in_order
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import summary as summaries
 from dream_jax.runs import trials as fixed_trials
@@ -56,7 +57,8 @@ def make_rows(
 def returns_of(results: fixed_trials.Results, i: int) -> dict[str, float]:
     """The columns of a row that come from evaluating the i-th seed."""
     row = {
-        f"{split}_return": float(result.trial_return[i].mean()) for split, result in results.items()
+        f"{split}_return": float(results[split].trial_return[i].mean())
+        for split in in_order(results)
     }
     row["exploration_length"] = float(results["test"].exploration_length[i].mean())
     informed = results["train"].encoder_return
@@ -77,7 +79,7 @@ def make_summary(
 ) -> dict[str, Any]:
     """summary.json."""
     splits = {
-        split: summaries.split_summary(values, bounds[split]) for split, values in returns.items()
+        split: summaries.split_summary(returns[split], bounds[split]) for split in in_order(returns)
     }
     summary = {
         "benchmark": config.benchmark,

@@ -172,6 +172,6 @@ class OnDisk:
 def lines_of(bounds: Mapping[str, Bounds]) -> dict[str, dict[str, float]]:
     """The bounds that are known, by split and name, as `plots.curves` takes them."""
     return {
-        split: {name: x for name, x in known._asdict().items() if np.isfinite(x)}
+        split: {name: x for name, x in known._asdict().items() if x is not None and np.isfinite(x)}
         for split, known in bounds.items()
     }

@@ -23,12 +23,12 @@ def bounds_of(env: Env) -> dict[str, Bounds]:
 
 
 def normalised(value: float, bounds: Bounds) -> float | None:
-    """A return between 0, no exploration, and 1, optimal.
+    """A return between 0, no exploration (or `Bounds.floor`), and 1, optimal.
 
     None where the two are equal, or not known.
     """
-    worth = bounds.optimal - bounds.no_exploration
-    return (value - bounds.no_exploration) / worth if worth > 1e-6 else None
+    worth = bounds.optimal - bounds.floor
+    return (value - bounds.floor) / worth if worth > 1e-6 else None
 
 
 def solved(value: float, bounds: Bounds) -> bool:
@@ -39,12 +39,14 @@ def solved(value: float, bounds: Bounds) -> bool:
 
 def split_summary(returns: Sequence[float], bounds: Bounds) -> dict[str, Any]:
     """One split of summary.json, from the mean return of each seed."""
+    declared = {} if bounds.no_reading is None else {"no_reading": bounds.no_reading}
     return {
         "return_mean": float(np.mean(returns)),
         "return_ci95": list(ci95(returns)) if len(returns) > 1 else None,
         "return_per_seed": [float(value) for value in returns],
         "optimal": bounds.optimal,
         "no_exploration": bounds.no_exploration,
+        **declared,
         "normalised_per_seed": [normalised(value, bounds) for value in returns],
     }
 
@@ -55,10 +57,11 @@ def describe(summary: Mapping[str, Any]) -> str:
     for split, part in summary["splits"].items():
         shares = part["normalised_per_seed"]
         per_seed = ", ".join("none" if value is None else f"{value:.3f}" for value in shares)
-        numbers = {name: _number(part[name]) for name in ("optimal", "no_exploration")}
+        names = [n for n in ("optimal", "no_exploration", "no_reading") if n in part]
+        known = ", ".join(f"{name.replace('_', ' ')} {_number(part[name])}" for name in names)
         lines.append(
-            f"{split:10}  return {_number(part['return_mean'])}  (optimal {numbers['optimal']}, "
-            f"no exploration {numbers['no_exploration']})  normalised per seed {per_seed}"
+            f"{split:10}  return {_number(part['return_mean'])}  ({known})  "
+            f"normalised per seed {per_seed}"
         )
     times = [
         "never" if t is None else f"{t:.0f}s ({steps:,} steps)"
