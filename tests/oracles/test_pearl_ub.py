@@ -13,7 +13,6 @@ import pytest
 from dream_jax import envs
 from dream_jax.config import PearlUbConfig
 from dream_jax.envs.grids.grid import GridProblems
-from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles import pearl_ub
 from dream_jax.types import TimeStep
 from tests.oracles.doors import FewBuses, FewFridges, instructed, simulator_of, small
