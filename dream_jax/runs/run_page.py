@@ -20,7 +20,7 @@ from dream_jax.viz import film, report_page
 PAGE, VISITS = "report.html", "visits.jsonl"
 TRIALS = 20  # on the page
 SHARE = 0.02  # of a run's seconds that the page may take before the run has finished
-_FIRST_TRIALS_S = 8.0  # a guess, until it is known: compiling the trials takes longest
+_FIRST_COST_S = {True: 8.0, False: 0.5}  # guesses, until it is known; compiling takes longest
 
 
 class RunPage:
@@ -44,16 +44,18 @@ class RunPage:
             programs.env, TRIALS, trial.exploitation_episodes, trial.redraw_instruction
         )
         self._view = view_of(programs.env)
-        self._spent_s, self._rows_s, self._trials_s = 0.0, 0.05, _FIRST_TRIALS_S
+        # Seconds in all, and of the newest time, by whether trials were rolled.
+        self._spent_s, self._cost_s = {True: 0.0, False: 0.0}, dict(_FIRST_COST_S)
         self._trials: Mapping[str, Any] = {}
         self._visits: list[dict[str, Any]] | None = None  # None: not read yet
 
     def evaluated(self, run: Any) -> None:
         """After an evaluation. run: the `loop.Run`."""
-        allowed_s = SHARE * run.rows[-1]["wall_s"] - self._spent_s
-        if allowed_s > self._trials_s:
+        # Half for each, or the numbers would leave nothing for the trials.
+        allowed_s = SHARE / 2 * run.rows[-1]["wall_s"]
+        if self._spent_s[True] + self._cost_s[True] <= allowed_s:
             self._timed(run, trials=True)
-        elif allowed_s > self._rows_s:
+        elif self._spent_s[False] + self._cost_s[False] <= allowed_s:
             self._timed(run, trials=False)
 
     def stopped(self, run: Any) -> None:
@@ -73,13 +75,10 @@ class RunPage:
                 self._roll(run)
             self._write(run)
         except Exception as error:  # never a reason not to train
-            self._log(f"{PAGE} was not written: {type(error).__name__}: {error}")
-        took = time.perf_counter() - began
-        self._spent_s += took
-        if trials:
-            self._trials_s = took
-        else:
-            self._rows_s = took
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            self._log(f"{PAGE} was not written: {reason}")
+        self._cost_s[trials] = time.perf_counter() - began
+        self._spent_s[trials] += self._cost_s[trials]
 
     def _roll(self, run: Any) -> None:
         insights = self._insights(run, run.seeds[0])
