@@ -238,7 +238,11 @@ def override(config: Any, assignments: Mapping[str, Any]) -> Any:
       ConfigError: an unknown path, a group of fields, or a value of the wrong type.
     """
     values = to_dict(config)
+    if not isinstance(assignments, Mapping):
+        raise ConfigError(f"overrides={assignments!r} is not a dict, like {{'td.discount': 0.9}}")
     for path, text in assignments.items():
+        if not isinstance(path, str):
+            raise ConfigError(f"overrides: {path!r} is no path of a setting, like 'td.discount'")
         node, fields = values, path.split(".")
         for depth, field in enumerate(fields):
             if not isinstance(node, dict) or field not in node:

@@ -6,57 +6,27 @@ actions A and of exploration steps H, and how their values and returns develop. 
 `complexity.png` and `figure3.png` (both also as SVG), `config.json` and `summary.json`.
 """
 
-import dataclasses
-import math
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
 from dream_jax.runs import provenance, resolve
+from dream_jax.runs.files import locked
 from dream_jax.runs.folder import RunRequest, prepare_folder
 from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
 from experiments.cli import process
 from experiments.figures import bandit as bandit_figures
-from experiments.figures import bandit_runs, bandit_tables
+from experiments.figures import bandit_runs, bandit_starts, bandit_tables
+from experiments.figures.bandit_config import PRESETS, BanditConfig, smoke, validate
 from experiments.figures.bandit_tables import Setting
 
 METHODS = ("rl2", "dream")
-
-
-@dataclasses.dataclass(frozen=True)
-class BanditConfig:
-    """Everything a run of the bandit depends on besides its seeds."""
-
-    preset: str = "paper"
-    action_counts: tuple[int, ...] = (4, 8, 16, 32, 64)  # A, with one exploration step
-    horizons: tuple[int, ...] = (1, 2, 3)  # H, each with every A of horizon_action_counts
-    horizon_action_counts: tuple[int, ...] = (2, 3, 4)
-    exploitation: Literal["arm", "sequence"] = "arm"  # choose from A arms, or from A^H sequences
-    epsilon: float = 0.1
-    step_size: float = 0.0  # of the values; 0: they are averages of all samples
-    initial_exploration_q: float = 0.0
-    initial_exploitation_q: float = 0.0
-    max_trials: int = 1_048_576  # per seed
-    curve_actions: int = 8  # A of Figure 3
-    curve_trials: int = 4_096
-    curve_period_trials: int = 8
-
-
-PRESETS = {
-    each.preset: each
-    for each in (
-        BanditConfig("paper"),
-        BanditConfig("constant_step", step_size=0.1),
-        BanditConfig("optimistic", initial_exploration_q=1.0, initial_exploitation_q=1.0),
-    )
-}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -85,6 +55,8 @@ def read_flags(argv: Sequence[str]) -> cli.Flags:
 def read_config(given: cli.Flags) -> BanditConfig:
     """The preset or file that the flags name, with its overrides. Raises ConfigError."""
     resolve.check_jax()
+    if given.there is not None:
+        return validate(configs.override(cli.saved_config(given, BanditConfig), given.overrides))
     if given.config in PRESETS:
         config = PRESETS[given.config]
     elif given.config.endswith(".json") or "/" in given.config:
@@ -103,58 +75,17 @@ def parse(argv: Sequence[str]) -> RunRequest:
     return cli.run_request(read_config(given), given)
 
 
-def smoke(config: BanditConfig) -> BanditConfig:
-    """`config` at a tiny size."""
-    return dataclasses.replace(
-        config,
-        action_counts=(2, 4),
-        horizons=(1, 2),
-        horizon_action_counts=(2,),
-        max_trials=8_192,
-        curve_actions=4,
-        curve_trials=64,
-    )
-
-
-def validate(config: BanditConfig) -> BanditConfig:
-    """`config` itself if every value is possible. Raises ConfigError for another one."""
-    lists = {
-        "action_counts": (config.action_counts, 2),
-        "horizons": (config.horizons, 1),
-        "horizon_action_counts": (config.horizon_action_counts, 2),
-    }
-    for name, (values, least) in lists.items():
-        if not values or min(values) < least or len(set(values)) < len(values):
-            raise ConfigError(f"{name}={list(values)} must be different numbers, {least} or more")
-    if config.curve_actions < 2:
-        raise ConfigError(f"curve_actions={config.curve_actions} must be at least 2")
-    for name in ("max_trials", "curve_trials", "curve_period_trials"):
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{name}={getattr(config, name)} must be at least 1")
-    if not 0 < config.epsilon <= 1:
-        raise ConfigError(
-            f"epsilon={config.epsilon} must be above 0 and at most 1, for example 0.1"
-        )
-    if not 0 <= config.step_size <= 1:
-        raise ConfigError(f"step_size={config.step_size} must be between 0 (averages) and 1")
-    for name in ("initial_exploration_q", "initial_exploitation_q"):
-        if not np.isfinite(getattr(config, name)):
-            raise ConfigError(f"{name}={getattr(config, name)} must be finite, for example 0.0")
-    # The logarithm first: the power of a large horizon would take for ever.
-    counts, horizon = config.horizon_action_counts, max(config.horizons)
-    if horizon * math.log(max(counts)) > math.log(100_000):
-        raise ConfigError(
-            f"horizons={list(config.horizons)} with horizon_action_counts="
-            f"{list(counts)} make more than 100,000 sequences of actions; choose less of either"
-        )
-    return config
-
-
 def run(request: RunRequest, started_s: float) -> int:
     """Measures what is missing, then draws. Returns the exit status."""
     config, out, seeds = request.config, request.out, request.seeds
-    prepare_folder(request, provenance.record(config, seeds))
+    with locked(out):
+        prepare_folder(request)
+        return _run(config, out, seeds, started_s)
+
+
+def _run(config: BanditConfig, out: Path, seeds: tuple[int, ...], started_s: float) -> int:
     complexity = _measure(config, out / "complexity.csv", seeds)
+    starts = _measure_starts(config, out / bandit_starts.NAME, seeds)
     curves = {method: bandit_runs.curves(config, method, seeds) for method in METHODS}
     bandit_tables.write_curves(out / "curves.csv", curves)
     summary = {
@@ -165,6 +96,7 @@ def run(request: RunRequest, started_s: float) -> int:
         "step_size": config.step_size or "averages of all samples",
         "initial_q": [config.initial_exploration_q, config.initial_exploitation_q],
         **bandit_runs.fits(config, complexity),
+        "starts": bandit_starts.fits(starts),
         "wall_s": time.time() - started_s,
     }
     write_json(out / "summary.json", summary)
@@ -193,6 +125,20 @@ def _measure(config: BanditConfig, path: Path, seeds: tuple[int, ...]) -> dict[S
                 bandit_tables.write_complexity(path, complexity, seeds)
                 print(describe(setting, trials, config.max_trials), flush=True)
     return complexity
+
+
+def _measure_starts(
+    config: BanditConfig, path: Path, seeds: tuple[int, ...]
+) -> bandit_starts.Measured:
+    """As `_measure`, for every pairing of first values."""
+    measured, _ = bandit_starts.read(path)
+    starts = bandit_starts.all_starts(config.start_step_sizes, METHODS)
+    for start, actions, trials in bandit_starts.measure(config, starts, seeds, measured):
+        measured[start, actions] = trials
+        bandit_starts.write(path, measured, seeds)
+        line = describe(Setting(start.method, actions, 1), trials, config.max_trials)
+        print(f"{line}  step {start.step_size:g}, {start.words}", flush=True)
+    return measured
 
 
 def describe(setting: Setting, trials: np.ndarray, most: int) -> str:

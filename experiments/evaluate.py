@@ -224,12 +224,14 @@ def describe(result: dict[str, Any]) -> str:
 
 def _beside(part: dict[str, Any]) -> str:
     """The oracles' returns of a split, and the returns normalised by them."""
-    optimal, none = (
-        "none" if value is None or not np.isfinite(value) else f"{value:.3f}"
-        for value in (part["optimal"], part["no_exploration"])
+    names = [name for name in ("optimal", "no_exploration", "no_reading") if name in part]
+    known = ", ".join(
+        f"{name.replace('_', ' ')} "
+        + ("none" if part[name] is None or not np.isfinite(part[name]) else f"{part[name]:.3f}")
+        for name in names
     )
     shares = ", ".join("none" if x is None else f"{x:.3f}" for x in part["normalised_per_seed"])
-    return f"optimal {optimal}, no exploration {none}, normalised per seed {shares}"
+    return f"{known}, normalised per seed {shares}"
 
 
 def main(argv: list[str]) -> int:

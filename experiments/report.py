@@ -25,9 +25,9 @@ from dream_jax.runs.run_page import PAGE, TRIALS, VISITS
 from dream_jax.viz import report_page
 from experiments.cli import process as common
 from experiments.cli.command_line import CommandLine
-from experiments.figures import claims
+from experiments.figures import curves
 
-_BOUNDS = ("optimal", "no_exploration")
+_BOUNDS = ("optimal", "no_exploration", "no_reading")
 
 
 class Run(NamedTuple):
@@ -81,7 +81,7 @@ def read(folder: Path) -> Run:
     try:
         record = provenance.read_json(folder / RUN_FILE)
         config = provenance.config_of(record)
-        rows = claims.read_rows(folder / "metrics.jsonl")
+        rows = curves.read_rows(folder / "metrics.jsonl")
         path = folder / "summary.json"
         summary = provenance.read_json(path) if path.exists() else None
         if not rows:

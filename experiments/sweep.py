@@ -27,6 +27,7 @@ from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.splits import split_names
 from dream_jax.runs import resolve
+from dream_jax.runs.files import locked
 from dream_jax.runs.folder import delete
 from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
@@ -70,7 +71,10 @@ def run_command(argv: Sequence[str]) -> int:
     request = parse(argv)
     if request is None:
         return 0
-    return run(request)
+    with locked(request.out):
+        # Again: another sweep may have come and gone since.
+        folder.check(request.out, _record(request), request.resume, request.overwrite)
+        return run(request)
 
 
 def parse(argv: Sequence[str]) -> Request | None:

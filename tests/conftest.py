@@ -27,6 +27,7 @@ if jax.__version_info__ < (0, 11) and EMITTERS not in os.environ.get("XLA_FLAGS"
 TOGETHER = {
     "tests/runs/test_loop": "a finished run",
     "tests/runs/test_files": "a finished run",
+    "tests/runs/test_extend": "a finished run",
     "tests/experiments/test_evaluate_command": "a finished run",
     "tests/test_api": "a finished run",
     "tests/browser/": "a finished run",

@@ -8,7 +8,7 @@ from typing import Any
 
 from dream_jax.agents.analytic import NoExploration, Optimal, PearlUb
 from dream_jax.agents.dream import Dream
-from dream_jax.agents.dream_ablations import DreamDynamics, DreamEndToEnd
+from dream_jax.agents.dream_ablations import DreamDynamics, DreamEndToEnd, DreamHalfCoupled
 from dream_jax.agents.e_rl2 import ERl2
 from dream_jax.agents.import_agent import Import
 from dream_jax.agents.varibad import VariBad
@@ -18,6 +18,7 @@ from dream_jax.types import Agent, Env
 _CLASSES: tuple[Any, ...] = (
     Dream,
     DreamDynamics,
+    DreamHalfCoupled,
     DreamEndToEnd,
     ERl2,
     Import,

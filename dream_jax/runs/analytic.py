@@ -24,6 +24,9 @@ class ComputedRun:
     Attributes: as of `loop.Run`. All seeds have the same returns.
     """
 
+    rows: list[Row]
+    summary: dict[str, Any]
+
     def __init__(
         self,
         config: Config,
@@ -35,6 +38,11 @@ class ComputedRun:
         self.config, self.seeds = config, tuple(seeds)
         storage = storage or InMemory()
         self.out: Path | None = storage.out
+        there = storage.computed()
+        self.was_there = there is not None  # the run was finished before
+        if there is not None:
+            self.rows, self.summary = there
+            return
         started_s = time.time() if started_s is None else started_s
         env = envs.from_config(config.benchmark, config.env)
         agent = registry.find(config.agent)
@@ -43,20 +51,16 @@ class ComputedRun:
         except ValueError as error:  # of a problem family of the user's
             raise ConfigError(f"agent={config.agent!r}: {error}") from error
         bounds = summaries.bounds_of(env)
-        storage.prepare(config, self.seeds)
         counts = {"env_steps": 0, "trials": 0, "updates": 0}
         wall_s = time.time() - started_s
         columns = {f"{split}_return": value for split, value in returns.items()}
-        self.rows: list[Row] = [
+        self.rows = [
             to_json({"seed": seed, **counts, "wall_s": wall_s, "compile_s": 0.0, **columns})
             for seed in self.seeds
         ]
-        with storage.writer(0) as write:
-            for row in self.rows:
-                write(row)
         solved = all(summaries.solved(returns[s], bounds[s]) for s in milestones.SPLITS)
         at_once = {"time_to_95_s": wall_s, "env_steps_to_95": 0, "updates_to_95": 0}
-        self.summary: dict[str, Any] = make_summary(
+        self.summary = make_summary(
             config,
             self.seeds,
             {split: [value] * len(self.seeds) for split, value in returns.items()},
@@ -67,10 +71,16 @@ class ComputedRun:
             0.0,
             wall_s,
         )
-        storage.summarise(self.summary)
-        if self.out is not None:
-            about = about_run(self.out, config, self.seeds, self.rows, self.summary, bounds)
-            report_page.write(self.out / PAGE, [page_data.of_run(about)])
+        try:
+            with storage.writer([]) as write:
+                for row in self.rows:
+                    write(row)
+                storage.summarise(self.summary)
+            if self.out is not None:
+                about = about_run(self.out, config, self.seeds, self.rows, self.summary, bounds)
+                report_page.write(self.out / PAGE, [page_data.of_run(about)])
+        finally:
+            storage.release()
 
     finished = True
     trials = 0

@@ -57,7 +57,7 @@ def splits(about: About) -> dict[str, dict[str, Any]]:
     """By split, what the table shows: as in summary.json, or from the newest evaluation."""
     if about.summary is not None:
         return {name: dict(part) for name, part in about.summary["splits"].items()}
-    newest = about.rows[-len(about.seeds) :]
+    newest = _newest(about)
     parts = {}
     for split, known in about.bounds.items():
         returns = [row[f"{split}_return"] for row in newest if f"{split}_return" in row]
@@ -67,15 +67,21 @@ def splits(about: About) -> dict[str, dict[str, Any]]:
                 "return_ci95": None,
                 "return_per_seed": returns,
                 "optimal": known.get("optimal"),
+                **{name: known[name] for name in ("no_reading",) if name in known},
                 "no_exploration": known.get("no_exploration"),
                 "normalised_per_seed": [_normalised(value, known) for value in returns],
             }
     return parts
 
 
+def _newest(about: About) -> list[Mapping[str, Any]]:
+    """The newest row of each seed; those of seeds that failed are older."""
+    return list({row["seed"]: row for row in about.rows}.values())
+
+
 def totals(about: About) -> list[tuple[str, str]]:
     """Names and values of the run as a whole."""
-    newest = about.rows[-len(about.seeds) :]
+    newest = _newest(about)
     found = []
     if newest:
         mean = {name: sum(row.get(name, 0) for row in newest) / len(newest) for name in _COUNTS}
@@ -172,8 +178,9 @@ def folder_name(folder: Path) -> str:
 def _normalised(value: float | None, known: Mapping[str, float]) -> float | None:
     if value is None or not {"optimal", "no_exploration"} <= known.keys():
         return None
-    worth = known["optimal"] - known["no_exploration"]
-    return (value - known["no_exploration"]) / worth if worth > 1e-6 else None
+    floor = known.get("no_reading", known["no_exploration"])  # as `Bounds.floor`
+    worth = known["optimal"] - floor
+    return (value - floor) / worth if worth > 1e-6 else None
 
 
 def _short(value: Any) -> Any:

@@ -62,18 +62,18 @@ class RunPage:
         """When training stops before its end: the page with the newest numbers."""
         self._timed(run, trials=False)
 
-    def finished(self, run: Any) -> None:
-        """At the end: the page with the newest trials, and a GIF of each seed."""
-        self._timed(run, trials=True)
-        for seed in run.seeds:
+    def finished(self, run: Any, summary: Mapping[str, Any]) -> None:
+        """At the end: the page with the newest trials, and a GIF of each seed that did not fail."""
+        self._timed(run, True, summary)
+        for seed in _live(run):
             self._film(run, seed)
 
-    def _timed(self, run: Any, trials: bool) -> None:
+    def _timed(self, run: Any, trials: bool, summary: Mapping[str, Any] | None = None) -> None:
         began = time.perf_counter()
         try:
             if trials:
                 self._roll(run)
-            self._write(run)
+            self._write(run, summary)
         except Exception as error:  # never a reason not to train
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             self._log(f"{PAGE} was not written: {reason}")
@@ -81,7 +81,7 @@ class RunPage:
         self._spent_s[trials] += self._cost_s[trials]
 
     def _roll(self, run: Any) -> None:
-        insights = self._insights(run, run.seeds[0])
+        insights = self._insights(run, _live(run)[0])
         self._trials = page_data.of_trials(self._programs.env, insights)
         counts = page_trials.visits(self._view, insights)
         if counts is not None:
@@ -106,8 +106,8 @@ class RunPage:
         self._visits = [one for one in self._visits if one["trials"] < trials]
         return self._visits
 
-    def _write(self, run: Any) -> None:
-        about = about_run(self._out, run.config, run.seeds, run.rows, run.summary, run.bounds)
+    def _write(self, run: Any, summary: Mapping[str, Any] | None) -> None:
+        about = about_run(self._out, run.config, run.seeds, run.rows, summary, run.bounds)
         data = {**page_data.of_run(about), **self._trials}
         data["visits"] = page_data.of_visits(self._view, self._visits or [])
         report_page.write(self._out / PAGE, [data])
@@ -132,6 +132,11 @@ class RunPage:
         folder = self._out / "videos"
         folder.mkdir(parents=True, exist_ok=True)
         film.save(folder / f"problem{record.problem}_seed{seed}.gif", record.frames(0))
+
+
+def _live(run: Any) -> list[int]:
+    """The seeds that have not failed."""
+    return [seed for seed in run.seeds if seed not in run.failed]
 
 
 def about_run(

@@ -10,7 +10,7 @@ from dream_jax.envs.splits import split_names
 from dream_jax.oracles import bounds as oracles
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.types import Env
-from dream_jax.viz.plots import ci95
+from dream_jax.viz.statistics import ci95
 
 
 def bounds_of(env: Env) -> dict[str, Bounds]:
@@ -37,17 +37,20 @@ def solved(value: float, bounds: Bounds) -> bool:
     return share is not None and share >= 0.95
 
 
-def split_summary(returns: Sequence[float], bounds: Bounds) -> dict[str, Any]:
-    """One split of summary.json, from the mean return of each seed."""
+def split_summary(returns: Sequence[float | None], bounds: Bounds) -> dict[str, Any]:
+    """One split of summary.json, from the mean return of each seed; None of one that failed."""
+    good = [float(value) for value in returns if value is not None]
     declared = {} if bounds.no_reading is None else {"no_reading": bounds.no_reading}
     return {
-        "return_mean": float(np.mean(returns)),
-        "return_ci95": list(ci95(returns)) if len(returns) > 1 else None,
-        "return_per_seed": [float(value) for value in returns],
+        "return_mean": float(np.mean(good)),
+        "return_ci95": ci95(good) if len(good) > 1 else None,
+        "return_per_seed": [None if value is None else float(value) for value in returns],
         "optimal": bounds.optimal,
         "no_exploration": bounds.no_exploration,
         **declared,
-        "normalised_per_seed": [normalised(value, bounds) for value in returns],
+        "normalised_per_seed": [
+            None if value is None else normalised(value, bounds) for value in returns
+        ],
     }
 
 
@@ -68,6 +71,8 @@ def describe(summary: Mapping[str, Any]) -> str:
         for t, steps in zip(summary["time_to_95_s"], summary["env_steps_to_95"], strict=True)
     ]
     lines.append(f"time to 0.95 on both: {', '.join(times)}  (wall {summary['wall_s']:.0f}s)")
+    for seed, failure in summary.get("failed", {}).items():
+        lines.append(f"seed {seed} failed at trial {failure['trials']:,}: {failure['reason']}")
     return "\n".join(lines)
 
 

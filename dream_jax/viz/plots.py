@@ -1,4 +1,4 @@
-"""Learning curves and statistics over seeds."""
+"""Learning curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,54 +62,6 @@ def curves(
     figure.text(0.02, 0.925, subtitle, fontsize=9, color=_FAINT, va="top")
     _legend(figure, left)
     canvas.print_png(str(file) if isinstance(file, Path) else file)
-
-
-def ci95(values: Sequence[float], resamples: int = 10_000) -> tuple[float, float]:
-    """95% percentile-bootstrap interval of the mean over seeds. Equal inputs give equal intervals.
-
-    With one value the interval is that value. With few seeds it is too narrow, as is every
-    bootstrap of few values. It assumes no distribution.
-    """
-    sample = np.asarray(values, np.float64)
-    if sample.ndim != 1 or sample.size == 0:
-        raise ValueError(f"need a list of at least 1 value, got shape {sample.shape}")
-    generator = np.random.default_rng(0)
-    drawn = generator.integers(sample.size, size=(resamples, sample.size))
-    low, high = np.quantile(sample[drawn].mean(axis=1), (0.025, 0.975))
-    return float(low), float(high)
-
-
-def iqm(values: Sequence[float]) -> float:
-    """Interquartile mean: the mean of the middle half. Values at its edges count in part.
-
-    One failed seed changes it little (Agarwal et al. 2021). With one to three values it is close to
-    the mean.
-    """
-    sample = np.sort(np.asarray(values, np.float64))
-    if sample.ndim != 1 or sample.size == 0:
-        raise ValueError(f"need a list of at least 1 value, got shape {sample.shape}")
-    cuts = np.arange(sample.size + 1) / sample.size
-    share = np.clip(cuts[1:], 0.25, 0.75) - np.clip(cuts[:-1], 0.25, 0.75)
-    return float(sample @ share / share.sum())
-
-
-def power_law(
-    sizes: Sequence[float], samples: Sequence[Sequence[float]], resamples: int = 2_000
-) -> tuple[float, float, float]:
-    """Exponent x of "mean of the samples ~ size^x", and its 95% percentile-bootstrap interval.
-
-    The fit is least squares on logarithms. The bootstrap resamples within each size. It does not
-    measure how well a power law fits.
-    """
-    x = np.log(np.asarray(sizes, np.float64))
-    x -= x.mean()
-    generator = np.random.default_rng(0)
-    columns = [np.asarray(values, np.float64) for values in samples]
-    drawn = [c[generator.integers(c.size, size=(resamples, c.size))].mean(axis=1) for c in columns]
-    slopes = x @ np.log(drawn) / (x @ x)
-    exponent = x @ np.log([c.mean() for c in columns]) / (x @ x)
-    low, high = np.quantile(slopes, (0.025, 0.975))
-    return float(exponent), float(low), float(high)
 
 
 def _panel(

@@ -14,8 +14,7 @@ from dream_jax.runs.load import LoadedRun
 from dream_jax.runs.trial_record import NO_INSTRUCTION
 from dream_jax.training import evaluation as evaluate
 from dream_jax.training import host_player as play
-from dream_jax.viz import film
-from dream_jax.viz import plots as report
+from dream_jax.viz import film, statistics
 
 GIF_TRIALS = 3  # of each seed: one of each colour
 
@@ -56,7 +55,7 @@ def run(loaded: LoadedRun, trials: int, out: Path | None) -> dict[str, Any]:
     return {
         "trials": len(chosen.problem),
         "return_mean": float(means.mean()),
-        "return_ci95": list(report.ci95(means.tolist())) if len(means) > 1 else None,
+        "return_ci95": statistics.ci95(means.tolist()),
         "return_per_seed": means.tolist(),
         "exploration_length_per_seed": lengths.mean(axis=1).tolist(),
     }

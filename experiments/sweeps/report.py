@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dream_jax.viz.plots import ci95
+from dream_jax.viz.statistics import ci95
 
 NAMES = ("sweep.csv", "sweep.png")
 BUSES = ("coloured_buses", "grey_buses")  # of 4 each, ridden in exploration on the bus worlds
@@ -40,8 +40,10 @@ def rows(
         returns = [x for x in record[ranked] if x is not None]
         row |= {"seeds": len(record[ranked]), "returns": returns}
         if returns:
-            low, high = ci95(returns)
-            row |= {ranked: sum(returns) / len(returns), "ci95_low": low, "ci95_high": high}
+            row[ranked] = sum(returns) / len(returns)
+            interval = ci95(returns)
+            if interval is not None:  # of one seed there is none
+                row |= {"ci95_low": interval[0], "ci95_high": interval[1]}
         trained = [x for x in record["train_return"] if x is not None]
         if trained:
             row["train_return"] = sum(trained) / len(trained)

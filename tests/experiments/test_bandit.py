@@ -97,7 +97,7 @@ def test_a_run_leaves_its_files(capsys, tmp_path):
     capsys.readouterr()
     assert "--overwrite" in refused(capsys, "--smoke", f"--out={out}")
     assert "--seeds=6" in refused(capsys, "--smoke", "--seeds=5", "--resume", f"--out={out}")
-    others = ["--smoke", "--seeds=6", "--resume", f"--out={out}"]
+    others = ["--smoke", "--seeds=6", "--first_seed=0", "--resume", f"--out={out}"]
     assert "--first_seed=7, not 0" in refused(capsys, *others)
     other = ["--config.epsilon=0.2", "--smoke", *seeds, "--resume", f"--out={out}"]
     assert "epsilon=0.1" in refused(capsys, *other)

@@ -24,7 +24,7 @@ def page(tmp_path):
 
 def run_at(seconds, trials=64):
     row = {"seed": 0, "wall_s": seconds, "trials": trials, "env_steps": 10 * trials}
-    return types.SimpleNamespace(rows=[row], seeds=(0,))
+    return types.SimpleNamespace(rows=[row], seeds=(0,), failed={})
 
 
 def test_the_page_costs_a_small_share_of_the_run(page, monkeypatch):

@@ -85,37 +85,3 @@ def test_curves_leave_no_global_state(tmp_path):
     had_pyplot = "matplotlib.pyplot" in sys.modules
     report.curves(tmp_path / "curves.png", make_rows(1, 2), BOUNDS, "")
     assert ("matplotlib.pyplot" in sys.modules) == had_pyplot
-
-
-def test_interval_by_hand():
-    # Ten values, five of them 1: the sum of a resample is Binomial(10, 1/2). P(sum <= 1) = 11/1024
-    # = 0.011 < 0.025 < P(sum <= 2) = 56/1024 = 0.055, so the 2.5% point is 2/10; 8/10 by symmetry.
-    assert report.ci95([0, 1] * 5) == pytest.approx((0.2, 0.8))
-    # Two values: the mean is 0, 1/2 or 1 with probability 1/4, 1/2, 1/4; both tails exceed 2.5%.
-    assert report.ci95([1.0, 0.0]) == (0.0, 1.0)
-    # One 1 among three: P(sum = 0) = 8/27 > 0.025 and P(sum = 3) = 1/27 = 0.037 > 0.025.
-    assert report.ci95([0.0, 0.0, 1.0]) == (0.0, 1.0)
-
-
-def test_interval_of_one_value_is_the_value():
-    assert report.ci95([0.3]) == (0.3, 0.3)
-    with pytest.raises(ValueError, match="at least 1 value"):
-        report.ci95([])
-
-
-def test_interval_is_the_same_each_time_and_moves_with_the_values():
-    values = np.random.default_rng(1).normal(size=7)
-    low, high = report.ci95(values)
-    assert (low, high) == report.ci95(values)
-    assert low < values.mean() < high
-    assert report.ci95(2 * values + 5) == pytest.approx((2 * low + 5, 2 * high + 5))
-
-
-def test_interquartile_mean_by_hand():
-    # Of four values the middle two; of three the middle one, and a quarter of each neighbour's
-    # third: (1 + 4 * 2 + 9) / 6 with edges 1/12, 1/3, 1/12.
-    assert report.iqm([100.0, 1.0, 2.0, -50.0]) == pytest.approx(1.5)
-    assert report.iqm([9.0, 1.0, 2.0]) == pytest.approx((1 + 4 * 2 + 9) / 6)
-    assert report.iqm([7.0]) == pytest.approx(7.0)
-    with pytest.raises(ValueError, match="at least 1"):
-        report.iqm([])

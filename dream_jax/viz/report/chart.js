@@ -210,6 +210,7 @@ function bounds(runs) {
     const known = run.bounds.test || {};
     if (known.optimal !== undefined) found.set(`optimal ${known.optimal}`, { name: "optimal", y: known.optimal });
     if (known.no_exploration !== undefined) found.set(`none ${known.no_exploration}`, { name: "no exploration", y: known.no_exploration, below: true });
+    if (known.no_reading !== undefined) found.set(`no reading ${known.no_reading}`, { name: "no reading", y: known.no_reading, below: true });
   }
   return [...found.values()];
 }

@@ -75,9 +75,14 @@ def test_seeds_begin_at_the_first(command, tmp_path):
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [row["seed"] for row in rows] == [100, 101]
     before = snapshot(out)
-    outcome = command("bus", *flags, "--resume")
+    outcome = command("bus", *flags, "--resume", "--first_seed=0")
     assert outcome.status == 2
     assert "--first_seed=100, not 0" in one_line(outcome.stderr)
+    # Flags that are not given are as they were.
+    for given in ([], flags[:1], flags[1:2]):
+        outcome = command("bus", *given, "--resume", f"--out={out}")
+        assert (outcome.status, outcome.stderr) == (0, "")
+        assert outcome.stdout == f"{out}: finished; nothing to do\n"
     assert snapshot(out) == before
 
 
