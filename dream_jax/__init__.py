@@ -7,7 +7,8 @@
     run.agent(seed=0).save("map.npz")
     agent = dj.load("map.npz")  # or the folder of a run
 
-`dj.make` makes an environment. `dj.presets` has the settings. See `dream_jax.api`.
+`dj.make` makes an environment, and `dj.HostFamily` wraps worlds that JAX cannot run. `dj.presets`
+has the settings. See `dream_jax.api`.
 """
 
 import importlib
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from dream_jax import presets
     from dream_jax.api import load, make, train
     from dream_jax.config import Config, ConfigError
+    from dream_jax.envs.adapters.host import HostFamily
 
-__all__ = ["Config", "ConfigError", "__version__", "load", "make", "presets", "train"]
+__all__ = ["Config", "ConfigError", "HostFamily", "__version__", "load", "make", "presets", "train"]
 
 _IN_MODULE = {
     "make": "dream_jax.api",
@@ -27,6 +29,7 @@ _IN_MODULE = {
     "load": "dream_jax.api",
     "Config": "dream_jax.config",
     "ConfigError": "dream_jax.config",
+    "HostFamily": "dream_jax.envs.adapters.host",
 }
 
 

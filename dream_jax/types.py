@@ -27,11 +27,16 @@ class TimeStep(NamedTuple):
     Which of them cuts the bootstrap is the learner's choice (`td.bootstrap_on_truncation`).
     """
 
-    # [K] int32, component k in 0 .. observation_sizes[k] - 1; or `observation_shape` pixels.
-    observation: Array
-    reward: Array  # [] float32
+    # A value of the family's observation space (`specs`): for most, [K] int32, component k in
+    # 0 .. observation_sizes[k] - 1.
+    observation: Any
+    reward: Array  # [] float32; integers and booleans are cast
     terminated: Array  # [] bool
     truncated: Array  # [] bool
+    # [] bool: the episode terminates because the task of the instruction is done. Exploration,
+    # whose instruction is hidden, goes on then if `trial.hidden_goal_ends_exploration` is off; any
+    # other termination ends it. None: with that setting, only "end episode" ends exploration.
+    goal: Array | None = None
 
     @property
     def done(self) -> Array:
@@ -41,17 +46,17 @@ class TimeStep(NamedTuple):
 class Episode(NamedTuple):
     """A padded sequence of T steps; padding repeats the last observation and has mask 0."""
 
-    # [T + 1, K] uint8: o_0 .. o_T, so that o' needs no storage of its own. Of a PixelEnv its states
-    # instead, leaves [T + 1, ...]: some 50 bytes for a picture, which is drawn when it is needed.
+    # [T + 1, ...] o_0 .. o_T as `specs` keeps them, so that o' needs no storage of its own. Of a
+    # PixelEnv its states instead: some 50 bytes for a picture, which is drawn when it is needed.
     observation: Any
-    action: Array  # [T] uint8
+    action: Array  # [T] uint8; a wider type from 257 actions on
     reward: Array  # [T] float32
     terminated: Array  # [T] bool
     truncated: Array  # [T] bool
     mask: Array  # [T] bool, true on steps that were taken
-    # [T, I] uint8: of an exploration stream, the instruction that its rewards follow at each step,
-    # where `trial.instruction_in_exploration` shows it. None: nobody is shown it here.
-    instruction: Array | None = None
+    # Leaves [T, ...]: of an exploration stream, the instruction that its rewards follow at each
+    # step, where `trial.instruction_in_exploration` shows it. None: nobody is shown it here.
+    instruction: Any = None
 
 
 class Trial(NamedTuple):
@@ -59,7 +64,7 @@ class Trial(NamedTuple):
 
     problem: Array  # [] int32, the problem id mu
     exploration: Episode  # T = L
-    instruction: Array  # [N, I] uint8
+    instruction: Any  # leaves [N, ...], most often [N, I] uint8
     exploitation: Episode  # leaves have a leading N
     # [] bool, whether the agent acted on its exploration. If false it acted on the problem id:
     # DREAM exploits with z = f(mu) + noise, IMPORT acts on f(mu) in the whole trial. Always true
@@ -143,6 +148,7 @@ class TrainState(NamedTuple):
     exploitation_steps: Array  # [] int32, environment steps taken while exploiting
     update_credit: Array  # [learners] float32, updates owed to each
     dual: Dual | None = None  # where lambda is adapted
+    statistics: Any = None  # of numbers seen so far, where there are any: `training.statistics`
 
 
 class Env(Protocol):
@@ -150,12 +156,16 @@ class Env(Protocol):
 
     name: str
     num_actions: int
-    end_episode_action: int
+    end_episode_action: int | None  # None: there is no such action
     horizon: int
-    observation_sizes: tuple[int, ...]  # () where the observation is pixels: see PixelEnv
+    # Sizes of integer components. Any other observation has `observation_spec` instead, and any
+    # other instruction `instruction_spec`: see `dream_jax.specs`.
+    observation_sizes: tuple[int, ...]
     instruction_sizes: tuple[int, ...]  # () when there is no instruction (standard meta-RL)
-    num_problems: int
-    descriptors: np.ndarray | None  # [num_problems, D] float32, or None for one-hot problem ids
+    num_problems: int  # None where problems are drawn: see `dream_jax.envs.problems`
+    # [num_problems, D] float32, or None for one-hot problem ids. Any other descriptor has
+    # `descriptor_spec`, and comes from this table or from a function `descriptor(problem)`.
+    descriptors: Any
 
     def problem_ids(self, split: str) -> np.ndarray:
         """[n] int32 ids of a split, 'train' or 'test'."""
@@ -177,20 +187,16 @@ class Env(Protocol):
 
 
 class PixelEnv(Env, Protocol):
-    """An `Env` whose observation is a picture that is a pure function of the state.
+    """An `Env` whose observation is a pure function of the state, most often a large picture.
 
-    `step` is `advance`, then `observe`. So rollouts can do without pictures, and states can be
-    stored in their place and drawn when they are needed.
+    States are kept in replay in its place, and drawn when they are needed.
     """
 
     observation_shape: tuple[int, ...]
     observation_dtype: Any
 
-    def advance(self, state: Any, action: Array) -> tuple[Any, Any]:
-        """The next state and its `reward`, `terminated` and `truncated`, as fields."""
-
     def observe(self, state: Any) -> Array:
-        """[*observation_shape] of `observation_dtype`: also what `reset` shows."""
+        """[*observation_shape] of `observation_dtype`: also what `reset` and `step` show."""
 
 
 def is_key(leaf: Any) -> bool:
@@ -199,8 +205,8 @@ def is_key(leaf: Any) -> bool:
 
 
 def is_pixel_env(env: Env) -> TypeGuard[PixelEnv]:
-    """Whether observations are pictures drawn from states: a `PixelEnv`."""
-    return hasattr(env, "observation_shape")
+    """Whether replay keeps states, which observations are drawn from: a `PixelEnv`."""
+    return hasattr(env, "observe")
 
 
 class Agent(Protocol):

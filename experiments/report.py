@@ -141,7 +141,7 @@ def _visits(run: Run, env: Any, insights: Any) -> list[dict[str, Any]]:
     path = run.folder / VISITS
     if path.exists():
         return [json.loads(line) for line in path.read_text().splitlines()]
-    counts = page_trials.visits(view_of(env), insights)
+    counts = page_trials.visits(env, view_of(env), insights)
     return [] if counts is None else [{"env_steps": run.rows[-1]["env_steps"], "counts": counts}]
 
 

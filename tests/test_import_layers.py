@@ -12,6 +12,8 @@ MAX_FUNCTION_LINES = 62
 # Rooms from the bottom up: each may import those above it in this list, never one beside it.
 RANKS: list[set[str]] = [
     {"types"},
+    {"specs"},
+    {"problems"},
     {"config", "drawing", "pretrained"},
     {"validation"},
     {"networks", "losses", "envs", "data", "viz"},

@@ -195,7 +195,7 @@ class Dream(DreamPolicy):
         a training problem then earns nothing; evidence that generalises does.
         """
         folds = self.config.losses.decoder_folds
-        own = jnp.asarray(self._fold)[problem]
+        own = self._fold(problem)
         if folds == 1:
             return own, jnp.ones(1)
         return own, (jnp.arange(folds) != own) / (folds - 1.0)

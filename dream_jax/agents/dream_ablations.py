@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax import specs
 from dream_jax.agents import inputs
 from dream_jax.agents.dream import Dream, Explored, prefix_mask
 from dream_jax.agents.dream_networks import ExploitationParams
@@ -46,9 +47,10 @@ class DreamDynamics(Dream):
 
     def __init__(self, config: Config, env: Env):
         super().__init__(config, env)
-        networks = dataclasses.replace(config.networks, z_size=env.num_problems)
+        problems = inputs.listed_problems(env, "agent='dream_dynamics' predicts the problem id")
+        networks = dataclasses.replace(config.networks, z_size=problems)
         shown = config.trial.rewards_in_exploration
-        self._identifier = Decoder(networks, env.observation_sizes, env.num_actions, shown)
+        self._identifier = Decoder(networks, specs.observation(env), env.num_actions, shown)
         # Information gain as a share of what there is to know, as in `dream`.
         known = np.log(len(env.problem_ids("train")))
         self._scale = max(known, 1.0) if config.losses.normalise_information_gain else 1.0

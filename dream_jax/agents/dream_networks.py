@@ -7,14 +7,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from dream_jax import specs
 from dream_jax.agents import inputs
 from dream_jax.agents.exploration_noise import random_action_set
-from dream_jax.config import Config, ConfigError
+from dream_jax.config import Config
 from dream_jax.data import pictures
-from dream_jax.networks.embedding import check_observations
-from dream_jax.networks.policies import Decoder, Encoder, ExploitationPolicy, ExplorationPolicy
+from dream_jax.networks.policies import Decoder, ExploitationPolicy, ExplorationPolicy
+from dream_jax.networks.values import check_observations
 from dream_jax.types import Array, Env, Episode, Key, Learner, Params
 
 
@@ -45,14 +45,13 @@ class DreamNetworks:
         check_observations(config.networks, env)
         self.config, self.env = config, env
         nets, shown = config.networks, config.trial.rewards_in_exploration
-        self._explore = ExplorationPolicy(nets, env.observation_sizes, env.num_actions, shown)
-        self._exploit = ExploitationPolicy(
-            nets, env.observation_sizes, env.instruction_sizes, env.num_actions
-        )
+        seen = specs.observation(env)
+        self._explore = ExplorationPolicy(nets, seen, env.num_actions, shown)
+        self._exploit = ExploitationPolicy(nets, seen, specs.instruction(env), env.num_actions)
         folds = config.losses.decoder_folds
-        self._decoder = Decoder(nets, env.observation_sizes, env.num_actions, shown, folds)
-        self._fold = _folds(env, folds)
-        self._encoder = Encoder(nets, env.num_problems)
+        self._decoder = Decoder(nets, seen, env.num_actions, shown, folds)
+        self._fold = inputs.make_folds(env, folds)
+        self._encoder = inputs.make_encoder(nets, env)
         self._random_actions = random_action_set(config.acting, env.num_actions)
 
     @property
@@ -83,7 +82,7 @@ class DreamNetworks:
         keys = jax.random.split(key, 4)
         env, nets = self.env, self.config.networks
         observation = inputs.example_observation(env, 2)
-        instruction = jnp.zeros(len(env.instruction_sizes), jnp.int32)
+        instruction = specs.instruction(env).example()
         action, reward, time = jnp.zeros(2, jnp.int32), jnp.zeros(2), jnp.zeros(2)
         z = jnp.zeros(nets.z_size)
         return DreamParams(
@@ -116,15 +115,3 @@ class DreamNetworks:
     def _decode(self, weights: Any, episode: Episode, prefix: Array | None = None) -> Array:
         action = episode.action.astype(jnp.int32)
         return self._decoder.apply(weights, episode.observation, action, episode.reward, prefix)
-
-
-def _folds(env: Env, folds: int) -> np.ndarray:
-    """[num_problems] the fold of each problem: training problems evenly, at random."""
-    ids = env.problem_ids("train")
-    if folds > len(ids):
-        raise ConfigError(
-            f"losses.decoder_folds={folds} is more than the {len(ids)} training problems"
-        )
-    fold = np.zeros(env.num_problems, np.int32)
-    fold[np.random.default_rng(0).permutation(ids)] = np.arange(len(ids)) % folds
-    return fold

@@ -149,7 +149,7 @@ class DreamPolicy(DreamNetworks):
         self, params: DreamParams, key: Key, problem: Array, instructions: Array, z: Array
     ) -> Rollout:
         """N greedy exploitation episodes with the same z: leaves [N, ...]."""
-        keys = jax.random.split(key, instructions.shape[0])
+        keys = jax.random.split(key, jax.tree.leaves(instructions)[0].shape[0])
         return rollout.over_episodes(
             lambda k, i: self.exploit(params, k, problem, i, z), keys, instructions
         )

@@ -15,7 +15,6 @@ from dream_jax.agents.whole_trial import WholeTrial
 from dream_jax.agents.whole_trial_networks import Informed
 from dream_jax.config import Config
 from dream_jax.losses.dream import squared_distances
-from dream_jax.networks.policies import Encoder
 from dream_jax.types import (
     Array,
     Env,
@@ -48,7 +47,7 @@ class Import(WholeTrial):
     def __init__(self, config: Config, env: Env):
         size = config.networks.z_size
         super().__init__(config, env, history_size=size, context_size=size)
-        self._encoder = Encoder(config.networks, env.num_problems)
+        self._encoder = inputs.make_encoder(config.networks, env)
 
     @property
     def learners(self) -> Any:

@@ -9,16 +9,19 @@ The last slot of an episode ("done") has no action. It shows the memory how the 
 S = (L + 1) + N (T + 1).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from dream_jax import specs
 from dream_jax.agents import inputs
 from dream_jax.config import Config
 from dream_jax.data import pictures, rollout
 from dream_jax.networks.history import Slots
 from dream_jax.types import Array, Env, Episode, Trial
+
+_GIVEN, _PHASE = "given", "phase"  # in the dict of instructions that are not integer components
 
 
 class TrialSequence(NamedTuple):
@@ -33,34 +36,55 @@ class TrialSequence(NamedTuple):
     discount: Array  # [S] after that action: 0 only at the end of the trial
 
 
-def hidden(env: Env) -> Array:
-    """[1 + I] while exploring: 0, then for each component one more than its largest value."""
-    return jnp.array((0, *env.instruction_sizes), jnp.int32)
+def hidden(env: Env) -> Any:
+    """While exploring: [1 + I] 0, then for each component one more than its largest value.
+
+    Of instructions that are not integer components: phase 0, and zeros for the instruction.
+    """
+    space = specs.instruction(env)
+    if space.component_sizes is None:
+        return {_PHASE: jnp.zeros(1, jnp.int32), _GIVEN: space.example()}
+    return jnp.array((0, *space.component_sizes), jnp.int32)
 
 
-def shown(instruction: Array) -> Array:
-    """[1 + I] while exploiting: 1, then the instruction [I]."""
+def shown(env: Env, instruction: Any) -> Any:
+    """While exploiting: [1 + I] 1, then the instruction [I]; or phase 1, and the instruction."""
+    if specs.instruction(env).component_sizes is None:
+        return {_PHASE: jnp.ones(1, jnp.int32), _GIVEN: instruction}
     return jnp.append(1, instruction.astype(jnp.int32))
 
 
-def exploring(env: Env, instruction: Array | None) -> Array:
-    """[..., 1 + I] while exploring: `hidden`, or 0 and the instruction [..., I] that is shown."""
+def exploring(env: Env, instruction: Any) -> Any:
+    """While exploring: `hidden`, or phase 0 and the instruction that is shown. None: none is."""
     if instruction is None:
         return hidden(env)
-    return jnp.insert(instruction.astype(jnp.int32), 0, 0, axis=-1)
+    if specs.instruction(env).component_sizes is None:
+        return {_PHASE: jnp.zeros(1, jnp.int32), _GIVEN: instruction}
+    return jnp.append(0, instruction.astype(jnp.int32))
 
 
-def instruction_sizes(env: Env) -> tuple[int, ...]:
-    """Sizes of the components of `hidden` and `shown`."""
-    return 2, *(size + 1 for size in env.instruction_sizes)
+def instruction_values(env: Env) -> specs.Space:
+    """The space of `hidden` and `shown`."""
+    space = specs.instruction(env)
+    sizes = space.component_sizes
+    if sizes is not None:
+        return specs.components((2, *(size + 1 for size in sizes)), "instruction")
+    phase = specs.components((2,), "instruction").parts[0]._replace(name=_PHASE)
+    tree = jax.tree.structure(
+        {_PHASE: 0, _GIVEN: jax.tree.unflatten(space.tree, space.parts)},
+        is_leaf=lambda x: isinstance(x, specs.Part),
+    )
+    # jax sorts the keys of a dict: the given instruction comes before the phase.
+    return specs.Space(space.name, (*space.parts, phase), tree)
 
 
 def of_trial(config: Config, env: Env, trial: Trial) -> TrialSequence:
     """All slots of a trial. Rewards of exploitation are always shown."""
-    count = trial.instruction.shape[0]
+    count = jax.tree.leaves(trial.instruction)[0].shape[0]
 
     def part(episode, instruction, ends):
-        return _part(config, env, episode, shown(instruction), True, ends, False)
+        given = _at_every_slot(shown(env, instruction), episode)
+        return _part(config, env, episode, given, True, ends, False)
 
     ends = jnp.arange(count) == count - 1
     episodes = jax.vmap(part)(trial.exploitation, trial.instruction, ends)
@@ -72,10 +96,20 @@ def of_trial(config: Config, env: Env, trial: Trial) -> TrialSequence:
 def of_exploration(config: Config, env: Env, exploration: Episode) -> TrialSequence:
     """The slots of exploration alone, [L + 1]."""
     rewards, ends = config.trial.rewards_in_exploration, jnp.zeros((), bool)
-    instruction = exploring(env, exploration.instruction)
-    if exploration.instruction is not None:  # of the slot after the last step, as before it
-        instruction = jnp.concatenate([instruction, instruction[-1:]])
+    if exploration.instruction is None:
+        instruction = _at_every_slot(hidden(env), exploration)
+    else:  # that of the slot after the last step is the one before it
+        instruction = jax.tree.map(
+            lambda x: jnp.concatenate([x, x[-1:]]),
+            jax.vmap(lambda one: exploring(env, one))(exploration.instruction),
+        )
     return _part(config, env, exploration, instruction, rewards, ends, True)
+
+
+def _at_every_slot(instruction: Any, episode: Episode) -> Any:
+    """The same instruction at each of an episode's T + 1 slots: leaves [T + 1, ...]."""
+    slots = episode.mask.shape[0] + 1
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (slots, *x.shape)), instruction)
 
 
 def actions(sequence: TrialSequence, episodes: int) -> Array:
@@ -94,14 +128,14 @@ def _part(
     config: Config,
     env: Env,
     episode: Episode,
-    instruction: Array,
+    instruction: Any,
     rewards: bool,
     ends: Array,
     exploring: bool,
 ) -> TrialSequence:
     """The slots of one episode.
 
-    `instruction`: [1 + I], or [T + 1, 1 + I]. `rewards`: whether they are shown. `ends`: [] bool,
+    `instruction`: of each slot, [T + 1, ...]. `rewards`: whether they are shown. `ends`: [] bool,
     the trial ends with this episode.
     """
     seen = pictures.as_seen(env, episode)
@@ -113,7 +147,7 @@ def _part(
     discount = jnp.where(ends, cut, config.td.discount)
     slots = Slots(
         seen.observation,
-        jnp.broadcast_to(instruction, (length + 1, instruction.shape[-1])),
+        instruction,
         jnp.concatenate([jnp.array([env.num_actions]), action]),
         jnp.concatenate([jnp.zeros(1), reward]),
         index == steps,

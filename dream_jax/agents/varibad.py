@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax import specs
+from dream_jax.agents import trial_sequence
 from dream_jax.agents.trial_sequence import TrialSequence
 from dream_jax.agents.whole_trial import WholeTrial
 from dream_jax.config import Config
 from dream_jax.losses import elbo
-from dream_jax.networks.history import TrialDecoder
+from dream_jax.networks.history import TrialDecoder, decoded_sizes
 from dream_jax.types import (
     Array,
     Env,
@@ -29,7 +31,6 @@ from dream_jax.types import (
     LossTerms,
     Params,
     Trial,
-    is_pixel_env,
 )
 
 POINT_STD = 1e-6
@@ -56,12 +57,16 @@ class VariBad(WholeTrial):
         super().__init__(config, env, history_size=2 * size, context_size=2 * size)
         self._point = config.end_to_end.posterior == "point"
         self._decoder = TrialDecoder(
-            config.networks, env.observation_sizes, self.instruction_sizes, env.num_actions
+            config.networks,
+            specs.observation(env),
+            trial_sequence.instruction_values(env),
+            env.num_actions,
         )
         names = ["td", "kl", "reward_decoder", "state_decoder"]
         if self._point:
             names.remove("kl")
-        if is_pixel_env(env):  # pictures are not decoded
+        self._decoded = decoded_sizes(specs.observation(env))
+        if not self._decoded:  # pictures and numbers are not decoded
             names.remove("state_decoder")
         self.loss_names = tuple(names)
 
@@ -122,10 +127,9 @@ class VariBad(WholeTrial):
     ) -> tuple[Array, Array]:
         """The trial as beliefs m [P, Z] predict it: rewards [P, S - 1], logits [P, S - 1, ...]."""
         slots = sequence.slots
-        before, after = slots.observation[:-1], slots.observation[1:]
-        return self._decoder.apply(
-            params.belief.decoder, before, slots.instruction[:-1], sequence.action[:-1], after, m
-        )
+        before = jax.tree.map(lambda x: x[:-1], (slots.observation, slots.instruction))
+        after = jax.tree.map(lambda x: x[1:], slots.observation)
+        return self._decoder.apply(params.belief.decoder, *before, sequence.action[:-1], after, m)
 
     def loss_terms(
         self, params: VariBadParams, target: VariBadParams, trial: Trial, context: LossContext
@@ -158,8 +162,8 @@ class VariBad(WholeTrial):
         reward_error = jnp.square(reward - sequence.reward[:-1])
         found = {"reward_decoder": jnp.sum(jnp.where(known, reward_error, 0.0), axis=-1)}
         if "state_decoder" in self.loss_names:
-            sizes, after = self.env.observation_sizes, sequence.slots.observation[1:]
-            log_p = elbo.component_log_likelihood(logits, after, sizes)
+            after = sequence.slots.observation[1:]
+            log_p = elbo.component_log_likelihood(logits, after, self._decoded)
             found["state_decoder"] = -jnp.sum(jnp.where(acted, log_p, 0.0), axis=-1)
         if "kl" in self.loss_names:
             # Padding leaves the memory as it is, so that the slot before has the belief before.

@@ -15,7 +15,7 @@ from dream_jax.agents import inputs, trial_sequence
 from dream_jax.agents.exploration_noise import GREEDY, ExplorationNoise, draw_noise, epsilon_greedy
 from dream_jax.agents.trial_sequence import TrialSequence
 from dream_jax.agents.whole_trial_networks import Informed, WholeTrialNetworks
-from dream_jax.data import rollout
+from dream_jax.data import pictures, rollout
 from dream_jax.data.rollout import Decision, Policy, Rollout, View
 from dream_jax.losses.td import double_q_lambda
 from dream_jax.networks.history import Slots
@@ -119,11 +119,11 @@ class WholeTrial(WholeTrialNetworks):
             key, instruction = inputs
             policy = self._exploitation_policy(params, instruction, noise, informed)
             played = rollout.exploit(self.env, policy, memory, key, problem, instruction)
-            shown = trial_sequence.shown(instruction)
+            shown = trial_sequence.shown(self.env, instruction)
             memory = self._remember_end(params, played, shown, True)
             return memory, played._replace(memory=None)
 
-        keys = jax.random.split(exploit_key, instructions.shape[0])
+        keys = jax.random.split(exploit_key, jax.tree.leaves(instructions)[0].shape[0])
         _, exploited = jax.lax.scan(episode, memory, (keys, instructions))
         return MetaTest(
             explored.episode,
@@ -168,7 +168,7 @@ class WholeTrial(WholeTrialNetworks):
         self, params: Any, instruction: Array, noise: ExplorationNoise, informed: Informed | None
     ) -> Policy:
         """The policy once the instruction [I] is given."""
-        shown = trial_sequence.shown(instruction)
+        shown = trial_sequence.shown(self.env, instruction)
 
         def policy(memory: Any, view: View, key: Key) -> tuple[Any, Decision]:
             slot = Slots(
@@ -207,7 +207,7 @@ class WholeTrial(WholeTrialNetworks):
         last = jax.tree.map(lambda x: x[-1], episode.observation)  # padding repeats it
         reward = episode.reward[steps - 1]
         slot = Slots(
-            self.env.observe(last) if is_pixel_env(self.env) else last,
+            pictures.look_at(self.env)(last) if is_pixel_env(self.env) else last,
             instruction,
             episode.action[steps - 1].astype(jnp.int32),
             reward if shown else jnp.zeros_like(reward),

@@ -6,15 +6,17 @@
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
+from dream_jax import specs
 from dream_jax.agents import inputs, trial_sequence
 from dream_jax.agents.exploration_noise import random_action_set
 from dream_jax.agents.trial_sequence import TrialSequence
 from dream_jax.config import Config
-from dream_jax.networks.embedding import check_observations
 from dream_jax.networks.history import History, Slots
 from dream_jax.networks.policies import ExploitationPolicy
+from dream_jax.networks.values import check_observations
 from dream_jax.types import Array, Env, Key, Params, Trial
 
 
@@ -38,8 +40,8 @@ class WholeTrialNetworks:
         check_observations(config.networks, env)
         self.config, self.env = config, env
         self.context_size = context_size
-        self.instruction_sizes = trial_sequence.instruction_sizes(env)
-        sizes = (env.observation_sizes, self.instruction_sizes, env.num_actions)
+        instruction = trial_sequence.instruction_values(env)
+        sizes = (specs.observation(env), instruction, env.num_actions)
         self._history = History(config.networks, *sizes, history_size)
         # No memory of its own: the context holds all that was seen, in this episode too.
         networks = dataclasses.replace(config.networks, exploitation_memory="none")
@@ -80,7 +82,7 @@ class WholeTrialNetworks:
     def _example(self) -> Slots:
         return Slots(
             inputs.example_observation(self.env, 2),
-            jnp.zeros((2, len(self.instruction_sizes)), jnp.int32),
+            jax.tree.map(lambda x: jnp.stack([x, x]), trial_sequence.hidden(self.env)),
             jnp.zeros(2, jnp.int32),
             jnp.zeros(2),
             jnp.zeros(2, bool),

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.config import AugmentationConfig
+from dream_jax import specs
+from dream_jax.config import AugmentationConfig, ConfigError
 from dream_jax.data import pictures
 from dream_jax.types import Array, Env, Episode, Key, Trial, is_pixel_env
 
@@ -24,14 +25,24 @@ def make_batch(config: AugmentationConfig, env: Env) -> Callable[[Key, Trial], T
     """A function (keys [B], trials [B, ...]) -> trials whose pictures are drawn and changed.
 
     Trials without pictures stay as they are, and so do all trials if the config changes nothing.
+    Raises ConfigError if the observation has a picture among other things.
     """
-    if not is_pixel_env(env) or not (config.shift_pixels or config.noise_std):
+    if not (config.shift_pixels or config.noise_std):
         return lambda keys, trials: trials
-    change = make(config, env.observation_shape)
+    parts = specs.observation(env).parts
+    if all(part.kind != "picture" for part in parts):
+        return lambda keys, trials: trials
+    if len(parts) > 1 or len(parts[0].shape) != 3:
+        raise ConfigError(
+            f"augmentation.shift_pixels={config.shift_pixels} and noise_std={config.noise_std} "
+            "need an observation that is one picture [H, W, C]; set both to 0"
+        )
+    change = make(config, parts[0].shape)
+    shown = pictures.look_at(env) if is_pixel_env(env) else lambda picture: picture
 
     def look(pair: tuple[Key, Any]) -> Array:
         key, state = pair
-        return change(key, env.observe(state))
+        return change(key, shown(state))
 
     def drawn(key: Key, episode: Episode) -> Episode:
         states = episode.observation
@@ -40,7 +51,7 @@ def make_batch(config: AugmentationConfig, env: Env) -> Callable[[Key, Trial], T
 
     def one(key: Key, trial: Trial) -> Trial:
         exploration_key, exploitation_key = jax.random.split(key)
-        keys = jax.random.split(exploitation_key, trial.instruction.shape[0])
+        keys = jax.random.split(exploitation_key, jax.tree.leaves(trial.instruction)[0].shape[0])
         return trial._replace(
             exploration=drawn(exploration_key, trial.exploration),
             exploitation=jax.vmap(drawn)(keys, trial.exploitation),

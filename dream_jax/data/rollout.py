@@ -13,20 +13,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dream_jax import specs
 from dream_jax.config import TrialConfig
+from dream_jax.data import pictures
 from dream_jax.types import Array, Env, Episode, Key, TimeStep, is_pixel_env
 
 
 class View(NamedTuple):
     """What a policy sees before a step."""
 
-    observation: Array  # as the environment shows it
+    observation: Any  # as the environment shows it
     previous_action: Array  # [] int32; `num_actions` before the first step
     previous_reward: Array  # [] 0 before the first step
     fraction_over: Array  # [] share of the episode, or of the exploration stream, that is over
     step: Array  # [] int32, steps taken before
-    # [I] int32: while exploring, the instruction that rewards follow, where agents may see it.
-    instruction: Array | None = None
+    # While exploring, the instruction that rewards follow, where agents may see it.
+    instruction: Any = None
 
 
 class Decision(NamedTuple):
@@ -53,7 +55,7 @@ class _World(NamedTuple):
     """Where an episode stands."""
 
     state: Any
-    observation: Array
+    observation: Any
     kept: Any  # what the record keeps of the observation
 
 
@@ -76,7 +78,7 @@ class _ExplorationLoop(NamedTuple):
     last_memory: Any  # after the last step that was taken
     previous_action: Array  # []
     previous_reward: Array  # []
-    instruction: Array  # [I] of this episode
+    instruction: Any  # of this episode
     steps: Array  # [] int32, taken in this episode
     ended: Array  # [] bool: the episode is over, so this step resets the environment
     episode: Array  # [] int32, how many episodes came before
@@ -113,7 +115,7 @@ def explore(
         memory, decision = policy(
             loop.memory, View(world.observation, *previous, fraction, step, seen), key
         )
-        next_state, shown = env.step(world.state, decision.action)
+        next_state, shown = _step(env, world.state, decision.action)
         steps = loop.steps + 1
         shown = _exploration_end(env, trial, shown, decision.action, steps)
         episode, instruction = loop.episode, loop.instruction
@@ -121,15 +123,15 @@ def explore(
             fresh = _start_exploration(env, start_key, problem)
             next_state, shown = _reset_where(loop.ended, fresh, next_state, shown)
             begins = loop.ended & loop.alive  # after the stream's end nothing follows
-            instruction = jnp.where(begins, fresh.instruction, instruction)
+            instruction = _select(begins, fresh.instruction, instruction)
             steps = jnp.where(loop.ended, 0, steps)
             episode = episode + loop.ended
         last = shown.done & (episode == trial.exploration_episodes - 1)
         # Padding repeats the last observation; nothing reads the state after it.
         kept = _select(loop.alive, _keep(env, next_state, shown.observation), world.kept)
-        record = _record(world.kept, decision.action, shown, loop.alive, last)
+        record = _record(env, world.kept, decision.action, shown, loop.alive, last)
         if shows:
-            record = record._replace(instruction=loop.instruction.astype(jnp.uint8))
+            record = record._replace(instruction=specs.instruction(env).kept(loop.instruction))
         loop = _ExplorationLoop(
             _World(next_state, shown.observation, kept),
             memory,
@@ -168,9 +170,9 @@ def exploit(
         world = loop.world
         view = View(world.observation, loop.previous_action, loop.previous_reward, fraction, step)
         memory, decision = policy(loop.memory, view, key)
-        next_state, shown = env.step(world.state, decision.action)
+        next_state, shown = _step(env, world.state, decision.action)
         kept = _select(loop.alive, _keep(env, next_state, shown.observation), world.kept)
-        record = _record(world.kept, decision.action, shown, loop.alive, jnp.ones((), bool))
+        record = _record(env, world.kept, decision.action, shown, loop.alive, jnp.ones((), bool))
         loop = _Loop(
             _World(next_state, shown.observation, kept),
             memory,
@@ -182,20 +184,20 @@ def exploit(
         return loop, (record, world.state, decision.q)
 
     reset_key, loop_key = jax.random.split(key)
-    state, first = env.reset(reset_key, problem, instruction)
+    state, first = _reset(env, reset_key, problem, instruction)
     world = _World(state, first.observation, _keep(env, state, first.observation))
     start = _Loop(world, memory, memory, *_nothing_before(env), jnp.ones((), bool))
     end, (record, states, q) = jax.lax.scan(body, start, _inputs(loop_key, env.horizon))
     return _rollout(record, states, q, end.world, end.last_memory)
 
 
-def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) -> Array:
-    """[N, I] uint8: one instruction per exploitation episode, or the same for all."""
+def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) -> Any:
+    """One instruction per exploitation episode, or the same for all: [N, I], or leaves [N, ...]."""
     keys = jax.random.split(key, trial.exploitation_episodes)
     if not trial.redraw_instruction:
         keys = jnp.broadcast_to(keys[0], keys.shape)
     drawn = jax.vmap(lambda k: env.sample_instruction(k, problem))(keys)
-    return drawn.astype(jnp.uint8)
+    return specs.instruction(env).kept(drawn)
 
 
 def over_episodes(function: Callable[..., Any], *trees: Any) -> Any:
@@ -214,14 +216,33 @@ class _Start(NamedTuple):
 
     state: Any
     shown: TimeStep
-    instruction: Array  # [I] int32
+    instruction: Any  # [I] int32, or as the family declares it
 
 
 def _start_exploration(env: Env, key: Key, problem: Array) -> _Start:
     """An episode with an instruction of its own, which agents do not see by default."""
     instruction_key, reset_key = jax.random.split(key)
     instruction = env.sample_instruction(instruction_key, problem)
-    return _Start(*env.reset(reset_key, problem, instruction), instruction)
+    return _Start(*_reset(env, reset_key, problem, instruction), instruction)
+
+
+def _reset(env: Env, key: Key, problem: Array, instruction: Any) -> tuple[Any, TimeStep]:
+    state, shown = env.reset(key, problem, instruction)
+    return state, _typed(shown)
+
+
+def _step(env: Env, state: Any, action: Array) -> tuple[Any, TimeStep]:
+    state, shown = env.step(state, action)
+    return state, _typed(shown)
+
+
+def _typed(shown: TimeStep) -> TimeStep:
+    """The time step with the types that everything here expects of it."""
+    return shown._replace(
+        reward=jnp.asarray(shown.reward, jnp.float32),
+        terminated=jnp.asarray(shown.terminated, bool),
+        truncated=jnp.asarray(shown.truncated, bool),
+    )
 
 
 def _exploration_end(
@@ -230,27 +251,32 @@ def _exploration_end(
     """The time step with the ends that count while exploring, after `steps` steps."""
     terminated = shown.terminated
     if not trial.hidden_goal_ends_exploration:
-        terminated = action == env.end_episode_action
+        end = -1 if env.end_episode_action is None else env.end_episode_action
+        terminated = action == end
+        if shown.goal is not None:  # the family says which end is the hidden task's
+            terminated = terminated | (shown.terminated & ~shown.goal)
     truncated = (shown.truncated | (steps >= env.horizon)) & ~terminated
-    return shown._replace(terminated=terminated, truncated=truncated)
+    return shown._replace(terminated=terminated, truncated=truncated, goal=None)
 
 
 def _reset_where(ended: Array, fresh: _Start, state: Any, shown: TimeStep) -> tuple[Any, TimeStep]:
     """The fresh episode where the last one has ended, else the step that was taken."""
     first = fresh.shown
     return _select(ended, fresh.state, state), TimeStep(
-        jnp.where(ended, first.observation, shown.observation),
+        _select(ended, first.observation, shown.observation),
         jnp.where(ended, 0.0, shown.reward),
         shown.terminated & ~ended,
         shown.truncated & ~ended,
     )
 
 
-def _record(kept: Any, action: Array, shown: TimeStep, alive: Array, last: Array) -> Episode:
+def _record(
+    env: Env, kept: Any, action: Array, shown: TimeStep, alive: Array, last: Array
+) -> Episode:
     """One step of an episode. `last`: [] bool, an end here would be the end of the sequence."""
     return Episode(
         kept,
-        action.astype(jnp.uint8),
+        action.astype(specs.action_type(env.num_actions)),
         jnp.where(alive, shown.reward, 0.0),
         alive & last & shown.terminated,
         alive & last & shown.truncated,
@@ -273,9 +299,11 @@ def _nothing_before(env: Env) -> tuple[Array, Array]:
     return jnp.array(env.num_actions, jnp.int32), jnp.zeros((), jnp.float32)
 
 
-def _keep(env: Env, state: Any, observation: Array) -> Any:
-    """What an episode keeps of an observation: small integers, or for a picture its state."""
-    return state if is_pixel_env(env) else observation.astype(jnp.uint8)
+def _keep(env: Env, state: Any, observation: Any) -> Any:
+    """What an episode keeps of an observation: small types, or for a picture its state."""
+    if is_pixel_env(env):
+        return pictures.without_keys(state)
+    return specs.observation(env).kept(observation)
 
 
 def _append(sequence: Any, last: Any) -> Any:

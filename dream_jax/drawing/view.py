@@ -37,8 +37,8 @@ class WorldView(Protocol):
     def cell(self, state: Any) -> tuple[int, int]:
         """(column, row) of the agent, where there are `cells`."""
 
-    def instruction(self, instruction: np.ndarray) -> str:
-        """An instruction, [I], in words."""
+    def instruction(self, instruction: Any) -> str:
+        """An instruction, [I] or a tree of arrays, in words."""
 
     def problem(self, problem: int) -> str:
         """A problem in words."""
@@ -80,9 +80,9 @@ class PlainView:
     def cell(self, state: Any) -> tuple[int, int]:
         raise ValueError("the states of this environment have no place in a grid")
 
-    def instruction(self, instruction: np.ndarray) -> str:
-        numbers = ", ".join(str(x) for x in np.asarray(instruction).reshape(-1).tolist())
-        return f"instruction {numbers}" if numbers else "no instruction"
+    def instruction(self, instruction: Any) -> str:
+        words = _numbers(instruction)
+        return f"instruction {words}" if words else "no instruction"
 
     def problem(self, problem: int) -> str:
         return f"problem {problem}"
@@ -110,6 +110,15 @@ def text_drawing(lines: Sequence[str]) -> Drawing:
     )
     paper = Rectangle(0, 0, width, height, "#faf8f4", radius=2)
     return Drawing(width, height, (paper, *texts), "\n".join(lines))
+
+
+def _numbers(value: Any) -> str:
+    """Numbers in a row; parts of a dict by their names."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {_numbers(part)}" for name, part in value.items())
+    flat = np.asarray(value).reshape(-1)
+    shown = ", ".join(f"{x:g}" for x in flat[:8].tolist())
+    return shown + (", ..." if len(flat) > 8 else "")
 
 
 def _action_names(env: Any) -> list[str]:

@@ -1,15 +1,18 @@
-"""Embeddings of observations, instructions, actions and problem ids."""
+"""Embeddings of integers, pictures, actions and problem ids.
+
+`networks.values` combines them for whatever a family declares.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax.config import ConfigError, NetworkConfig
 from dream_jax.networks.dense import dense, matmul
-from dream_jax.types import Array, Env, is_pixel_env
+from dream_jax.types import Array
 
 
 def normalise(x: Array, on: bool) -> Array:
@@ -94,27 +97,31 @@ class IndexEmbedding(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Pictures by patches that do not overlap: [..., 60, 80, 3] uint8 -> [..., features].
+    """Pictures by patches that do not overlap: [..., H, W, C] uint8 -> [..., features].
 
-    Patches of 5 x 5 -> 16 channels, ReLU -> patches of 2 x 2 -> 64 channels, ReLU -> features. It
-    needs matmuls only and several times less work than `ConvEmbedding`.
+    Patches of P x P -> 16 channels, ReLU -> patches of 2 x 2 -> 64 channels, ReLU -> features. P
+    makes the longer side at most 16 patches: 5 for 60 x 80 pixels. The picture is padded with grey
+    at the bottom and on the right to whole patches. It needs matmuls only and several times less
+    work than `ConvEmbedding`.
     """
 
     features: int
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        size = -(-max(x.shape[-3:-1]) // 16)
         h = x.astype(jnp.float32) / 255.0 - 0.5
-        h = nn.relu(dense(16)(_patches(h, 5)))
+        h = nn.relu(dense(16)(_patches(h, size)))
         h = nn.relu(dense(64)(_patches(h, 2)))
         return dense(self.features)(h.reshape(*x.shape[:-3], -1))
 
 
 class ConvEmbedding(nn.Module):
-    """The embedding of pictures in the authors' code: [..., 60, 80, 3] uint8 -> [..., features].
+    """Convolutions, as in the authors' code: [..., H, W, C] uint8 -> [..., features].
 
     Three convolutions of 32 channels and stride 2, with kernels 5 x 5, 5 x 5 and 4 x 4 and ReLU,
-    then a linear layer.
+    then a linear layer. Large pictures have more layers of the last kind, until both sides are at
+    most 12. Sides that are shorter than a kernel are padded.
     """
 
     features: int
@@ -122,54 +129,30 @@ class ConvEmbedding(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         h = x.astype(jnp.float32) / 255.0
-        for size in (5, 5, 4):
-            h = nn.relu(nn.Conv(32, (size, size), (2, 2), padding="VALID")(h))
+        sizes = [5, 5, 4]
+        for size in sizes:
+            padding = "VALID" if min(h.shape[-3:-1]) >= size else "SAME"
+            h = nn.relu(nn.Conv(32, (size, size), (2, 2), padding=padding)(h))
+            if size is sizes[-1] and len(sizes) < 8 and max(h.shape[-3:-1]) > 12:
+                sizes.append(4)
         return dense(self.features)(h.reshape(*x.shape[:-3], -1))
 
 
 def _patches(x: Array, size: int) -> Array:
-    """[..., H, W, C] -> [..., H / size, W / size, size * size * C]."""
+    """[..., H, W, C] -> [..., ceil(H / size), ceil(W / size), size * size * C]."""
     *batch, height, width, channels = x.shape
-    rows, columns = height // size, width // size
+    rows, columns = -(-height // size), -(-width // size)
+    if (rows * size, columns * size) != (height, width):
+        ends = (0, rows * size - height), (0, columns * size - width), (0, 0)
+        x = jnp.pad(x, [(0, 0)] * len(batch) + list(ends))
     x = x.reshape(*batch, rows, size, columns, size, channels)
     x = jnp.moveaxis(x, -4, -3)
     return x.reshape(*batch, rows, columns, size * size * channels)
 
 
 AUTHORS = ("mlp", "conv")  # with these, other details of the networks follow the authors' code too
-INTEGER_EMBEDDINGS = {"sum": SumEmbedding, "mlp": MlpEmbedding}
-PIXEL_EMBEDDINGS = {"patches": PatchEmbedding, "conv": ConvEmbedding}
-
-
-def make_embedding(kind: str, sizes: Sequence[int], features: int) -> nn.Module:
-    """The embedding of a kind: "sum", "mlp", "patches" or "conv".
-
-    `sizes` are those of the integer components; pictures do not need them. Raises KeyError for an
-    unknown kind.
-    """
-    if kind in PIXEL_EMBEDDINGS:
-        return PIXEL_EMBEDDINGS[kind](features)
-    return INTEGER_EMBEDDINGS[kind](tuple(sizes), features)
-
-
-def make_instruction_embedding(kind: str, sizes: Sequence[int], features: int) -> nn.Module:
-    """The embedding of instructions, which are integers even where observations are pictures."""
-    kind = {"patches": "sum", "conv": "mlp"}.get(kind, kind)
-    return make_embedding(kind, sizes, features)
-
-
-def check_observations(config: NetworkConfig, env: Env) -> None:
-    """Raises ConfigError if the embedding does not fit the observations, or a component does not
-    fit uint8."""
-    kinds = PIXEL_EMBEDDINGS if is_pixel_env(env) else INTEGER_EMBEDDINGS
-    if config.embedding not in kinds:
-        raise ConfigError(
-            f"networks.embedding={config.embedding!r} is not for {env.name}; "
-            f"valid: {', '.join(kinds)}"
-        )
-    largest = max((*env.observation_sizes, *env.instruction_sizes, env.num_actions))
-    if largest > 256:
-        raise ConfigError(f"{env.name}: a component has size {largest}; at most 256 can be stored")
+INTEGER_EMBEDDINGS: dict[str, Any] = {"sum": SumEmbedding, "mlp": MlpEmbedding}
+PIXEL_EMBEDDINGS: dict[str, Any] = {"patches": PatchEmbedding, "conv": ConvEmbedding}
 
 
 def _multi_hot(x: Array, sizes: Sequence[int]) -> Array:

@@ -13,25 +13,22 @@ import jax.numpy as jnp
 
 from dream_jax.config import NetworkConfig
 from dream_jax.networks.dense import dense
-from dream_jax.networks.embedding import (
-    PIXEL_EMBEDDINGS,
-    IndexEmbedding,
-    make_embedding,
-    make_instruction_embedding,
-    normalise,
-)
+from dream_jax.networks.embedding import IndexEmbedding, normalise
 from dream_jax.networks.memory import make_memory
 from dream_jax.networks.policies import TimeFeature, small_dense
+from dream_jax.networks.values import Values, make_embedding, make_instruction_embedding
+from dream_jax.specs import Space
 from dream_jax.types import Array
 
 
 class Slots(NamedTuple):
     """What an agent sees in each of S slots. Without the leading S: in one slot."""
 
-    observation: Array  # [S, K] uint8, or pictures
+    observation: Any  # leaves [S, ...], a value of the environment's observation space
     # [S, 1 + I] int32: 0 while exploring or 1 while exploiting, then the components, each with one
-    # more value for "hidden".
-    instruction: Array
+    # more value for "hidden". Of instructions that are no integer components: see
+    # `agents.trial_sequence.instruction_values`.
+    instruction: Any
     action: Array  # [S] int32, the previous action; `num_actions` at the start of an episode
     reward: Array  # [S] float32, the previous reward; 0 where rewards are not shown
     done: Array  # [S] bool, whether the episode is over
@@ -51,16 +48,16 @@ class History(nn.Module):
     """
 
     config: NetworkConfig
-    observation_sizes: tuple[int, ...]
-    instruction_sizes: tuple[int, ...]
+    observation_values: Values
+    instruction_values: Values
     num_actions: int
     outputs: int
 
     def setup(self) -> None:
         c = self.config
-        self.observation = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
+        self.observation = make_embedding(c.embedding, self.observation_values, c.hidden_size)
         self.instruction = make_instruction_embedding(
-            c.embedding, self.instruction_sizes, c.hidden_size
+            c.embedding, self.instruction_values, c.hidden_size
         )
         self.previous_action = IndexEmbedding(self.num_actions + 1, 16)
         self.time = TimeFeature(c.hidden_size)
@@ -109,18 +106,23 @@ def _before(s: Array, mask: Array) -> Array:
     return (last[:, None] == index).astype(s.dtype) @ s  # a gather whose gradient is no scatter
 
 
+def decoded_sizes(values: Values) -> tuple[int, ...]:
+    """Sizes of the components that `TrialDecoder` predicts; () of pictures, numbers and dicts."""
+    return (values.component_sizes or ()) if isinstance(values, Space) else values
+
+
 class TrialDecoder(nn.Module):
     """p(r | s, a, s', i, m) and p(s' | s, a, i, m) of M transitions, for each of P beliefs m.
 
     VariBAD's decoder (Zintgraf et al. 2020). Inputs: observation [M, K], instruction [M, I], action
     [M], next observation [M, K], m [P, Z]. Returns the reward [P, M] and the logits of the
-    components of s' [P, M, sum(observation_sizes)]. Pictures are not decoded: their logits are
-    [P, M, 0].
+    components of s' [P, M, sum of their sizes]. Only integer components are decoded. Of all other
+    observations the logits are [P, M, 0].
     """
 
     config: NetworkConfig
-    observation_sizes: tuple[int, ...]
-    instruction_sizes: tuple[int, ...]
+    observation_values: Values
+    instruction_values: Values
     num_actions: int
 
     @nn.compact
@@ -128,14 +130,14 @@ class TrialDecoder(nn.Module):
         self, observation: Array, instruction: Array, action: Array, after: Array, m: Array
     ) -> tuple[Array, Array]:
         c = self.config
-        embedding = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
-        goal = make_instruction_embedding(c.embedding, self.instruction_sizes, c.hidden_size)
+        embedding = make_embedding(c.embedding, self.observation_values, c.hidden_size)
+        goal = make_instruction_embedding(c.embedding, self.instruction_values, c.hidden_size)
         taken = IndexEmbedding(self.num_actions, 32)(action)
         before = [embedding(observation), goal(instruction), taken]
         reward = _Conditioned(c, 1)(jnp.concatenate([*before, embedding(after)], axis=-1), m)
-        if c.embedding in PIXEL_EMBEDDINGS:
+        total = sum(decoded_sizes(self.observation_values))
+        if not total:
             return reward[..., 0], jnp.zeros((*reward.shape[:2], 0))
-        total = sum(self.observation_sizes)
         return reward[..., 0], _Conditioned(c, total)(jnp.concatenate(before, axis=-1), m)
 
 

@@ -4,6 +4,9 @@ Each takes one sequence or one step; the caller vmaps.
 
   T  steps of the sequence;  K  observation components;  I  instruction components
   A  actions;  Z  size of the encoding z
+
+Observations and instructions are written as integers [T, K] and [I]. They may as well be numbers,
+pictures or dicts: leaves [T, ...] and [...] (`specs`).
 """
 
 from typing import Any
@@ -13,14 +16,10 @@ import jax.numpy as jnp
 
 from dream_jax.config import NetworkConfig
 from dream_jax.networks.dense import dense
-from dream_jax.networks.embedding import (
-    AUTHORS,
-    IndexEmbedding,
-    make_embedding,
-    make_instruction_embedding,
-    normalise,
-)
+from dream_jax.networks.embedding import AUTHORS, IndexEmbedding, normalise
 from dream_jax.networks.memory import make_memory
+from dream_jax.networks.values import Values, make_embedding, make_instruction_embedding
+from dream_jax.specs import Space
 from dream_jax.types import Array
 
 
@@ -61,13 +60,13 @@ class ExplorationPolicy(nn.Module):
     """
 
     config: NetworkConfig
-    observation_sizes: tuple[int, ...]
+    observation_values: Values
     num_actions: int
     sees_rewards: bool
 
     def setup(self) -> None:
         c = self.config
-        self.observation = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
+        self.observation = make_embedding(c.embedding, self.observation_values, c.hidden_size)
         self.previous_action = IndexEmbedding(self.num_actions + 1, 16)
         self.time = TimeFeature(c.hidden_size)
         self.mix = dense(c.hidden_size)
@@ -117,15 +116,15 @@ class ExploitationPolicy(nn.Module):
     """
 
     config: NetworkConfig
-    observation_sizes: tuple[int, ...]
-    instruction_sizes: tuple[int, ...]
+    observation_values: Values
+    instruction_values: Values
     num_actions: int
 
     def setup(self) -> None:
         c = self.config
-        self.observation = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
+        self.observation = make_embedding(c.embedding, self.observation_values, c.hidden_size)
         self.instruction = make_instruction_embedding(
-            c.embedding, self.instruction_sizes, c.hidden_size
+            c.embedding, self.instruction_values, c.hidden_size
         )
         self.time = TimeFeature(c.hidden_size)
         self.mix = dense(c.hidden_size)
@@ -179,7 +178,7 @@ class Decoder(nn.Module):
     """
 
     config: NetworkConfig
-    observation_sizes: tuple[int, ...]
+    observation_values: Values
     num_actions: int
     sees_rewards: bool
     folds: int = 1
@@ -189,7 +188,7 @@ class Decoder(nn.Module):
         self, observation: Array, action: Array, reward: Array, prefix: Array | None = None
     ) -> Array:
         c = self.config
-        embedding = make_embedding(c.embedding, self.observation_sizes, c.hidden_size)
+        embedding = make_embedding(c.embedding, self.observation_values, c.hidden_size)
         s = normalise(embedding(observation), c.layer_norm)  # once for s and s'
         x = jnp.concatenate([s[:-1], s[1:], IndexEmbedding(self.num_actions, 32)(action)], axis=-1)
         x = x if c.embedding in AUTHORS else nn.relu(x)
@@ -218,7 +217,9 @@ class _DecoderHead(nn.Module):
 
 
 class Encoder(nn.Module):
-    """f(mu), the mean of the encoding z of a problem: id [] or descriptor [D] -> [Z].
+    """f(mu), the mean of the encoding z of a problem: id [] or descriptor -> [Z].
+
+    A descriptor is a value of `descriptor_values` or, without that, a vector [D] of float32.
 
     The output layer starts small (`encoder_init_scale`). So information that the exploitation
     policy does not use never enters z, and the decoder does not have to fit a random code of the
@@ -227,11 +228,14 @@ class Encoder(nn.Module):
 
     config: NetworkConfig
     num_problems: int
+    descriptor_values: Space | None = None
 
     @nn.compact
-    def __call__(self, problem: Array) -> Array:
+    def __call__(self, problem: Any) -> Array:
         c = self.config
-        if jnp.issubdtype(problem.dtype, jnp.integer):
+        if self.descriptor_values is not None:
+            h = nn.relu(make_embedding(c.embedding, self.descriptor_values, 64)(problem))
+        elif jnp.issubdtype(problem.dtype, jnp.integer):
             h = IndexEmbedding(self.num_problems, 32)(problem)
         else:
             h = nn.relu(dense(32)(problem))

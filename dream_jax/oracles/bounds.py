@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from dream_jax import problems
 from dream_jax.oracles.belief_search import Search, Table
 from dream_jax.types import Env
 
@@ -55,8 +56,13 @@ class _Returns(NamedTuple):
 
 def bounds(env: Env, split: str) -> Bounds:
     """The mean returns that define normalised returns of 1 and 0. Raises ValueError."""
+    floor = getattr(env, "no_reading_return", None)
+    if hasattr(env, "reference_returns"):  # of the family; its problems need not be listed
+        best, without = env.reference_returns
+        return Bounds(float(best), float(without), floor)
+    _need(env, problems.is_listed(env), "problems that are listed, not drawn")
     values = float(optimal(env, split).mean()), float(no_exploration(env, split).mean())
-    return Bounds(*values, getattr(env, "no_reading_return", None))
+    return Bounds(*values, floor)
 
 
 def optimal(env: Env, split: str) -> np.ndarray:
@@ -87,6 +93,7 @@ def no_exploration(env: Env, split: str) -> np.ndarray:
 def _returns(env: Any) -> _Returns:
     if hasattr(env, "reference_returns"):  # derived by hand: infinitely many states
         return _Returns(*(np.full(env.num_problems, value) for value in env.reference_returns))
+    _need(env, hasattr(env, "instructions"), "instructions that are listed")
     table = tabulate(env)
     values = optimal_values(table)
     share = table.weight * env.num_problems  # p(instruction | problem)
@@ -171,7 +178,7 @@ def tabulate(env: Env, roots: np.ndarray | None = None) -> Table:
         signal=code.astype(np.int64) * len(levels) + level.reshape(code.shape),
         reward=reward.astype(np.float64),
         end_reward=end_reward.T.astype(np.float64),
-        end_action=env.end_episode_action,
+        end_action=int(env.end_episode_action or 0),  # there is one: see `_initial`
         reachable=np.array(reachable),
         rows=states,
     )
@@ -202,7 +209,9 @@ def _initial(
     sizes = env.observation_sizes
     small = seen.observation.shape[1:] == (len(sizes),) and math.prod(sizes) < 2**31
     _need(env, small, "an observation that is a vector, of less than 2**31 possible ones")
-    _need(env, 0 <= env.end_episode_action < env.num_actions, "an action that ends the episode")
+    end = env.end_episode_action
+    ends = end is not None and 0 <= end < env.num_actions
+    _need(env, ends, "an action that ends the episode")
     again = reset(jax.random.key(1), problem, instruction)
     same = jax.tree.all(jax.tree.map(np.array_equal, (state, seen), again))
     _need(env, same, "a reset that ignores its key")

@@ -2,8 +2,9 @@
 
 A preset is the benchmark's settings (one file each: cooking.py, bus.py, ...; `dream_paper` has the
 authors' settings, paper.py), with the method's changes on top (methods.py). A problem family of
-your own, MODULE:CLASS, starts from tuned.py; a class attribute `settings` is laid over that, below
-the method's changes.
+your own, MODULE:CLASS, starts from tuned.py, with a memory in the exploitation policy unless the
+class attribute `markov` says that (s, z, time) is enough. A class attribute `settings` is laid over
+that, below the method's changes.
 """
 
 from dataclasses import replace
@@ -45,7 +46,11 @@ def get(benchmark: str, preset: str = "dream") -> Config:
     base = paper.of(benchmark) if preset == PAPER else _TUNED.get(benchmark, tuned.CONFIG)
     base = replace(base, benchmark=benchmark, preset=preset)
     if own.is_own(benchmark):
-        base = override(base, _own_settings(benchmark))
+        settings = _own_settings(benchmark)
+        if not own.declares_markov(benchmark) and preset != PAPER:
+            # What exploitation needs may have been shown before, and be hidden now.
+            base = replace(base, networks=replace(base.networks, exploitation_memory="mingru"))
+        base = override(base, settings)
     return METHODS[preset](base)
 
 

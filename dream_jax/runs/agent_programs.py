@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax import problems, specs
 from dream_jax.config import Config
+from dream_jax.data import pictures
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import summary as summaries
 from dream_jax.training import evaluation
@@ -31,7 +33,6 @@ class AgentPrograms:
         self.agent = agent
         self.env: Env = agent.env
         self.config: Config = agent.config
-        self._trained_on = frozenset(map(int, self.env.problem_ids("train")))
         self._information_names: dict[bool, str] = {}
         self._evaluate = jax.jit(self._evaluate_seeds)
         self._roll = jax.jit(self._roll_one, static_argnums=4)
@@ -65,21 +66,27 @@ class AgentPrograms:
         return results
 
     def roll(
-        self, params: Params, problem: int, instructions: np.ndarray, seed: int
+        self, params: Params, problem: int, instructions: Any, seed: int
     ) -> tuple[Rolled, str]:
         """One greedy trial of one seed's parameters on the host, and the name of its information.
 
         instructions: [N, I].
         """
-        trained_on = problem in self._trained_on
+        trained_on = self._is_trained_on(problem)
         rolled = self._roll(
             params,
             jax.random.key(seed),
             jnp.int32(problem),
-            jnp.asarray(instructions, jnp.uint8),
+            specs.instruction(self.env).kept(instructions),
             trained_on,
         )
         return jax.device_get(rolled), self._information_names[trained_on]
+
+    def _is_trained_on(self, problem: int) -> bool:
+        """Whether a problem is a training problem; of a family without a list: no."""
+        if not problems.is_listed(self.env):
+            return False
+        return bool(np.isin(problem, self.env.problem_ids("train")))
 
     def _trial_set(self, split: str, trials: int) -> evaluation.TrialSet:
         trial = self.config.trial
@@ -95,6 +102,10 @@ class AgentPrograms:
         self, params: Params, key: Array, problem: Array, instructions: Array, trained_on: bool
     ) -> Rolled:
         test = self.agent.meta_test(params, key, problem, instructions)
+        test = test._replace(  # keys have no place on the host
+            exploration_states=pictures.without_keys(test.exploration_states),
+            exploitation_states=pictures.without_keys(test.exploitation_states),
+        )
         name, information = self.agent.step_information(
             params, test.exploration, problem, trained_on
         )

@@ -44,6 +44,7 @@ class DeviceTraining:
         each = replay.size_bytes(self.trainer.trial_shape, config.replay.capacity_trials)
         copies = len(seeds) * training.trial_shards
         replay.check_fits(each, copies, config.replay.capacity_trials, log)
+        self._log = log
         self._curve_trials = curve_trials(config, self.trainer)
         self._programs: Programs | None = None
         self._state: scaling.SeedGroups | None = None  # of TrainState
@@ -102,6 +103,10 @@ class DeviceTraining:
         """Results on every problem of both splits. `live` as of `chunk`."""
         count = self.config.training.final_evaluation_trials
         sets = fixed_trials.of_splits(self.config, self.agent.env, count, cover=True)
+        for split, trials in sets.items():
+            left_out = evaluations.covered(self.agent.env, split, trials)
+            if left_out:
+                self._log(f"final evaluation on {len(trials.problem):,} trials; {left_out}")
         params = evaluation_params(self.config, self._states())
         self._keep(params, live)
         results = jax.device_get(self._runner.join(self.programs.evaluate_any(params, sets)))

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax import problems, specs
 from dream_jax.agents.dream_policy import DreamPolicy
+from dream_jax.data import pictures
 from dream_jax.data.rollout import Rollout
 from dream_jax.envs.splits import split_names
 from dream_jax.runs.agent_programs import Rolled
@@ -20,6 +22,7 @@ _COMPILED_FAST = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensi
 # Where exploitation has its z from. Every agent has the first; only DREAM has the others.
 FROM_EXPLORATION, FROM_ID, FROM_OTHER, ZERO = "exploration", "id", "other", "zero"
 MOST_ENCODINGS = 2_000  # problems whose encodings are computed
+MOST_DRAWN = 200  # problems of a split, of a family that draws them
 
 
 class Chosen(NamedTuple):
@@ -27,7 +30,7 @@ class Chosen(NamedTuple):
 
     # Numpy arrays on the host, JAX's inside the program.
     problem: Any  # [n] int32
-    instruction: Any  # [n, N, I] uint8
+    instruction: Any  # leaves [n, N, ...] as replay keeps them, most often [n, N, I] uint8
     other: Any  # [n] int32, the training problem whose z is lent
 
 
@@ -70,13 +73,11 @@ class InsightProgram:
         """Roll trials greedily. params: of one seed."""
         keys = jax.random.split(jax.random.fold_in(jax.random.key(KEY), seed), len(chosen.problem))
         trials = jax.device_get(self._roll(params, keys, chosen))
-        problems = np.array(
-            spread(self._agent.env.problem_ids("train").tolist(), MOST_ENCODINGS), np.int32
-        )
+        encoded = np.array(spread(ids(self._agent.env, "train"), MOST_ENCODINGS), np.int32)
         encodings = None
         if isinstance(self._agent, DreamPolicy):
-            encodings = jax.device_get(self._encode(params, problems))
-        return Insights(chosen, trials, self._names, problems, encodings)
+            encodings = jax.device_get(self._encode(params, encoded))
+        return Insights(chosen, trials, self._names, encoded, encodings)
 
     def _roll_one(self, params: Params, key: Array, trial: Chosen) -> Insight:
         agent, problem = self._agent, trial.problem
@@ -90,7 +91,7 @@ class InsightProgram:
             self._names[trained_on], information[trained_on] = agent.step_information(
                 params, test.exploration, problem, trained_on
             )
-        return Insight(test, information, decoded, exploited)
+        return pictures.without_keys(Insight(test, information, decoded, exploited))
 
     def _encodings(self, params: Params, problems: Array) -> Array:
         agent: Any = self._agent
@@ -135,44 +136,50 @@ def choose(env: Env, count: int, episodes: int, redraw: bool) -> Chosen:
       episodes: N, exploitation episodes of a trial.
       redraw: each episode of a trial has an instruction of its own.
     """
-    problems: list[int] = []
+    chosen: list[int] = []
     for split in reversed(split_names(env)):  # the test problems first
-        new = [p for p in env.problem_ids(split).tolist() if p not in set(problems)]
-        problems += spread(new, max(1, count // 4))
-    each = max(1, count // len(problems))
-    return chosen_trials(env, [(problem, None) for problem in problems], each, episodes, redraw)
+        new = [problem for problem in ids(env, split) if problem not in set(chosen)]
+        chosen += spread(new, max(1, count // 4))
+    return chosen_trials(env, chosen, max(1, count // len(chosen)), episodes, redraw)
 
 
 def chosen_trials(
-    env: Env,
-    problems: Sequence[tuple[int, Any]],
-    each: int,
-    episodes: int,
-    redraw: bool,
+    env: Env, chosen: Sequence[int], each: int, episodes: int, redraw: bool
 ) -> Chosen:
     """Trials of the given problems.
 
     Args:
       env: the environment.
-      problems: (problem, its instructions [N, I]); None: `each` of the problem's own.
-      each: how many instructions of a problem, at most.
+      chosen: problems.
+      each: how many instructions of a problem, at most. Of a family that does not list them, one
+        is drawn.
       episodes: N.
       redraw: as for `choose`.
     """
+    space = specs.instruction(env)
+    if space.component_sizes is None or not hasattr(env, "instructions"):
+        drawn = problems.draw_instructions(env, np.repeat(np.array(chosen, np.int32), episodes))
+        shaped = jax.tree.map(lambda x: x.reshape(len(chosen), episodes, *x.shape[1:]), drawn)
+        others = [_others(env, problem)[0] for problem in chosen]
+        return Chosen(np.array(chosen, np.int32), shaped, np.array(others, np.int32))
     rows: list[tuple[int, np.ndarray]] = []
-    for problem, given in problems:
-        if given is not None:
-            rows.append((problem, np.asarray(given)))
-            continue
+    for problem in chosen:
         own = np.unique(np.asarray(env.instructions(problem)), axis=0)
         for index in spread(range(len(own)), each):
             places = [(index + n * redraw) % len(own) for n in range(episodes)]
             rows.append((problem, own[np.array(places)]))
     return Chosen(
         np.array([problem for problem, _ in rows], np.int32),
-        np.stack([instruction for _, instruction in rows]).astype(np.uint8),
+        np.stack([instruction for _, instruction in rows]).astype(space.parts[0].dtype),
         np.array([_another(env, problem, instruction) for problem, instruction in rows], np.int32),
     )
+
+
+def ids(env: Env, split: str) -> list[int]:
+    """The problems of a split, or some of a family that draws them; always the same."""
+    if problems.is_listed(env):
+        return env.problem_ids(split).tolist()
+    return problems.some(env, split, MOST_DRAWN).tolist()
 
 
 def spread(items: Sequence[Any], count: int) -> list[Any]:
@@ -182,11 +189,16 @@ def spread(items: Sequence[Any], count: int) -> list[Any]:
     return [items[place] for place in places]
 
 
-def _another(env: Env, problem: int, instruction: np.ndarray) -> int:
-    """A training problem, not this one, far in the list; with the same instruction if there is."""
-    train = [int(p) for p in env.problem_ids("train") if p != problem] or [problem]
+def _others(env: Env, problem: int) -> list[int]:
+    """Some training problems, not this one, far from it in the list."""
+    train = [other for other in ids(env, "train") if other != problem] or [problem]
     start = len(train) // 3 + problem
-    order = [train[(start + 7 * k) % len(train)] for k in range(min(8, len(train)))]
+    return [train[(start + 7 * k) % len(train)] for k in range(min(8, len(train)))]
+
+
+def _another(env: Env, problem: int, instruction: np.ndarray) -> int:
+    """A training problem, not this one; with the same instruction if there is."""
+    order = _others(env, problem)
     for other in order:
         rows = np.asarray(env.instructions(other))
         if all((rows == wanted).all(axis=-1).any() for wanted in instruction):

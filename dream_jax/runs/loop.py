@@ -259,6 +259,7 @@ class Run(RunView):
         if self.out is not None:
             written = "summary.json, metrics.jsonl, curves.png, report.html, videos/"
             self._log(f"written to {self.out}: {written}")
+        self.summary = summary
 
     def _give_up(self, error: BaseException) -> None:
         """After a failure: may the run go on, and is there anything in its folder worth keeping?"""

@@ -133,10 +133,8 @@ def software(versions: Mapping[str, Any], git: Mapping[str, Any] | None) -> list
 def command(config: Config, seeds: Sequence[int], name: str) -> str:
     """The command line that makes the same run."""
     own = ":" in config.benchmark
-    module = "own_problem" if own else config.benchmark
+    module = f"own_problem {config.benchmark}" if own else config.benchmark
     words = [f"python -m experiments.{module}", f"--config={config.preset}"]
-    if own:
-        words.insert(1, f"--env={config.benchmark}")
     words += [f"--seeds={len(seeds)}"] if len(seeds) > 1 else []
     words += [f"--first_seed={seeds[0]}"] if seeds and seeds[0] else []
     for change in settings(config) or []:

@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from dream_jax import problems
 from dream_jax.drawing import svg
 from dream_jax.drawing.shapes import Drawing
 from dream_jax.drawing.view import WorldView
 from dream_jax.envs.splits import split_names
-from dream_jax.runs.insight import FROM_EXPLORATION, Insight, Insights
+from dream_jax.runs.insight import FROM_EXPLORATION, Insight, Insights, ids
 from dream_jax.runs.trial_record import listed, steps, trimmed
 from dream_jax.types import Env, Episode
 
@@ -63,26 +64,29 @@ def trials(env: Env, view: WorldView, insights: Insights) -> dict[str, Any]:
     """
     gallery = Gallery()
     plane = None if insights.encodings is None else Plane(insights.encodings)
-    splits = {name: set(env.problem_ids(name).tolist()) for name in split_names(env)}
-    trained = splits["train"]
+    splits = {name: set(ids(env, name)) for name in split_names(env)}
+    trained = splits["train"] if problems.is_listed(env) else set()
     made = []
     for i, problem in enumerate(insights.chosen.problem.tolist()):
         one = jax.tree.map(lambda x, i=i: x[i], insights.trials)
-        shown = _Shown(view, gallery, one)
-        instructions = insights.chosen.instruction[i][:MOST_EPISODES]
+        shown = _Shown(env, view, gallery, one)
+        told = jax.tree.map(lambda x, i=i: x[i][:MOST_EPISODES], insights.chosen.instruction)
+        count = len(jax.tree.leaves(told)[0])
         made.append(
             {
                 "problem": problem,
                 "split": next(name for name, ids in splits.items() if problem in ids),
                 "words": view.problem(problem),
-                "instructions": [view.instruction(row) for row in instructions],
-                "key": instructions.tolist(),
+                "instructions": [
+                    view.instruction(jax.tree.map(lambda x, n=n: x[n], told)) for n in range(count)
+                ],
+                "key": [leaf.tolist() for leaf in jax.tree.leaves(told)],
                 "other": int(insights.chosen.other[i]),
                 "longest": len(one.test.exploration.mask),
                 "horizon": env.horizon,
                 "exploration": shown.exploration(insights.information_names, problem in trained)
                 | _belief(insights, one, problem, plane),
-                "exploitation": shown.exploitations(len(instructions)),
+                "exploitation": shown.exploitations(count),
             }
         )
     return {"trials": made, **gallery.data()}
@@ -92,21 +96,21 @@ def encodings(view: WorldView, insights: Insights) -> dict[str, Any] | None:
     """The map of encodings: points, and by property the value of each problem."""
     if insights.encodings is None:
         return None
-    problems = insights.problems.tolist()
+    encoded = insights.problems.tolist()
     groups = {}
     for name, values in view.groups().items():
-        mine = [values[problem] for problem in problems]
+        mine = [values[problem] for problem in encoded]
         labels = list(dict.fromkeys(mine))
         groups[name] = {"labels": labels, "of": [labels.index(value) for value in mine]}
     return {
-        "problems": problems,
+        "problems": encoded,
         "points": Plane(insights.encodings)(insights.encodings),
-        "words": [view.problem(problem) for problem in problems],
+        "words": [view.problem(problem) for problem in encoded],
         "groups": groups,
     }
 
 
-def visits(view: WorldView, insights: Insights) -> list[list[int]] | None:
+def visits(env: Env, view: WorldView, insights: Insights) -> list[list[int]] | None:
     """How often exploration was in each cell, [rows][columns]; None: there are no cells."""
     if view.cells is None:
         return None
@@ -117,7 +121,7 @@ def visits(view: WorldView, insights: Insights) -> list[list[int]] | None:
             continue
         explored.add(problem)
         test = jax.tree.map(lambda x, i=i: x[i], insights.trials.test)
-        for state in listed(test.exploration_states, steps(test.exploration)):
+        for state in listed(env, test.exploration_states, steps(test.exploration)):
             column, row = view.cell(state)
             count[min(row, view.cells.rows - 1), min(column, view.cells.columns - 1)] += 1
     return count.tolist()
@@ -126,10 +130,10 @@ def visits(view: WorldView, insights: Insights) -> list[list[int]] | None:
 class _Shown:
     """Episodes of one trial, drawn."""
 
-    def __init__(self, view: WorldView, gallery: Gallery, trial: Insight):
-        self._view, self._gallery, self._trial = view, gallery, trial
+    def __init__(self, env: Env, view: WorldView, gallery: Gallery, trial: Insight):
+        self._env, self._view, self._gallery, self._trial = env, view, gallery, trial
         test = trial.test
-        self._seen = listed(test.exploration_states, steps(test.exploration))
+        self._seen = listed(env, test.exploration_states, steps(test.exploration))
 
     def exploration(self, names: Mapping[bool, str], trained_on: bool) -> dict[str, Any]:
         test, taken = self._trial.test, steps(self._trial.test.exploration)
@@ -154,7 +158,7 @@ class _Shown:
 
     def _exploitation(self, parts: tuple[Episode, Any, Any], n: int) -> dict[str, Any]:
         episode, states, q = (jax.tree.map(lambda x: x[n], part) for part in parts)
-        return self._episode(episode, listed(states, steps(episode)), q, self._seen)
+        return self._episode(episode, listed(self._env, states, steps(episode)), q, self._seen)
 
     def _episode(
         self, episode: Episode, states: Sequence[Any], q: Any, before: Sequence[Any]

@@ -1,18 +1,22 @@
 """report.html of a run while it trains: rewritten at evaluations, at a bounded cost."""
 
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
+from dream_jax import problems
 from dream_jax.config import Config
-from dream_jax.drawing.view import view_of
+from dream_jax.drawing.view import WorldView, view_of
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import page_data, page_trials, provenance
 from dream_jax.runs.agent_programs import AgentPrograms
 from dream_jax.runs.folder import RUN_FILE
-from dream_jax.runs.insight import InsightProgram, Insights, choose
+from dream_jax.runs.insight import Chosen, InsightProgram, Insights, choose, ids
 from dream_jax.runs.storage import lines_of
 from dream_jax.runs.trial_record import make_record
 from dream_jax.viz import film, report_page
@@ -39,15 +43,20 @@ class RunPage:
         """
         self._programs, self._out, self._log = programs, out, log
         self._insight = InsightProgram(programs.agent)
-        trial = programs.config.trial
-        self._chosen = choose(
-            programs.env, TRIALS, trial.exploitation_episodes, trial.redraw_instruction
-        )
-        self._view = view_of(programs.env)
         # Seconds in all, and of the newest time, by whether trials were rolled.
         self._spent_s, self._cost_s = {True: 0.0, False: 0.0}, dict(_FIRST_COST_S)
         self._trials: Mapping[str, Any] = {}
         self._visits: list[dict[str, Any]] | None = None  # None: not read yet
+
+    @functools.cached_property
+    def _chosen(self) -> Chosen:
+        trial = self._programs.config.trial
+        episodes, redraw = trial.exploitation_episodes, trial.redraw_instruction
+        return choose(self._programs.env, TRIALS, episodes, redraw)
+
+    @functools.cached_property
+    def _view(self) -> WorldView:
+        return view_of(self._programs.env)
 
     def evaluated(self, run: Any) -> None:
         """After an evaluation. run: the `loop.Run`."""
@@ -66,7 +75,12 @@ class RunPage:
         """At the end: the page with the newest trials, and a GIF of each seed that did not fail."""
         self._timed(run, True, summary)
         for seed in _live(run):
-            self._film(run, seed)
+            try:
+                self._film(run, seed)
+            except OSError:
+                raise
+            except Exception as error:  # a drawing of the user's
+                self._fail(f"the GIF of seed {seed}", error)
 
     def _timed(self, run: Any, trials: bool, summary: Mapping[str, Any] | None = None) -> None:
         began = time.perf_counter()
@@ -75,15 +89,18 @@ class RunPage:
                 self._roll(run)
             self._write(run, summary)
         except Exception as error:  # never a reason not to train
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            self._log(f"{PAGE} was not written: {reason}")
+            self._fail(PAGE, error)
         self._cost_s[trials] = time.perf_counter() - began
         self._spent_s[trials] += self._cost_s[trials]
+
+    def _fail(self, what: str, error: Exception) -> None:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        self._log(f"{what} was not written: {reason}")
 
     def _roll(self, run: Any) -> None:
         insights = self._insights(run, _live(run)[0])
         self._trials = page_data.of_trials(self._programs.env, insights)
-        counts = page_trials.visits(self._view, insights)
+        counts = page_trials.visits(self._programs.env, self._view, insights)
         if counts is not None:
             self._note_visits(run, counts)
 
@@ -115,17 +132,18 @@ class RunPage:
     def _film(self, run: Any, seed: int) -> None:
         """The GIF of a held-out trial. Each seed shows another problem."""
         chosen, env = self._chosen, self._programs.env
-        problems = chosen.problem.tolist()
-        tests, trained = (set(env.problem_ids(split).tolist()) for split in ("test", "train"))
-        shown = [problem for problem in dict.fromkeys(problems) if problem in tests]
+        there = chosen.problem.tolist()
+        tests, trained = (set(ids(env, split)) for split in ("test", "train"))
+        shown = [problem for problem in dict.fromkeys(there) if problem in tests]
         problem = shown[seed % len(shown)]
         # The last of its instructions: in cooking it names two ingredients.
-        place = max(i for i, other in enumerate(problems) if other == problem)
-        insights, known = self._insights(run, seed), problem in trained
+        place = max(i for i, other in enumerate(there) if other == problem)
+        insights = self._insights(run, seed)
+        known = problems.is_listed(env) and problem in trained
         record = make_record(
             env,
             problem,
-            chosen.instruction[place],
+            jax.tree.map(lambda x: x[place], chosen.instruction),
             insights.rolled(place, known),
             insights.information_names[known],
         )

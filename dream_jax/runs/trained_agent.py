@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from dream_jax import problems, specs
 from dream_jax.config import Config, ConfigError, nearest
 from dream_jax.envs.splits import split_names
 from dream_jax.runs import agent_file
@@ -64,7 +65,7 @@ class TrainedAgent:
         Raises:
           ConfigError: there is no such problem, or it has no such instruction.
         """
-        problem = int(self.env.problem_ids("test")[0]) if problem is None else problem
+        problem = problems.first(self.env, "test") if problem is None else problem
         self._check_problem(problem)
         instructions = self._instructions(problem, instruction)
         rolled, name = self._programs.roll(self.params, problem, instructions, seed)
@@ -163,14 +164,26 @@ class TrainedAgent:
 
     def _check_problem(self, problem: Any) -> None:
         whole = isinstance(problem, int | np.integer) and not isinstance(problem, bool)
-        if not whole or not 0 <= problem < self.env.num_problems:
-            last = self.env.num_problems - 1
+        last = self.env.num_problems - 1 if problems.is_listed(self.env) else problems.LARGEST_ID
+        if not whole or not 0 <= problem <= last:
             raise ConfigError(f"problem={problem!r}: valid: 0 to {last} on {self.config.benchmark}")
 
-    def _instructions(self, problem: int, instruction: Any) -> np.ndarray:
-        """[N, I] for the exploitation episodes."""
+    def _instructions(self, problem: int, instruction: Any) -> Any:
+        """For the exploitation episodes: [N, I], or leaves [N, ...].
+
+        Instructions that the family does not list are drawn, or taken as they are given.
+        """
+        count, space = self.config.trial.exploitation_episodes, specs.instruction(self.env)
+        if space.component_sizes is None or not hasattr(self.env, "instructions"):
+            if instruction is None:
+                return problems.draw_instructions(self.env, np.full(count, problem, np.int32))
+            wrong = specs.mistake(space, instruction) or specs.outside(space, instruction)
+            if wrong:
+                raise ConfigError(f"instruction={instruction!r}: {wrong}")
+            kept = jax.tree.map(np.asarray, space.kept(instruction))
+            return jax.tree.map(lambda x: np.stack([x] * count), kept)
         trial, rows = self.config.trial, np.asarray(self.env.instructions(problem))
-        count, size = trial.exploitation_episodes, rows.shape[1]
+        size = rows.shape[1]
         if instruction is None:
             # From the middle on, the first with the most different parts: two ingredients.
             order = [(len(rows) // 2 + k) % len(rows) for k in range(len(rows))]

@@ -7,6 +7,7 @@ from typing import IO, Any, NamedTuple
 import jax
 import numpy as np
 
+from dream_jax.data import pictures
 from dream_jax.drawing.view import WorldView, view_of
 from dream_jax.runs.agent_programs import Rolled
 from dream_jax.types import Env, Episode
@@ -31,7 +32,7 @@ class TrialRecord:
     """
 
     problem: int
-    instructions: np.ndarray  # [N, I] of the exploitation episodes
+    instructions: Any  # leaves [N, ...], most often [N, I]: of the exploitation episodes
     exploration: Episode  # leaves [L, ...], observation [L + 1, ...]
     exploitation: list[Episode]  # N episodes, leaves [T_n, ...], observation [T_n + 1, ...]
     z: np.ndarray | None  # [Z] the encoding that exploitation acted on; None: the agent has none
@@ -72,8 +73,9 @@ class TrialRecord:
     def __repr__(self) -> str:
         steps = len(self.exploration.action)
         returns = ", ".join(f"{value:+.2f}" for value in self.returns)
+        told = jax.tree.map(lambda x: x.tolist(), self.instructions)
         return (
-            f"TrialRecord(problem {self.problem}, instructions {self.instructions.tolist()}, "
+            f"TrialRecord(problem {self.problem}, instructions {told}, "
             f"{steps} exploration steps, return {returns})"
         )
 
@@ -102,7 +104,7 @@ class TrialRecord:
 
     def _exploitation_frames(self, view: WorldView, n: int) -> list[film.Frame]:
         frames, states = [], self.exploitation_states[n]
-        episode, goal = self.exploitation[n], view.instruction(self.instructions[n])
+        episode, goal = self.exploitation[n], view.instruction(self._instruction(n))
         for t, state in enumerate(states):
             before = [*self.exploration_states, *states[:t]]
             frames.append(
@@ -119,19 +121,23 @@ class TrialRecord:
             )
         return frames
 
+    def _instruction(self, n: int) -> Any:
+        """Of episode n, [I] or a tree of arrays."""
+        return jax.tree.map(lambda x: x[n], self.instructions)
+
 
 def make_record(
-    env: Env, problem: int, instructions: np.ndarray, rolled: Rolled, information_name: str
+    env: Env, problem: int, instructions: Any, rolled: Rolled, information_name: str
 ) -> TrialRecord:
-    """The record of a trial on the host. instructions: [N, I]."""
+    """The record of a trial on the host. instructions: leaves [N, ...]."""
     test = rolled.test
     taken = steps(test.exploration)
-    count = len(instructions)
+    count = len(jax.tree.leaves(instructions)[0])
     episodes = [jax.tree.map(lambda x, n=n: x[n], test.exploitation) for n in range(count)]
     states = [jax.tree.map(lambda x, n=n: x[n], test.exploitation_states) for n in range(count)]
     return TrialRecord(
         problem=problem,
-        instructions=np.asarray(instructions),
+        instructions=jax.tree.map(np.asarray, instructions),
         exploration=trimmed(test.exploration),
         exploitation=[trimmed(episode) for episode in episodes],
         z=None if test.z is None else np.asarray(test.z),
@@ -141,8 +147,10 @@ def make_record(
             np.asarray(test.exploration_q)[:taken],
             [q[: steps(e)] for q, e in zip(np.asarray(test.exploitation_q), episodes, strict=True)],
         ),
-        exploration_states=listed(test.exploration_states, taken),
-        exploitation_states=[listed(s, steps(e)) for s, e in zip(states, episodes, strict=True)],
+        exploration_states=listed(env, test.exploration_states, taken),
+        exploitation_states=[
+            listed(env, s, steps(e)) for s, e in zip(states, episodes, strict=True)
+        ],
         returns=np.array([episode.reward[: steps(episode)].sum() for episode in episodes]),
         longest_exploration=len(test.exploration.mask),
         env=env,
@@ -162,6 +170,7 @@ def trimmed(episode: Episode) -> Episode:
     return rest._replace(observation=observation)
 
 
-def listed(states: Any, taken: int) -> list[Any]:
-    """The states before the first step and after each step."""
-    return [jax.tree.map(lambda x, t=t: x[t], states) for t in range(taken + 1)]
+def listed(env: Env, states: Any, taken: int) -> list[Any]:
+    """The states before the first step and after each step, with their keys."""
+    each = [jax.tree.map(lambda x, t=t: x[t], states) for t in range(taken + 1)]
+    return [pictures.with_keys(env, state) for state in each]

@@ -1,21 +1,24 @@
 """Evaluation on fixed trials: greedy, acting on the exploration, without the problem id."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax import problems, specs
 from dream_jax.config import Config
 from dream_jax.training import trainer
 from dream_jax.types import Agent, Array, Env, Episode, Key, Params, TrainState
+
+MOST_TRIALS = 20_000  # of each split in a final evaluation
 
 
 class TrialSet(NamedTuple):
     """Which trials to evaluate: leaves [n, ...]."""
 
     problem: np.ndarray  # [n] int32
-    instruction: np.ndarray  # [n, N, I] uint8
+    instruction: Any  # leaves [n, N, ...] as replay keeps them, most often [n, N, I] uint8
 
 
 class Evaluation(NamedTuple):
@@ -29,9 +32,17 @@ class Evaluation(NamedTuple):
 
 
 def trial_set(
-    env: Env, split: str, trials: int, episodes: int, cover: bool, redraw: bool = True
+    env: Env,
+    split: str,
+    trials: int,
+    episodes: int,
+    cover: bool,
+    redraw: bool = True,
+    most: int = MOST_TRIALS,
 ) -> TrialSet:
     """About `trials` trials that use every (problem, instruction) pair of a split equally often.
+
+    Of a family that draws its problems or does not list its instructions, `trials` random pairs.
 
     Args:
       env: the environment.
@@ -40,14 +51,22 @@ def trial_set(
       episodes: N, exploitation episodes of a trial.
       cover: if there are more pairs than `trials`, use them all. Otherwise a fixed random subset.
       redraw: each episode of a trial has an instruction of its own. Otherwise all have the same.
+      most: trials, even where `cover` asks for more. Then as many problems as possible are covered,
+        by random instructions each.
     """
+    limit = most if cover else trials
+    listed = problems.is_listed(env)
+    total = len(env.problem_ids(split)) if listed else trials
+    if not listed or total > limit or not hasattr(env, "instructions"):
+        count = min(limit, max(trials, total)) if cover else trials
+        return _drawn_trials(env, split, count, episodes, redraw)
     pairs = [
         (problem, index)
         for problem in env.problem_ids(split)
         for index in range(len(env.instructions(int(problem))))
     ]
-    if len(pairs) > trials and not cover:
-        chosen = np.sort(np.random.default_rng(0).permutation(len(pairs))[:trials])
+    if len(pairs) > limit:
+        chosen = _spread([problem for problem, _ in pairs], limit, cover)
         pairs = [pairs[k] for k in chosen]
     else:
         pairs = pairs * -(-trials // len(pairs))
@@ -55,9 +74,40 @@ def trial_set(
     for problem, index in pairs:
         rows = env.instructions(int(problem))
         instructions.append([rows[(index + n * redraw) % len(rows)] for n in range(episodes)])
+    dtype = specs.instruction(env).parts[0].dtype
     return TrialSet(
-        np.array([problem for problem, _ in pairs], np.int32), np.array(instructions, np.uint8)
+        np.array([problem for problem, _ in pairs], np.int32), np.array(instructions, dtype)
     )
+
+
+def covered(env: Env, split: str, trials: TrialSet) -> str | None:
+    """What of a split a trial set leaves out, as a sentence; None if it covers every problem."""
+    used = len(np.unique(trials.problem))
+    if not problems.is_listed(env):
+        return f"{split}: {used:,} problems drawn of a family without end"
+    total = len(env.problem_ids(split))
+    return None if used == total else f"{split}: {used:,} of {total:,} problems"
+
+
+def _drawn_trials(env: Env, split: str, count: int, episodes: int, redraw: bool) -> TrialSet:
+    """`count` trials of problems as even as possible, with instructions that the family draws."""
+    chosen = problems.some(env, split, count)
+    chosen = chosen[np.arange(count) % len(chosen)]
+    drawn = problems.draw_instructions(env, np.repeat(chosen, episodes))
+    shaped = jax.tree.map(lambda x: x.reshape(count, episodes, *x.shape[1:]), drawn)
+    if not redraw:
+        shaped = jax.tree.map(lambda x: np.repeat(x[:, :1], episodes, axis=1), shaped)
+    return TrialSet(chosen, shaped)
+
+
+def _spread(problem: list[int], count: int, cover: bool) -> np.ndarray:
+    """[count] sorted indices of random pairs; with `cover`, some of every problem."""
+    order = np.random.default_rng(0).permutation(len(problem))
+    if cover:
+        first = np.unique(np.array(problem)[order], return_index=True)[1]
+        rest = np.setdiff1d(np.arange(len(order)), first)
+        order = order[np.concatenate([first, rest])]
+    return np.sort(order[:count])
 
 
 def evaluate(agent: Agent, params: Params, key: Key, trials: TrialSet) -> Evaluation:
@@ -74,7 +124,9 @@ def evaluate(agent: Agent, params: Params, key: Key, trials: TrialSet) -> Evalua
         )
 
     keys = jax.random.split(key, trials.problem.shape[0])
-    return jax.vmap(one)(keys, jnp.asarray(trials.problem), jnp.asarray(trials.instruction))
+    return jax.vmap(one)(
+        keys, jnp.asarray(trials.problem), jax.tree.map(jnp.asarray, trials.instruction)
+    )
 
 
 def evaluation_params(config: Config, state: TrainState) -> Params:

@@ -4,14 +4,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from dream_jax.agents import registry
 from dream_jax.config import Config
 from dream_jax.data import augmentation
-from dream_jax.training import learner
+from dream_jax.training import learner, statistics
 from dream_jax.training.shards import Shards
 from dream_jax.training.trainer import Trainer
-from dream_jax.types import Env, Key, Trial
+from dream_jax.types import Agent, Env, Key, Learner, Params, Trial
 
 
 def make_trainer(config: Config, env: Env) -> Trainer:
@@ -27,7 +28,7 @@ def make_trainer(config: Config, env: Env) -> Trainer:
         metrics = (*metrics, "bottleneck_weight")
     return Trainer(
         agent,
-        _make_optimizers(config, agent.learners),
+        _make_optimizers(config, agent, env),
         augmentation.make_batch(config.augmentation, env),
         jax.eval_shape(one_trial, jax.random.key(0)),
         metrics,
@@ -49,12 +50,23 @@ def total_updates(config: Config) -> int:
     return iterations * per_iteration
 
 
-def _make_optimizers(config: Config, learners: Any) -> Any:
+def _make_optimizers(config: Config, agent: Agent, env: Env) -> Any:
     """One for each learner, in the same NamedTuple."""
-    updates = total_updates(config)
-    return type(learners)(
-        *(
-            learner.make_optimizer(config.optimizer, updates, each.weight_decay, each.decayed)
-            for each in learners
-        )
+    updates, learners = total_updates(config), agent.learners
+    params = jax.eval_shape(agent.init, jax.random.key(0))
+    has_statistics = statistics.init(env) is not None
+
+    def one(each: Learner, mine: Params) -> optax.GradientTransformation:
+        decayed = each.decayed
+        if has_statistics:  # which are not weights
+            decayed = _and(True if decayed is None else decayed, statistics.trained(mine))
+        return learner.make_optimizer(config.optimizer, updates, each.weight_decay, decayed)
+
+    return type(learners)(*map(one, learners, params))
+
+
+def _and(prefix: Any, tree: Any) -> Any:
+    """A tree of bool and another one that is a prefix of it."""
+    return jax.tree.map(
+        lambda on, below: jax.tree.map(lambda leaf: on and leaf, below), prefix, tree
     )

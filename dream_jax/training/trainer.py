@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from dream_jax.agents import exploration_noise
 from dream_jax.config import Config
 from dream_jax.data import replay
-from dream_jax.training import bottleneck, learner, objective
+from dream_jax.training import bottleneck, learner, objective, statistics
 from dream_jax.training.objective import Batch
 from dream_jax.training.shards import Shards
 from dream_jax.types import Agent, Array, Key, Learner, Params, TrainState, Trial
@@ -68,6 +68,7 @@ class Trainer:
             zero,
             jnp.zeros(len(params)),
             bottleneck.init(self.config),
+            statistics.init(self.agent.env),
         )
 
     def iterate(self, state: TrainState) -> tuple[TrainState, Metrics]:
@@ -77,6 +78,9 @@ class Trainer:
         if state.dual is not None:
             epsilon = self.exploitation_epsilons(state)
             state = state._replace(dual=bottleneck.adapt(self.config, state.dual, trials, epsilon))
+        if state.statistics is not None:
+            seen = statistics.add(self.agent.env, state.statistics, trials)
+            state = statistics.write(state._replace(statistics=seen))
         state, due = self.add(state._replace(key=key), trials)
         learned = self.learn(state, update_key, due)
         state = state._replace(learners=learned.learners, average=learned.average)

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from dream_jax import problems as listing
 from dream_jax.config import ConfigError
 from dream_jax.drawing.view import view_of
 from dream_jax.envs.splits import split_names
 from dream_jax.runs import page_data, page_trials
-from dream_jax.runs.insight import Chosen, InsightProgram, choose, chosen_trials, spread
+from dream_jax.runs.insight import Chosen, InsightProgram, choose, chosen_trials, ids, spread
 from dream_jax.runs.load import LoadedRun
 from dream_jax.runs.metrics import versions
 from dream_jax.runs.provenance import git_state
@@ -26,12 +25,11 @@ _COLUMNS = ("split", "problem", "words", "return_mean", "exploration_length")
 
 def check_problems(loaded: LoadedRun, problems: Sequence[int]) -> None:
     """Raises ConfigError if the family has no such problem."""
+    env = loaded.env
+    last = env.num_problems - 1 if listing.is_listed(env) else listing.LARGEST_ID
     for problem in problems:
-        if problem >= loaded.env.num_problems:
-            raise ConfigError(
-                f"--problems={problem}: {loaded.config.benchmark} has 0 to "
-                f"{loaded.env.num_problems - 1}"
-            )
+        if problem > last:
+            raise ConfigError(f"--problems={problem}: {loaded.config.benchmark} has 0 to {last}")
 
 
 def gifs(loaded: LoadedRun, problems: Sequence[int], out: Path) -> list[str]:
@@ -39,7 +37,7 @@ def gifs(loaded: LoadedRun, problems: Sequence[int], out: Path) -> list[str]:
     out.mkdir(parents=True, exist_ok=True)
     agent = loaded.trained_agent()
     names = []
-    for problem in problems or spread(loaded.env.problem_ids("test").tolist(), GIFS):
+    for problem in problems or spread(ids(loaded.env, "test"), GIFS):
         names.append(f"problem{problem}_seed{agent.seed}.gif")
         agent.trial(problem, seed=agent.seed).gif(out / names[-1])
     return names
@@ -48,7 +46,7 @@ def gifs(loaded: LoadedRun, problems: Sequence[int], out: Path) -> list[str]:
 def in_terminal(loaded: LoadedRun, problems: Sequence[int]) -> None:
     """Play a trial of each problem, by default of one, by the first seed."""
     agent, view = loaded.trained_agent(), view_of(loaded.env)
-    for problem in problems or spread(loaded.env.problem_ids("test").tolist(), 1):
+    for problem in problems or spread(ids(loaded.env, "test"), 1):
         words = f"It was problem {problem}: {view.problem(problem)}."
         watch(agent.trial(problem, seed=agent.seed), words)
 
@@ -62,7 +60,7 @@ def page(loaded: LoadedRun, result: Mapping[str, Any], problems: Sequence[int], 
     about = page_data.About(
         result["checkpoint"], config, loaded.seeds, [], result, {}, versions(), git_state()
     )
-    counts = page_trials.visits(view, insights)
+    counts = page_trials.visits(env, view, insights)
     data = page_data.of_run(about) | page_data.of_trials(env, insights)
     data |= {
         "totals": [("trained trials", f"{loaded.trials:,}")],
@@ -105,5 +103,4 @@ def _chosen(loaded: LoadedRun, problems: Sequence[int]) -> Chosen:
     if not problems:
         return choose(env, TRIALS, *shape)
     each = max(1, TRIALS // len(problems))
-    most = [int(p) for p in np.asarray(problems)[: 2 * TRIALS]]
-    return chosen_trials(env, [(problem, None) for problem in most], each, *shape)
+    return chosen_trials(env, problems[: 2 * TRIALS], each, *shape)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dream_jax.networks.embedding import MlpEmbedding, SumEmbedding, make_embedding
+from dream_jax.networks.embedding import MlpEmbedding, SumEmbedding
+from dream_jax.networks.values import make_embedding
 from tests.networks.sequences import SIZES, T, make, sequence
 
 

@@ -119,7 +119,7 @@ def test_the_data_is_json_with_drawings_by_index(agent, insights):
     encodings = data["encodings"]
     assert len(encodings["points"]) == len(encodings["problems"]) == 24
     assert encodings["groups"]["bus 1 goes"]["labels"][0] == "lower left"
-    counts = np.array(page_trials.visits(view_of(agent.env), insights))
+    counts = np.array(page_trials.visits(agent.env, view_of(agent.env), insights))
     explored = {t["problem"]: len(t["exploration"]["frames"]) for t in data["trials"]}
     assert counts.shape == (9, 9) and counts.sum() == sum(explored.values())
 

@@ -32,7 +32,7 @@ def test_the_page_costs_a_small_share_of_the_run(page, monkeypatch):
     monkeypatch.setattr(run_page.time, "perf_counter", lambda: clock[0])
 
     def costs(name, seconds):
-        def work(run):
+        def work(run, summary=None):
             calls.append(name)
             clock[0] += seconds
 
@@ -49,7 +49,7 @@ def test_the_page_costs_a_small_share_of_the_run(page, monkeypatch):
 
 
 def test_a_failure_is_one_line(page, monkeypatch):
-    def fail(run):
+    def fail(run, summary):
         raise OSError("disk\nfull")
 
     monkeypatch.setattr(page, "_write", fail)

@@ -55,7 +55,12 @@ class Beyond(Lamps):
     num_problems, descriptors = 50, None
 
 class Wide(Lamps):
-    observation_sizes = (300,)
+    observation_sizes = (0,)
+
+class Overlapping(Lamps):
+    def problem_ids(self, split):
+        ids = super().problem_ids(split)
+        return np.append(ids, 5) if split == "train" else ids
 
 class Flat(Lamps):
     def instructions(self, problem): return np.arange(5)
@@ -146,8 +151,8 @@ def test_a_search_without_end_is_given_up(monkeypatch):
         ([":Lamps"], "error: unknown environment ':Lamps'"),
         (["broken:Lamps"], "error: unknown environment 'broken:Lamps': SyntaxError: "),
         (["lamps:Lamp"], "error: unknown environment 'lamps:Lamp': lamps has no class 'Lamp'"),
-        (["others:function"], "others has no class 'function'"),
-        (["others:Halved"], "others:Halved lacks descriptors, end_episode_action, horizon, "),
+        (["others:function"], "TypeError: len() takes no keyword arguments, raised by len("),
+        (["others:Halved"], "others:Halved lacks horizon, instruction_sizes, num_actions, "),
         (["others:Fixed"], "raised by Fixed(horizon=5)"),
         (["others:Failing"], "error: others:Failing: KeyError: 'fuse', raised by Failing("),
         (["others:Deaf"], "error: others:Deaf: horizon must be the 5 given, not 7"),
@@ -155,7 +160,14 @@ def test_a_search_without_end_is_given_up(monkeypatch):
         (["others:Short"], "descriptors must be None or [120, D], not 'an array [7, 25]'"),
         (["others:Untested"], "problem_ids('test') must be [n] ids from 0 to 119, not []"),
         (["others:Beyond"], "problem_ids('train') must be [n] ids from 0 to 49, not [0, 1,"),
-        (["others:Wide"], "observation_sizes must be a tuple of ints from 1 to 256, not (300,)"),
+        (
+            ["others:Wide"],
+            "observation_sizes must be a tuple of ints from 1 to 2147483647, not (0,)",
+        ),
+        (
+            ["others:Overlapping"],
+            "1 problem ids are in both splits (5); the splits must be disjoint",
+        ),
         (["others:Flat"], "instructions(problem) must be [M, 1], not 'an array [5]'"),
         (["others:Typed"], "others:Typed: settings={'env': 3} must be a dict of dicts of fields"),
         (["others:Wrong"], "others:Wrong: settings: unknown config key 'training.trails'"),
