@@ -14,7 +14,7 @@ RANKS: list[set[str]] = [
     {"types", "hidden"},
     {"specs"},
     {"problems"},
-    {"config"},
+    {"config", "drawing", "pretrained"},
     {"validation"},
     {"networks", "losses", "envs", "data", "viz"},
     {"oracles"},

@@ -30,6 +30,7 @@ RUN_NAMES = (
     "videos",
     "tensorboard",
     "report.html",
+    "visits.jsonl",
     # of experiments.bandit
     "complexity.csv",
     "starts.csv",

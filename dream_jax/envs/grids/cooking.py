@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax.drawing import raster
 from dream_jax.envs.grids import grid
+from dream_jax.envs.grids.cooking_view import CookingView
 from dream_jax.types import Array, Key, TimeStep
 
 SIZE = 3
@@ -15,7 +17,6 @@ POT = (1, 1)
 FRIDGE_X = 2
 EMPTY = 4
 HELD_OUT = 10
-COLOURS = ((214, 69, 65), (63, 127, 191), (76, 165, 80), (240, 180, 41), (235, 235, 235))
 
 
 class CookingState(NamedTuple):
@@ -147,20 +148,11 @@ class Cooking(grid.GridProblems):
         return "\n".join([*rows, f"{held}, recipe {show(state.recipe)}"])
 
     def render_image(self, state: CookingState) -> np.ndarray:
-        """[200, 120, 3] uint8: the grid, each fridge in the colour of its content.
+        """[306, 408, 3] uint8: the kitchen as `view` draws it, with the recipe."""
+        return raster.pixels(self.view().draw(state, [], told=True), 408)
 
-        The row below the grid shows the pot's slots. The row above shows the inventory, then the
-        recipe.
-        """
-        cells = np.full((SIZE, SIZE + 2, 3), 255, np.uint8)
-        palette = np.array(COLOURS, np.uint8)
-        cells[FRIDGE_X, 1 : SIZE + 1] = palette[self._contents[int(state.problem)]]
-        cells[POT[0], POT[1] + 1] = (120, 120, 120)
-        cells[:, 0] = palette[np.asarray(state.pot)]
-        cells[0, SIZE + 1] = palette[int(state.inventory)]
-        cells[1:, SIZE + 1] = palette[np.asarray(state.recipe)]
-        x, y = (int(v) for v in state.position)
-        return grid.draw_grid(cells, (x, y + 1), cell_pixels=40)
+    def view(self) -> CookingView:
+        return CookingView(self._contents)
 
 
 def _observe(state: CookingState) -> Array:
