@@ -109,9 +109,9 @@ def explore(
         world = loop.world
         view = View(world.observation, loop.previous_action, loop.previous_reward, fraction, step)
         memory, decision = policy(loop.memory, view, key)
-        next_state, shown = _step(env, world.state, decision.action)
+        next_state, shown = step_env(env, world.state, decision.action)
         steps = loop.steps + 1
-        shown = _exploration_end(env, trial, shown, decision.action, steps)
+        shown = exploration_end(env, trial, shown, decision.action, steps)
         episode = loop.episode
         if several:  # this step may be the reset between two episodes
             fresh = _start_exploration(env, start_key, problem)
@@ -159,7 +159,7 @@ def exploit(
         world = loop.world
         view = View(world.observation, loop.previous_action, loop.previous_reward, fraction, step)
         memory, decision = policy(loop.memory, view, key)
-        next_state, shown = _step(env, world.state, decision.action)
+        next_state, shown = step_env(env, world.state, decision.action)
         kept = _select(loop.alive, _keep(env, next_state, shown.observation), world.kept)
         record = _record(env, world.kept, decision.action, shown, loop.alive, jnp.ones((), bool))
         loop = _Loop(
@@ -173,7 +173,7 @@ def exploit(
         return loop, (record, world.state, decision.q)
 
     reset_key, loop_key = jax.random.split(key)
-    state, first = _reset(env, reset_key, problem, instruction)
+    state, first = reset_env(env, reset_key, problem, instruction)
     world = _World(state, first.observation, _keep(env, state, first.observation))
     start = _Loop(world, memory, memory, *_nothing_before(env), jnp.ones((), bool))
     end, (record, states, q) = jax.lax.scan(body, start, _inputs(loop_key, env.horizon))
@@ -204,15 +204,17 @@ def _start_exploration(env: Env, key: Key, problem: Array) -> tuple[Any, TimeSte
     """The first state and time step of an episode with a hidden instruction."""
     instruction_key, reset_key = jax.random.split(key)
     instruction = env.sample_instruction(instruction_key, problem)
-    return _reset(env, reset_key, problem, instruction)
+    return reset_env(env, reset_key, problem, instruction)
 
 
-def _reset(env: Env, key: Key, problem: Array, instruction: Any) -> tuple[Any, TimeStep]:
+def reset_env(env: Env, key: Key, problem: Array, instruction: Any) -> tuple[Any, TimeStep]:
+    """`env.reset`, with rewards and flags cast."""
     state, shown = env.reset(key, problem, instruction)
     return state, _typed(shown)
 
 
-def _step(env: Env, state: Any, action: Array) -> tuple[Any, TimeStep]:
+def step_env(env: Env, state: Any, action: Array) -> tuple[Any, TimeStep]:
+    """`env.step`, with rewards and flags cast."""
     state, shown = env.step(state, action)
     return state, _typed(shown)
 
@@ -226,7 +228,7 @@ def _typed(shown: TimeStep) -> TimeStep:
     )
 
 
-def _exploration_end(
+def exploration_end(
     env: Env, trial: TrialConfig, shown: TimeStep, action: Array, steps: Array
 ) -> TimeStep:
     """The time step with the ends that count while exploring, after `steps` steps."""

@@ -28,6 +28,8 @@ STEPS = {
     "dream_with_rewards": "bus",
     "import": "cooking",
     "varibad": "map",
+    "told": "bus",
+    "never_explores": "map",
 }
 WHOLE = {"dream": "bus", "dream_paper": "cooking", "e_rl2": "map"}
 # These two are `dream` with other numbers.

@@ -51,6 +51,16 @@ def make(name: str, **options: Any) -> Env:
     Raises ValueError if the constructor fails, or if the result does not follow
     `dream_jax.types.Env`, or does other things than it declares.
     """
+    found, env = load(name), make_untried(name, **options)
+    made_as = repr(sorted(options.items()))
+    if made_as not in _tried.setdefault(found, set()):
+        check.quick(name, env)
+        _tried[found].add(made_as)
+    return env
+
+
+def make_untried(name: str, **options: Any) -> Env:
+    """As `make`, but nothing of it has been run."""
     found = load(name)
     made_as = ", ".join(f"{key}={value!r}" for key, value in options.items())
     try:
@@ -68,9 +78,6 @@ def make(name: str, **options: Any) -> Env:
         raise ValueError(f"{name} lacks {', '.join(missing)}; see dream_jax.types.Env")
     _complete(env, name)
     _check(name, env, options)
-    if made_as not in _tried.setdefault(found, set()):
-        check.quick(name, env)
-        _tried[found].add(made_as)
     return env
 
 
