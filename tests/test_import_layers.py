@@ -18,7 +18,7 @@ RANKS: list[set[str]] = [
     {"validation"},
     {"networks", "losses", "envs", "data", "viz"},
     {"oracles"},
-    {"agents", "presets", "bandit"},
+    {"agents", "presets", "bandit", "interop"},
     {"training"},
     {"scaling"},
     {"runs"},
