@@ -1,7 +1,14 @@
-"""Commands. Ctrl-C while one still imports its libraries ends it in one line."""
+"""Commands: `python -m experiments.NAME`.
+
+Ctrl-C while one still imports its libraries ends it in one line.
+"""
 
 import sys
 from types import TracebackType
+
+from dream_jax.hidden import say_what_is_hidden
+
+say_what_is_hidden(__name__, __file__)
 
 
 def _end_in_one_line(
