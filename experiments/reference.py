@@ -57,7 +57,8 @@ def comments(kind: type) -> dict[str, str]:
     for node in tree.body:
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
-        above, row = [], node.lineno - 2
+        above: list[str] = []
+        row = node.lineno - 2
         while row >= 0 and lines[row].strip().startswith("#"):
             above.insert(0, lines[row].strip().lstrip("# "))
             row -= 1

@@ -25,7 +25,7 @@ from dream_jax.runs.run_page import PAGE, TRIALS, VISITS
 from dream_jax.viz import report_page
 from experiments.cli import process as common
 from experiments.cli.command_line import CommandLine
-from experiments.figures import curves
+from experiments.figures import bandit_page, curves
 
 _BOUNDS = ("optimal", "no_exploration", "no_reading")
 
@@ -156,7 +156,9 @@ def run(request: Request) -> int:
 def main(argv: list[str] | None = None) -> int:
     """0 done, 1 a file cannot be written, 2 bad input."""
     given = sys.argv[1:] if argv is None else argv
-    return common.exit_status(lambda: run(parse(given)), "interrupted")
+    # The bandit's runs have tables and figures of their own.
+    work = bandit_page.run if bandit_page.asked(given) else (lambda words: run(parse(words)))
+    return common.exit_status(lambda: work(given), "interrupted")
 
 
 if __name__ == "__main__":

@@ -160,9 +160,9 @@ def list_missing(known: records.Records) -> int:
 
 
 def _is_there(known: records.Records, run: studies.Listed) -> bool:
-    """Whether a run has a record of today's settings, of a run that was not stopped."""
+    """Whether a run has a record of today's settings, and has ended."""
     record = records.of_today(known, run)
-    return record is not None and record.finished
+    return record is not None and (record.finished or record.failed)
 
 
 if __name__ == "__main__":

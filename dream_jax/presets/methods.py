@@ -91,6 +91,16 @@ def varibad(config: Config) -> Config:
     return replace(dream_with_rewards(config), agent="varibad")
 
 
+def told(config: Config) -> Config:
+    """A trained line above: DREAM that is told the problem, also at meta-test."""
+    return replace(config, agent="told")
+
+
+def never_explores(config: Config) -> Config:
+    """A trained line below: DREAM that exploits without knowing anything of the problem."""
+    return replace(config, agent="never_explores")
+
+
 def random_exploration(config: Config) -> Config:
     """DREAM that explores at random: only exploitation, encoder and decoder learn."""
     return replace(config, acting=replace(config.acting, random_exploration=True))
@@ -125,6 +135,8 @@ METHODS: dict[str, Callable[[Config], Config]] = {
     "import": import_,
     "varibad": varibad,
     "random_exploration": random_exploration,
+    "told": told,
+    "never_explores": never_explores,
     "optimal": optimal,
     "no_exploration": no_exploration,
     "pearl_ub": pearl_ub,

@@ -8,8 +8,10 @@ all of them save: each writes the parts that it holds.
 """
 
 import contextlib
+import gc
 import hashlib
 import json
+import logging
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -82,17 +84,31 @@ def save(
     about["checksums"] = {name: _checksum(arrays[name]) for name in whole}
     about["checksum"] = _text_checksum(about)
     items = {_ARRAYS: ocp.args.StandardSave(arrays), _METADATA: ocp.args.JsonSave(about)}
-    try:
-        with _manager(directory, create=True) as manager:
-            manager.save(step, args=ocp.args.Composite(**items), force=True)
-            for old in _steps(directory)[:-keep]:
-                if old not in protected:
-                    manager.delete(old)
-    except Exception as error:  # orbax and tensorstore raise nearly anything on a full disk
+    failure = _write(directory, step, ocp.args.Composite(**items), keep, protected)
+    if failure is not None:
         for half in Path(directory).glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(half, ignore_errors=True)  # it would take the room of other files
-        raise OSError(f"checkpoint {step} cannot be written: {_reason(error)}") from error
+        raise OSError(f"checkpoint {step} cannot be written: {failure}")
     return True
+
+
+def _write(
+    directory: str | Path, step: int, args: Any, keep: int, protected: Collection[int]
+) -> str | None:
+    """Write a checkpoint and delete old ones. Returns why it cannot be written, or None."""
+    failure = None
+    with _quiet():
+        try:
+            with _manager(directory, create=True) as manager:
+                manager.save(step, args=args, force=True)
+                for old in _steps(directory)[:-keep]:
+                    if old not in protected:
+                        manager.delete(old)
+        except Exception as error:  # orbax and tensorstore raise nearly anything on a full disk
+            failure = _reason(error)
+        if failure is not None:
+            gc.collect()  # tasks that failed besides say so when they are deleted
+    return failure
 
 
 def delete_after(directory: str | Path, step: int) -> None:
@@ -222,11 +238,11 @@ def _check_same_tree(what: str, saved: dict[str, str], wanted: dict[str, str]) -
 
 
 def _reason(error: Exception) -> str:
-    """One line. tensorstore hides the system's reason in a long one."""
+    """One line. tensorstore hides the system's reason at the end of a long one."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    found = re.search(r"OS error \d+: (?:\w+ )?([^\]]+)\]", str(error))
-    return found.group(1) if found else str(error).split("\n", 1)[0]
+    found = re.search(r"([^:\[\]]+) \[os_error_code=", str(error))
+    return found.group(1).strip() if found else str(error).split("\n", 1)[0]
 
 
 def _checksum(array: np.ndarray) -> str:
@@ -248,14 +264,25 @@ def _manager(directory: str | Path, create: bool = False) -> Iterator[ocp.Checkp
         cleanup_tmp_directories=create,
         enable_async_checkpointing=False,
     )
-    # orbax logs some 60 lines per checkpoint, and the traceback of each of its threads that fails.
-    logger = absl.logging.get_absl_logger()
-    disabled, logger.disabled = logger.disabled, True
+    with (
+        _quiet(),
+        ocp.CheckpointManager(Path(directory).absolute(), options=options) as manager,
+    ):
+        yield manager
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences orbax: some 60 lines per checkpoint, and a traceback of each task that fails."""
+    loggers = (absl.logging.get_absl_logger(), logging.getLogger("asyncio"))
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
     try:
-        with ocp.CheckpointManager(Path(directory).absolute(), options=options) as manager:
-            yield manager
+        yield
     finally:
-        logger.disabled = disabled
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _steps(directory: str | Path) -> list[int]:

@@ -81,6 +81,7 @@ def _add_seeds(
         trainer = setup.make_trainer(config, envs.from_config(config.benchmark, config.env))
         shape = scaling.state_shape(trainer, len(there))
         old = checkpoint.restore_newest(folder, shape)
+        old.metadata["metrics"] = storage.rows_of(old.metadata, log)
     except (OSError, ValueError) as error:
         raise ConfigError(f"--resume: {out} is damaged: {error}") from error
     trials = old.metadata["trials"]
@@ -113,7 +114,7 @@ def _merge(
 
     parts = (old.metadata, new.metadata)
     order = {seed: k for k, seed in enumerate(request.seeds)}
-    rows = [row for part in parts for row in part.get("metrics", [])]
+    rows = [row for part in parts for row in part["metrics"]]
     rows.sort(key=lambda row: (row["trials"], order[row["seed"]]))
     progress = Progress(
         rows=len(rows),

@@ -83,6 +83,13 @@ def check_folder(request: RunRequest) -> Changes:
         neither to be resumed nor overwritten, or that cannot be resumed with this config.
     """
     out = request.out
+    try:
+        str(out.absolute()).encode()
+    except UnicodeEncodeError as error:  # checkpoints could not be saved
+        raise ConfigError(
+            f"--out={out}: Python cannot decode this path in the locale's encoding; set "
+            "PYTHONUTF8=1, or give a path in ASCII"
+        ) from error
     refuse_files(out)
     if not holds_files(out):
         return NO_CHANGES
@@ -94,13 +101,6 @@ def check_folder(request: RunRequest) -> Changes:
 
 def refuse_files(out: Path) -> None:
     """Raises ConfigError if `out` cannot be written to, or it or one of its parents is a file."""
-    try:
-        str(out.absolute()).encode()
-    except UnicodeEncodeError as error:  # checkpoints could not be saved
-        raise ConfigError(
-            f"--out={out}: Python cannot decode this path in the locale's encoding; set "
-            "PYTHONUTF8=1, or give a path in ASCII"
-        ) from error
     try:
         if out.exists() and not out.is_dir():
             raise ConfigError(f"--out={out} is a file; give a folder, for example {out}_run")

@@ -37,7 +37,7 @@ class MetricsWriter:
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "metrics.jsonl"
         text = b"".join(_line(row) for row in kept)
-        if path.exists() and not path.read_bytes().startswith(text):
+        if text and not (path.exists() and path.read_bytes().startswith(text)):
             with whole_file(path) as file:
                 file.write(text)
         self._file = path.open("ab")

@@ -92,7 +92,7 @@ class OnDisk:
             shape = scaling.state_shape(trainer, len(self._request.seeds))
             found = checkpoint.restore_newest(self._checkpoints, shape)
             progress = Progress(*(found.metadata[name] for name in Progress._fields))
-            rows = self._rows(found.metadata, progress, log)
+            rows = self.rows_of(found.metadata, log)
             failed = failures_of(found.metadata)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"--resume: {self._cause()}{error}") from error
@@ -112,18 +112,19 @@ class OnDisk:
             return f"{', '.join(fields)} cannot be changed in {self.out}: "
         return f"{self.out} is damaged: "
 
-    def _rows(
-        self, metadata: Mapping[str, Any], progress: Progress, log: Callable[[str], None]
-    ) -> list[Row]:
-        """The rows up to the checkpoint. Those that metrics.jsonl lost are in the checkpoint."""
-        path = self.out / "metrics.jsonl"
-        there = json_lines(path)[: progress.rows] if path.exists() else []
+    def rows_of(self, metadata: Mapping[str, Any], log: Callable[[str], None]) -> list[Row]:
+        """The rows up to a checkpoint. Those that metrics.jsonl lost are in the checkpoint.
+
+        Raises ValueError if they are lost, and the checkpoint is an older one without rows.
+        """
+        path, count = self.out / "metrics.jsonl", metadata["rows"]
+        there = json_lines(path)[:count] if path.exists() else []
         kept = metadata.get("metrics")
-        if kept is None:  # an older checkpoint
-            if len(there) < progress.rows:
+        if kept is None:
+            if len(there) < count:
                 raise ValueError(
-                    f"{path} has {len(there)} whole rows, its checkpoint was saved after "
-                    f"{progress.rows}; use --overwrite to start anew"
+                    f"{path} has {len(there)} whole rows, its checkpoint was saved after {count}; "
+                    "use --overwrite to start anew"
                 )
             return there
         lost = sum(row not in there for row in kept)

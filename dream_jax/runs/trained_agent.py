@@ -174,7 +174,7 @@ class TrainedAgent:
         Instructions that the family does not list are drawn, or taken as they are given.
         """
         count, space = self.config.trial.exploitation_episodes, specs.instruction(self.env)
-        if space.component_sizes is None or not hasattr(self.env, "instructions"):
+        if space.component_sizes is None or not problems.lists_instructions(self.env):
             if instruction is None:
                 return problems.draw_instructions(self.env, np.full(count, problem, np.int32))
             wrong = specs.mistake(space, instruction) or specs.outside(space, instruction)

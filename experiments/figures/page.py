@@ -15,11 +15,11 @@ from typing import Any
 from PIL import Image
 
 from dream_jax.config import ConfigError
-from experiments.figures import page_figures, page_tables
+from experiments.figures import page_claims, page_figures, page_tables
 from experiments.figures.records import Records
 
 BLOCKS: Mapping[str, Callable[[Records], str]] = {
-    "claims": page_tables.claims_block,
+    "glance": page_claims.glance,
     "references": page_tables.references,
     "dream": page_tables.dream,
     "comparison": page_tables.comparison,
@@ -31,6 +31,7 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "bandit": page_tables.bandit,
     "bandit starts": page_tables.bandit_starts,
     "missing": page_tables.missing,
+    "claims": page_claims.claims_block,
 }
 # File name in docs/figures: what it shows, as plain numbers (None: no record), and how it is drawn.
 FIGURES: Mapping[str, page_figures.Figure] = {
@@ -44,13 +45,11 @@ _DIGEST = "Data"  # the key of the digest in a PNG
 def render(text: str, records: Records) -> str:
     """The page with every block made anew. Raises ConfigError if it lacks a block."""
     for name, block in BLOCKS.items():
-        begin, end = f"<!-- results: {name} -->\n", f"\n<!-- end of {name} -->"
+        begin, end = f"<!-- results: {name} -->", f"<!-- end of {name} -->"
         found = re.findall(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL)
         if len(found) != 1:
-            raise ConfigError(
-                f"the page must have {begin.strip()} and {end.strip()} once, in this order"
-            )
-        text = text.replace(found[0], f"{begin}\n{block(records)}\n{end}")
+            raise ConfigError(f"the page must have {begin} and {end} once, in this order")
+        text = text.replace(found[0], f"{begin}\n\n{block(records)}\n\n{end}")
     return text
 
 

@@ -125,7 +125,13 @@ def _methods(study: str, benchmark: str, names: Iterable[str]) -> list[Setting]:
 
 def _studies() -> dict[str, tuple[Setting, ...]]:
     buses, all_four = ("map", "distracting_bus"), ("map", "distracting_bus", "cooking", "sign")
-    ablations = ("dream_with_rewards", "dream_dynamics", "dream_end_to_end", "random_exploration")
+    ablations = (
+        "dream_with_rewards",
+        "dream_dynamics",
+        "dream_half_coupled",
+        "dream_end_to_end",
+        "random_exploration",
+    )
     head = tuple(PAPER_DECODER.items())
     return {
         "comparison": (

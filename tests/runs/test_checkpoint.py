@@ -214,8 +214,8 @@ def test_protected_checkpoints_stay(tmp_path):
 def test_a_full_disk_is_one_line_and_leaves_no_half(tmp_path, monkeypatch, capfd):
     checkpoint.save(tmp_path, 1, {"x": np.ones(1)}, {})
     text = (
-        'RESOURCE_EXHAUSTED: Error writing "x": Failed to write 9 bytes to "file" '
-        "[OS error 28: ENOSPC No space left on device]\nmore"
+        'RESOURCE_EXHAUSTED: Error writing "x": Failed writing: "d": Failed to write 9 bytes to '
+        "file 19: No space left on device [os_error_code='28']\nmore"
     )
 
     def full(*_, **__):
@@ -230,10 +230,49 @@ def test_a_full_disk_is_one_line_and_leaves_no_half(tmp_path, monkeypatch, capfd
     assert capfd.readouterr().err == ""
 
 
+LIMITED = """
+import resource, sys
+import numpy as np
+from dream_jax.runs import checkpoint
+state = {f"x{k}": np.random.default_rng(k).random(10_000) for k in range(30)}
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    checkpoint.save(sys.argv[1], 1, state, {})
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_cannot_grow_is_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path / "checkpoints")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "checkpoint 1 cannot be written: File too large\n", done.stderr
+    assert done.stderr == ""
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
 class Earlier(NamedTuple):
     mask: np.ndarray
     z_from_decoder: np.ndarray
     key: jax.Array
+
+
+def test_older_checkpoints_without_checksums_are_read(tmp_path, monkeypatch):
+    state, save_json = {"x": np.arange(9.0)}, checkpoint.ocp.args.JsonSave
+
+    def older(about):
+        return save_json({k: v for k, v in about.items() if not k.startswith("checksum")})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.ocp.args, "JsonSave", older)
+        checkpoint.save(tmp_path, 1, state, {"trials": 1})
+    assert "checksum" not in (tmp_path / "1" / "metadata" / "metadata").read_text()
+    found = checkpoint.restore_newest(tmp_path, state)
+    assert_bit_equal(found.state, state)
+    assert checkpoint.seeds_of(tmp_path, [4, 5]) == [4, 5]
 
 
 class Today(NamedTuple):

@@ -18,69 +18,89 @@ from dream_jax.drawing.shapes import (
 from dream_jax.drawing.view import Cells
 from dream_jax.envs.grids import grid
 
-INGREDIENTS = ("tomato", "onion", "lettuce", "cheese")
-_FRIDGES = ("lower", "middle", "upper")  # by y
-_EMPTY = 4
+INGREDIENTS = ("tomato", "onion", "lettuce", "cheese", "plum", "carrot", "fish", "mushroom")
+_ROUND = {4: "#7c4d9e", 5: "#e6823c", 6: "#46a5b4", 7: "#a8866a"}  # those without a drawing
+_THREE_FRIDGES = ("lower", "middle", "upper")  # by y
+_LISTED = 1_000  # problems; more are not put into groups
 _CELL, _WALL, _FRIDGE = 30.0, 6.0, 34.0  # of the floor, around it, and the width for fridges
-_WIDTH, _HEIGHT = 3 * _CELL + _FRIDGE + 2 * _WALL, 3 * _CELL + 2 * _WALL
 _FLOOR, _TILE, _COUNTER, _INK, _STEEL = "#f6efe2", "#efe5d3", "#c9b79c", "#3b3833", "#5f6670"
 
 
 class CookingView:
-    """`drawing.view.WorldView` of `Cooking`."""
+    """`drawing.view.WorldView` of `Cooking` and its variants."""
 
     action_names = grid.ACTIONS
-    cells = Cells(3, 3)
 
-    def __init__(self, contents: np.ndarray):
-        """contents: [64, 3], of the fridges of each problem."""
-        self._contents = contents
+    def __init__(self, env: Any, words: Sequence[str] = ()):
+        """
+        Args:
+          env: the kitchen: `size`, `pot`, `empty`, `num_problems` and `held`.
+          words: of instructions that are sentences; none: instructions are recipes.
+        """
+        self._env, self._words = env, words
+        self.cells = Cells(env.size, env.size)
 
     def draw(self, state: Any, before: Sequence[Any], told: bool) -> Drawing:
-        contents = self._contents[int(state.problem)]
+        env = self._env
+        contents = env.held(int(state.problem))
         opened = _opened([*before, state], contents)
-        shapes = [*_ROOM]
-        for y in range(3):
-            shapes += _fridge(y, int(contents[y]) if y in opened else None)
-        column, row = self.cell(state)
-        shapes += _pot([int(i) for i in state.pot])
-        shapes += _cook(column, row, int(state.inventory))
+        shapes = _room(env.size)
+        for y in range(env.size):
+            shapes += _fridge(env.size, y, contents[y] if y in opened else None)
+        place = self.cell(state)
+        column, row = env.pot[0], env.size - 1 - env.pot[1]
+        shapes += _pot(column, row, [int(i) for i in state.pot if int(i) != env.empty])
+        shapes += _cook(*place, int(state.inventory) if int(state.inventory) != env.empty else None)
         if told:
             shapes += _card([int(i) for i in state.recipe])
-        held = _name(int(state.inventory))
-        place = "the pot" if (column, row) == (1, 1) else f"column {column + 1}, row {row + 1}"
-        words = f"The cook is at {place} and holds {held}. Fridges opened: {len(opened)}."
-        return Drawing(_WIDTH, _HEIGHT, tuple(shapes), words)
+        held = self._name(int(state.inventory))
+        where = (
+            "the pot" if place == (column, row) else f"column {place[0] + 1}, row {place[1] + 1}"
+        )
+        words = f"The cook is at {where} and holds {held}. Fridges opened: {len(opened)}."
+        width, height = _extent(env.size)
+        return Drawing(width, height, tuple(shapes), words)
 
     def cell(self, state: Any) -> tuple[int, int]:
         x, y = (int(v) for v in state.position)
-        return x, 2 - y
+        return x, self._env.size - 1 - y
 
     def instruction(self, instruction: np.ndarray) -> str:
-        first, second = (_name(int(i)) for i in instruction)
+        if self._words:
+            return " ".join(self._words[int(i)] for i in instruction if int(i))
+        first, second = (self._name(int(i)) for i in instruction)
         return f"cook: {first}, then {second}"
 
     def problem(self, problem: int) -> str:
-        return "fridges: " + ", ".join(INGREDIENTS[i] for i in self._contents[problem][::-1])
+        return "fridges: " + ", ".join(INGREDIENTS[i] for i in self._env.held(problem)[::-1])
 
     def groups(self) -> Mapping[str, Sequence[str]]:
+        env = self._env
+        if env.num_problems > _LISTED:
+            return {}
+        contents = [env.held(problem) for problem in range(env.num_problems)]
+        names = _THREE_FRIDGES if env.size == 3 else [str(y + 1) for y in range(env.size)]
         return {
-            f"{name} fridge": [INGREDIENTS[i] for i in self._contents[:, y]]
-            for y, name in enumerate(_FRIDGES)
+            f"{name} fridge": [INGREDIENTS[held[y]] for held in contents]
+            for y, name in enumerate(names)
         }
 
+    def _name(self, ingredient: int) -> str:
+        return INGREDIENTS[ingredient] if 0 <= ingredient < self._env.empty else "nothing"
 
-def _name(ingredient: int) -> str:
-    return INGREDIENTS[ingredient] if 0 <= ingredient < _EMPTY else "nothing"
+
+def _extent(size: int) -> tuple[float, float]:
+    """Width and height of a kitchen."""
+    return size * _CELL + _FRIDGE + 2 * _WALL, size * _CELL + 2 * _WALL
 
 
-def _opened(states: Sequence[Any], contents: np.ndarray) -> set[int]:
+def _opened(states: Sequence[Any], contents: Sequence[int]) -> set[int]:
     """Fridges that the cook took something from: it stood there, and held their content after."""
     opened = set()
     for old, new in itertools.pairwise(states):
         x, y = (int(v) for v in old.position)
         stayed = int(new.step) == int(old.step) + 1 and (old.position == new.position).all()
-        if stayed and x == 2 and int(new.inventory) == contents[y]:
+        if stayed and x == len(contents) - 1 and int(new.inventory) == contents[y]:
             opened.add(y)
     return opened
 
@@ -89,24 +109,22 @@ def _corner(column: float, row: float) -> tuple[float, float]:
     return _WALL + column * _CELL, _WALL + row * _CELL
 
 
-def _room() -> list[Shape]:
+def _room(size: int) -> list[Shape]:
+    width, height = _extent(size)
     shapes: list[Shape] = [
-        Rectangle(0, 0, _WIDTH, _HEIGHT, _COUNTER, radius=5),
-        Rectangle(_WALL, _WALL, _WIDTH - 2 * _WALL, _HEIGHT - 2 * _WALL, _FLOOR, radius=2),
+        Rectangle(0, 0, width, height, _COUNTER, radius=5),
+        Rectangle(_WALL, _WALL, width - 2 * _WALL, height - 2 * _WALL, _FLOOR, radius=2),
     ]
-    for column in range(3):
-        for row in range(3):
+    for column in range(size):
+        for row in range(size):
             if (column + row) % 2:
                 shapes.append(Rectangle(*_corner(column, row), _CELL, _CELL, _TILE))
     return shapes
 
 
-_ROOM = _room()
-
-
-def _fridge(y: int, content: int | None) -> list[Shape]:
+def _fridge(size: int, y: int, content: int | None) -> list[Shape]:
     """A fridge at the right wall. content: None while it is closed."""
-    left, top = _corner(3, 2 - y)
+    left, top = _corner(size, size - 1 - y)
     left, top, width, height = left + 6, top + 2, 22.0, 26.0
     if content is None:
         return [
@@ -124,21 +142,20 @@ def _fridge(y: int, content: int | None) -> list[Shape]:
     ]
 
 
-def _pot(slots: Sequence[int]) -> list[Shape]:
-    left, top = _corner(1, 1)
+def _pot(column: int, row: int, contents: Sequence[int]) -> list[Shape]:
+    left, top = _corner(column, row)
     x, y = left + 15, top + 8
     shapes: list[Shape] = [
         Rectangle(x - 11, y - 6, 22, 16, "#d9d4ca", "#a9a294", 0.8, 2),
         Rectangle(x - 9, y - 2, 18, 10, _STEEL, radius=3),
         Line(((x - 11, y + 1), (x + 11, y + 1)), _STEEL, 1.6),
     ]
-    for k, slot in enumerate(slots):
-        if slot != _EMPTY:
-            shapes += ingredient(slot, x - 5.6 + 5.6 * k, y - 3, 3)
+    for k, content in enumerate(contents):
+        shapes += ingredient(content, x - 5.6 + 5.6 * k, y - 3, 3)
     return shapes
 
 
-def _cook(column: int, row: int, held: int) -> list[Shape]:
+def _cook(column: int, row: int, held: int | None) -> list[Shape]:
     left, top = _corner(column, row)
     x, y = left + 11, top + 19
     shapes: list[Shape] = [
@@ -151,7 +168,7 @@ def _cook(column: int, row: int, held: int) -> list[Shape]:
         Circle(x - 1.5, y - 1.5, 0.6, _INK),
         Circle(x + 1.5, y - 1.5, 0.6, _INK),
     ]
-    if held != _EMPTY:
+    if held is not None:
         shapes += [
             Line(((x + 4, y + 3.5), (x + 8.5, y + 3)), "#3f6fa8", 2.2),
             Circle(x + 12, y + 1.5, 6, "#ffffff", _INK, 0.6),
@@ -187,6 +204,9 @@ def ingredient(kind: int, x: float, y: float, r: float) -> list[Shape]:
         places = ((-0.45, 0.15), (0.45, 0.15), (0, -0.4), (0, 0.4))
         leaves = [Circle(x + dx * r, y + dy * r, 0.55 * r, "#5aa85f") for dx, dy in places]
         return [*leaves, Circle(x, y, 0.45 * r, "#9bd08f")]
+    if kind in _ROUND:
+        letter = INGREDIENTS[kind][0].upper()
+        return [Circle(x, y, 0.9 * r, _ROUND[kind]), Text(x, y, letter, 1.2 * r, "#ffffff")]
     # a wedge of cheese
     wedge = ((x - r, y + 0.55 * r), (x + 0.7 * r, y - 0.7 * r), (x + r, y + 0.55 * r))
     return [

@@ -171,3 +171,14 @@ def test_names_outside_the_encoding_of_the_locale_are_escaped(place):
         assert done.returncode == 2
         assert said in one_line(done.stderr.decode())
     assert snapshot(place) == before
+
+
+@pytest.mark.slow
+def test_a_run_is_reported_whatever_the_locale(command, place):
+    assert command("bus", "--config=optimal", f"--out={place / 'run'}").status == 0
+    folder = "K\N{LATIN SMALL LETTER U WITH DIAERESIS}che 1"
+    Path("run").rename(folder)
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run("experiments.report", folder, **locale)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert folder in (Path(folder) / "report.html").read_text(encoding="utf-8")
