@@ -28,12 +28,16 @@ PICK_UP = 3
 SIDE = 6  # with walls
 
 
+def _mission() -> str:
+    return "pick up the ball"
+
+
 class BoxRoom(MiniGridEnv):
     """A room of 4 x 4 cells with a box in each corner."""
 
     def __init__(self, order: tuple[int, ...], wanted: int):
         self._order, self._wanted = order, wanted
-        mission = MissionSpace(mission_func=lambda: "pick up the ball")
+        mission = MissionSpace(mission_func=_mission)
         super().__init__(mission, grid_size=SIDE, max_steps=1_000, render_mode="rgb_array")
 
     def _gen_grid(self, width: int, height: int) -> None:
@@ -43,7 +47,7 @@ class BoxRoom(MiniGridEnv):
         for colour, (x, y) in zip(self._order, corners, strict=True):
             self.put_obj(Box("grey", contains=Ball(COLOURS[colour])), x, y)
         self.place_agent(top=(2, 2), size=(2, 2))
-        self.mission = "pick up the ball"
+        self.mission = _mission()
 
     def step(self, action: int) -> Any:
         ahead = self.grid.get(*self.front_pos)
