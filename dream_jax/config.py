@@ -23,6 +23,10 @@ class EnvConfig:
     horizon: int = 20  # steps of an episode, at most
     quality: str = "fast"  # of the rendered pictures; sign only
     start_region: str = "authors"  # where the agent starts; sign only
+    held_out: tuple[int, ...] = ()  # the kitchens of the test split, (): the paper's; cooking only
+    # Training problems set apart as the split "validation", by which settings are chosen. Final
+    # runs have none.
+    validation_problems: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,8 @@ class TrialConfig:
     exploitation_episodes: int = 1
     redraw_instruction: bool = True  # each exploitation episode draws a new instruction
     rewards_in_exploration: bool = False  # the exploration policy and the decoder see rewards
+    # Agents that act on the whole trial see the instruction that exploration is rewarded by.
+    instruction_in_exploration: bool = False
     hidden_goal_ends_exploration: bool = True  # as in the authors' environments
 
 
@@ -82,6 +88,7 @@ class LossConfig:
 class EndToEndConfig:
     """Settings of the agents that learn exploration and exploitation with one policy."""
 
+    exploration_return: bool = False  # the return of exploration counts too, as in RL^2
     # Of the loss that draws the history's embedding to the problem id's.
     distance_weight: float = 1.0
     # The belief about the problem. "point" is the authors' variant: standard deviation 1e-6, no KL
@@ -231,7 +238,11 @@ def override(config: Any, assignments: Mapping[str, Any]) -> Any:
       ConfigError: an unknown path, a group of fields, or a value of the wrong type.
     """
     values = to_dict(config)
+    if not isinstance(assignments, Mapping):
+        raise ConfigError(f"overrides={assignments!r} is not a dict, like {{'td.discount': 0.9}}")
     for path, text in assignments.items():
+        if not isinstance(path, str):
+            raise ConfigError(f"overrides: {path!r} is no path of a setting, like 'td.discount'")
         node, fields = values, path.split(".")
         for depth, field in enumerate(fields):
             if not isinstance(node, dict) or field not in node:

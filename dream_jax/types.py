@@ -54,6 +54,9 @@ class Episode(NamedTuple):
     terminated: Array  # [T] bool
     truncated: Array  # [T] bool
     mask: Array  # [T] bool, true on steps that were taken
+    # Leaves [T, ...]: of an exploration stream, the instruction that its rewards follow at each
+    # step, where `trial.instruction_in_exploration` shows it. None: nobody is shown it here.
+    instruction: Any = None
 
 
 class Trial(NamedTuple):

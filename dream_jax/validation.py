@@ -3,7 +3,7 @@
 What an agent needs besides, its class checks (`dream_jax.agents.registry.check`).
 """
 
-import numpy as np
+from typing import NamedTuple
 
 from dream_jax.config import (
     NEARLY_GREEDY,
@@ -16,45 +16,77 @@ from dream_jax.config import (
 )
 
 _LARGEST_INT = 2**31 - 1  # a device counts in int32
-_LARGEST_FLOAT = float(np.finfo(np.float32).max)  # and computes in float32
 
-# Fields whose valid range is not "at least 1" for an int or "at least 0" for a float.
-_MAY_BE_ZERO = {
-    "updates_per_iteration",
-    "warmup_trials_exploitation",
-    "warmup_trials_exploration",
+
+class Range(NamedTuple):
+    """The values of a number, both ends included."""
+
+    least: float
+    most: float
+
+
+_SHARE = Range(0.0, 1.0)
+_WIDTH = Range(1, 16_384)  # more would not fit the memory of any machine
+_EPISODES = Range(1, 1_000)
+_WEIGHT = Range(0.0, 1e6)  # of a loss
+_COUNT = Range(1, _LARGEST_INT)
+_COUNT_OR_NONE = Range(0, _LARGEST_INT)
+
+# Every number of `Config`. A value outside cannot be computed with, or nobody can mean it.
+RANGES: dict[str, Range] = {
+    "env.horizon": Range(1, 1_000),  # the oracles search every step
+    "env.validation_problems": _COUNT_OR_NONE,
+    "trial.exploration_episodes": _EPISODES,
+    "trial.exploitation_episodes": _EPISODES,
+    "networks.hidden_size": _WIDTH,
+    "networks.head_size": _WIDTH,
+    "networks.z_size": _WIDTH,
+    "networks.decoder_memory_size": _WIDTH,
+    "networks.decoder_hidden_size": _WIDTH,
+    "networks.encoder_init_scale": Range(0.0, 1_000.0),
+    "losses.rho": Range(1e-6, 1_000.0),  # it divides
+    "losses.bottleneck_weight": _WEIGHT,
+    "losses.bottleneck_clip": _WEIGHT,
+    "losses.bottleneck_target": Range(-1e6, 1e6),  # a return
+    "losses.bottleneck_dual_rate": _SHARE,
+    "losses.exploration_step_penalty": _WEIGHT,
+    "losses.decoder_folds": Range(1, 1_000),
+    "end_to_end.distance_weight": _WEIGHT,
+    "end_to_end.latent_size": _WIDTH,
+    "end_to_end.kl_weight": _WEIGHT,
+    "end_to_end.reward_weight": _WEIGHT,
+    "end_to_end.beliefs_per_trial": _EPISODES,
+    "td.discount": _SHARE,
+    "td.trace_lambda": _SHARE,
+    "td.target_update_period_updates": _COUNT,
+    "acting.epsilon_min": _SHARE,
+    "acting.epsilon_max": _SHARE,
+    "acting.epsilon_decay_steps": _COUNT,
+    "acting.random_suffix_fraction": _SHARE,
+    "acting.time_shift_fraction": _SHARE,
+    "optimizer.learning_rate": Range(0.0, 10.0),
+    "optimizer.hold_fraction": _SHARE,
+    "optimizer.final_learning_rate_fraction": _SHARE,
+    "optimizer.max_gradient_norm": Range(1e-6, 1e6),  # it divides
+    "optimizer.weight_decay": Range(0.0, 1_000.0),
+    "optimizer.average_decay": _SHARE,
+    "replay.capacity_trials": _COUNT,
+    "replay.batch_trials": Range(1, 1_000_000),
+    "replay.exploration_batch_fraction": _SHARE,
+    "replay.warmup_trials_exploitation": _COUNT_OR_NONE,
+    "replay.warmup_trials_exploration": _COUNT_OR_NONE,
+    "augmentation.shift_pixels": _SHARE,
+    "augmentation.noise_std": Range(0.0, 255.0),
+    "training.trials": _COUNT,
+    "training.trials_per_iteration": Range(1, 1_000_000),
+    "training.updates_per_iteration": Range(0, 1_000_000),
+    "training.env_steps_per_update": _COUNT,
+    "training.evaluation_period_trials": _COUNT,
+    "training.evaluation_trials": Range(1, 1_000_000),
+    "training.final_evaluation_trials": Range(1, 1_000_000),
+    "training.evaluations_per_checkpoint": _COUNT,
+    "training.trial_shards": _COUNT,
 }
-_MOST = {
-    "horizon": 1_000,  # the oracles search every step
-    "noise_std": 255.0,
-    "learning_rate": 10.0,
-    "exploration_episodes": 1_000,
-    "exploitation_episodes": 1_000,
-    # More would not fit the memory of any machine.
-    "hidden_size": 16_384,
-    "head_size": 16_384,
-    "z_size": 16_384,
-    "decoder_memory_size": 16_384,
-    "decoder_hidden_size": 16_384,
-    "latent_size": 16_384,
-    "evaluation_trials": 1_000_000,
-    "final_evaluation_trials": 1_000_000,
-}
-_LEAST = {"rho": 1e-6, "max_gradient_norm": 1e-6}  # they divide
-_AT_MOST_ONE = {
-    "discount",
-    "trace_lambda",
-    "epsilon_min",
-    "epsilon_max",
-    "random_suffix_fraction",
-    "time_shift_fraction",
-    "final_learning_rate_fraction",
-    "hold_fraction",
-    "exploration_batch_fraction",
-    "shift_pixels",
-    "bottleneck_dual_rate",
-}
-_ANY_SIGN = {"bottleneck_target"}  # a return
 
 
 def validate(config: Config, num_actions: int) -> Config:
@@ -86,19 +118,11 @@ def validate(config: Config, num_actions: int) -> Config:
 
 def _check_ranges(config: Config) -> None:
     for path, value in paths(to_dict(config)).items():
-        name = path.split(".")[-1]
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
-        if isinstance(value, int):
-            least: float = 0 if name in _MAY_BE_ZERO else 1
-            most: float = _MOST.get(name, _LARGEST_INT)
-        else:
-            least = -_LARGEST_FLOAT if name in _ANY_SIGN else _LEAST.get(name, 0.0)
-            most = 1.0 if name in _AT_MOST_ONE else _MOST.get(name, _LARGEST_FLOAT)
+        least, most = RANGES[path]
         if not least <= value <= most:
-            bound = f"at least {least:g}" if value < least else f"at most {most:.10g}"
-            bound = f"between {least:g} and {most:g}" if most <= 1_000 else bound
-            raise ConfigError(f"{path}={value!r} must be {bound}")
+            raise ConfigError(f"{path}={value!r} must be between {least:.10g} and {most:.10g}")
 
 
 def _check_losses(losses: LossConfig) -> None:

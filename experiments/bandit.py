@@ -2,61 +2,32 @@
 
 Measures how many trials RL2 and DREAM need until they explore optimally, against the number of
 actions A and of exploration steps H, and how their values and returns develop. Writes
-`complexity.csv` (after every setting, so that `--resume` can continue), `curves.csv`,
-`complexity.png` and `figure3.png` (both also as SVG), `config.json` and `summary.json`.
+`complexity.csv` (after every size, so that `--resume` can continue), `starts.csv` (with
+`--config=starts`: every pairing of first values), `curves.csv`, `complexity.png` and `figure3.png`
+(both also as SVG), `config.json` and `summary.json`.
 """
 
-import dataclasses
-import math
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from dream_jax import config as configs
 from dream_jax.config import ConfigError
 from dream_jax.runs import provenance, resolve
+from dream_jax.runs.files import locked
 from dream_jax.runs.folder import RunRequest, prepare_folder
 from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
 from experiments.cli import process
 from experiments.figures import bandit as bandit_figures
-from experiments.figures import bandit_runs, bandit_tables
+from experiments.figures import bandit_progress, bandit_runs, bandit_starts, bandit_tables
+from experiments.figures.bandit_config import PRESETS, BanditConfig, smoke, validate
 from experiments.figures.bandit_tables import Setting
 
 METHODS = ("rl2", "dream")
-
-
-@dataclasses.dataclass(frozen=True)
-class BanditConfig:
-    """Everything a run of the bandit depends on besides its seeds."""
-
-    preset: str = "paper"
-    action_counts: tuple[int, ...] = (4, 8, 16, 32, 64)  # A, with one exploration step
-    horizons: tuple[int, ...] = (1, 2, 3)  # H, each with every A of horizon_action_counts
-    horizon_action_counts: tuple[int, ...] = (2, 3, 4)
-    exploitation: Literal["arm", "sequence"] = "arm"  # choose from A arms, or from A^H sequences
-    epsilon: float = 0.1
-    step_size: float = 0.0  # of the values; 0: they are averages of all samples
-    initial_exploration_q: float = 0.0
-    initial_exploitation_q: float = 0.0
-    max_trials: int = 1_048_576  # per seed
-    curve_actions: int = 8  # A of Figure 3
-    curve_trials: int = 4_096
-    curve_period_trials: int = 8
-
-
-PRESETS = {
-    each.preset: each
-    for each in (
-        BanditConfig("paper"),
-        BanditConfig("constant_step", step_size=0.1),
-        BanditConfig("optimistic", initial_exploration_q=1.0, initial_exploitation_q=1.0),
-    )
-}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -85,6 +56,8 @@ def read_flags(argv: Sequence[str]) -> cli.Flags:
 def read_config(given: cli.Flags) -> BanditConfig:
     """The preset or file that the flags name, with its overrides. Raises ConfigError."""
     resolve.check_jax()
+    if given.there is not None:
+        return validate(configs.override(cli.saved_config(given, BanditConfig), given.overrides))
     if given.config in PRESETS:
         config = PRESETS[given.config]
     elif given.config.endswith(".json") or "/" in given.config:
@@ -103,58 +76,16 @@ def parse(argv: Sequence[str]) -> RunRequest:
     return cli.run_request(read_config(given), given)
 
 
-def smoke(config: BanditConfig) -> BanditConfig:
-    """`config` at a tiny size."""
-    return dataclasses.replace(
-        config,
-        action_counts=(2, 4),
-        horizons=(1, 2),
-        horizon_action_counts=(2,),
-        max_trials=8_192,
-        curve_actions=4,
-        curve_trials=64,
-    )
-
-
-def validate(config: BanditConfig) -> BanditConfig:
-    """`config` itself if every value is possible. Raises ConfigError for another one."""
-    lists = {
-        "action_counts": (config.action_counts, 2),
-        "horizons": (config.horizons, 1),
-        "horizon_action_counts": (config.horizon_action_counts, 2),
-    }
-    for name, (values, least) in lists.items():
-        if not values or min(values) < least or len(set(values)) < len(values):
-            raise ConfigError(f"{name}={list(values)} must be different numbers, {least} or more")
-    if config.curve_actions < 2:
-        raise ConfigError(f"curve_actions={config.curve_actions} must be at least 2")
-    for name in ("max_trials", "curve_trials", "curve_period_trials"):
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{name}={getattr(config, name)} must be at least 1")
-    if not 0 < config.epsilon <= 1:
-        raise ConfigError(
-            f"epsilon={config.epsilon} must be above 0 and at most 1, for example 0.1"
-        )
-    if not 0 <= config.step_size <= 1:
-        raise ConfigError(f"step_size={config.step_size} must be between 0 (averages) and 1")
-    for name in ("initial_exploration_q", "initial_exploitation_q"):
-        if not np.isfinite(getattr(config, name)):
-            raise ConfigError(f"{name}={getattr(config, name)} must be finite, for example 0.0")
-    # The logarithm first: the power of a large horizon would take for ever.
-    counts, horizon = config.horizon_action_counts, max(config.horizons)
-    if horizon * math.log(max(counts)) > math.log(100_000):
-        raise ConfigError(
-            f"horizons={list(config.horizons)} with horizon_action_counts="
-            f"{list(counts)} make more than 100,000 sequences of actions; choose less of either"
-        )
-    return config
-
-
 def run(request: RunRequest, started_s: float) -> int:
     """Measures what is missing, then draws. Returns the exit status."""
     config, out, seeds = request.config, request.out, request.seeds
-    prepare_folder(request, provenance.record(config, seeds))
-    complexity = _measure(config, out / "complexity.csv", seeds)
+    with locked(out):
+        prepare_folder(request)
+        return _run(config, out, seeds, started_s)
+
+
+def _run(config: BanditConfig, out: Path, seeds: tuple[int, ...], started_s: float) -> int:
+    complexity, starts = _measure(config, out, seeds)
     curves = {method: bandit_runs.curves(config, method, seeds) for method in METHODS}
     bandit_tables.write_curves(out / "curves.csv", curves)
     summary = {
@@ -165,6 +96,7 @@ def run(request: RunRequest, started_s: float) -> int:
         "step_size": config.step_size or "averages of all samples",
         "initial_q": [config.initial_exploration_q, config.initial_exploitation_q],
         **bandit_runs.fits(config, complexity),
+        "starts": bandit_starts.fits(starts),
         "wall_s": time.time() - started_s,
     }
     write_json(out / "summary.json", summary)
@@ -174,25 +106,43 @@ def run(request: RunRequest, started_s: float) -> int:
         interval = "too few" if fit["ci95"] is None else "{:.2f} to {:.2f}".format(*fit["ci95"])
         exponent = "unknown" if fit["exponent"] is None else f"{fit['exponent']:.2f}"
         print(f"{fit['method']:5} {fit['law']}: exponent {exponent} ({interval})")
+    print(f"written to {out}: summary.json, complexity.csv, figure3.png, complexity.png")
     return 0
 
 
-def _measure(config: BanditConfig, path: Path, seeds: tuple[int, ...]) -> dict[Setting, np.ndarray]:
-    """Trials until exploration is optimal, [seeds] per setting, kept in a file after each one."""
-    complexity = bandit_tables.read_complexity(path, seeds)
+def _measure(
+    config: BanditConfig, out: Path, seeds: tuple[int, ...]
+) -> tuple[dict[Setting, np.ndarray], bandit_starts.Measured]:
+    """Trials until exploration is optimal, [seeds] per size: from zero, and from every start.
+
+    Each is kept in a file as soon as it is known.
+    """
+    complexity = bandit_tables.read_complexity(out / "complexity.csv", seeds)
+    measured, _ = bandit_starts.read(out / bandit_starts.NAME)
+    starts = bandit_starts.all_starts(config.start_step_sizes, METHODS)
+    sizes = bandit_progress.sizes(config, METHODS, starts)
+    progress = bandit_progress.Progress(sizes, [*complexity, *measured], len(seeds))
+    print(
+        f"{progress.announcement()}; written to {out}; Ctrl-C stops, --resume goes on", flush=True
+    )
     for method in METHODS:
         for horizon in sorted({1, *config.horizons}):
-            counts = set(config.horizon_action_counts if horizon in config.horizons else ())
-            counts |= set(config.action_counts if horizon == 1 else ())
-            missing = [a for a in sorted(counts) if Setting(method, a, horizon) not in complexity]
-            for actions, trials in bandit_runs.trials_needed(
-                config, method, horizon, missing, seeds
-            ):
+            counts = bandit_progress.counts(config, horizon)
+            missing = [a for a in counts if Setting(method, a, horizon) not in complexity]
+            found = bandit_runs.trials_needed(config, method, horizon, missing, seeds)
+            for actions, trials in found:
                 setting = Setting(method, actions, horizon)
                 complexity[setting] = trials
-                bandit_tables.write_complexity(path, complexity, seeds)
-                print(describe(setting, trials, config.max_trials), flush=True)
-    return complexity
+                bandit_tables.write_complexity(out / "complexity.csv", complexity, seeds)
+                line = describe(setting, trials, config.max_trials)
+                print(f"{line}  {progress.done(setting)}", flush=True)
+    for start, actions, trials in bandit_starts.measure(config, starts, seeds, measured):
+        measured[start, actions] = trials
+        bandit_starts.write(out / bandit_starts.NAME, measured, seeds)
+        line = describe(Setting(start.method, actions, 1), trials, config.max_trials)
+        words = f"step {start.step_size:g}, {start.words}"
+        print(f"{line}  {words}  {progress.done((start, actions))}", flush=True)
+    return complexity, measured
 
 
 def describe(setting: Setting, trials: np.ndarray, most: int) -> str:

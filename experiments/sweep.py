@@ -9,17 +9,25 @@ Every field may be swept but lists. Points that differ only in numbers of the co
 (`experiments.sweeps.space.SHARED`) are trained side by side in one job, with all their seeds. Every
 other value is a job of its own. A job that fails is reported and the others continue; `--resume`
 runs the jobs that have no result yet. At the end the sweep writes sweep.csv and sweep.png.
+
+Points are ranked on validation problems: an eighth of the training problems, or as many as
+`--config.env.validation_problems` says, which no point trains on. Points are ranked on the training
+problems with `--config.env.validation_problems=0`, where a family has fewer than 16 of them, and
+where it tests on the same problems. Test returns are never looked at: train the best point anew, on
+seeds of its own.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dream_jax import config as configs
 from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
+from dream_jax.envs.splits import split_names
 from dream_jax.runs import resolve
+from dream_jax.runs.files import locked
 from dream_jax.runs.folder import delete
 from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
@@ -31,6 +39,7 @@ from experiments.sweeps import folder, pools, report, space
 NAMES = (folder.JOBS, "slurm", *report.NAMES, folder.SWEEP_FILE)
 
 LARGEST_SAMPLES = 100_000  # the driver holds every point
+_TRAINING_PER_VALIDATION = 8
 
 
 class Request(NamedTuple):
@@ -62,7 +71,10 @@ def run_command(argv: Sequence[str]) -> int:
     request = parse(argv)
     if request is None:
         return 0
-    return run(request)
+    with locked(request.out):
+        # Again: another sweep may have come and gone since.
+        folder.check(request.out, _record(request), request.resume, request.overwrite)
+        return run(request)
 
 
 def parse(argv: Sequence[str]) -> Request | None:
@@ -77,7 +89,7 @@ def parse(argv: Sequence[str]) -> Request | None:
     resolve.check_benchmark(benchmark)
     axes, others = space.axes(rest)
     given = cli.read_flags(benchmark, others)
-    config = cli.read_config(benchmark, given)
+    config = _with_validation(cli.read_config(benchmark, given), given.overrides)
     if given.print_config:
         print(cli.as_json(config))
         return None
@@ -130,10 +142,11 @@ def run(request: Request) -> int:
             failures |= dict.fromkeys(jobs[path], error)
     records = {int(k): record for path in jobs for k, record in (folder.result(path) or {}).items()}
     swept = [axis.path for axis in request.axes]
-    rows = report.rows(request.points, swept, records, failures)
+    split = space.ranking_split(resolve.checked_env(request.config))
+    rows = report.rows(request.points, swept, records, failures, split)
     title = f"{request.config.preset} on {request.config.benchmark}"
-    report.write(request.out, rows, swept, title)
-    print(report.table(rows, swept), flush=True)
+    report.write(request.out, rows, swept, split, title)
+    print(report.table(rows, swept, split), flush=True)
     print(f"written to {request.out}: {', '.join(report.NAMES)}", flush=True)
     return 1 if failures else 0
 
@@ -148,6 +161,17 @@ def _sweep_flags(benchmark: str, argv: Sequence[str]) -> tuple[CommandLine, Any,
     line.count("points_per_job", 16, "points of one job, at most")
     values, rest = line.read_known(argv, anywhere=True)
     return line, values, rest
+
+
+def _with_validation(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """`config` with validation problems, where the command line leaves them open."""
+    env = resolve.checked_env(config)
+    train, test = set(env.problem_ids("train").tolist()), set(env.problem_ids("test").tolist())
+    problems = len(train) // _TRAINING_PER_VALIDATION
+    given = "env.validation_problems" in overrides or "validation" in split_names(env)
+    if given or train == test or problems < 2:
+        return config
+    return configs.override(config, {"env.validation_problems": problems})
 
 
 def _checked_point(config: Config, point: dict[str, str]) -> Config:
@@ -172,13 +196,13 @@ def _write_jobs(request: Request) -> dict[Path, tuple[int, ...]]:
     write_json(request.out / folder.SWEEP_FILE, _record(request))
     (request.out / folder.JOBS).mkdir(exist_ok=True)
     jobs: dict[Path, tuple[int, ...]] = {}
-    for number, job in enumerate(space.jobs(request.configs, request.points_per_job)):
+    for number, batch in enumerate(space.jobs(request.configs, request.points_per_job)):
         path = request.out / folder.JOBS / f"{number:04d}.json"
-        jobs[path] = job.points
+        jobs[path] = batch.points
         contents = {
-            "config": configs.to_dict(job.config),
-            "values": [space.shared_values(request.configs[k]) for k in job.points],
-            "points": list(job.points),
+            "config": configs.to_dict(batch.config),
+            "values": [space.shared_values(request.configs[k]) for k in batch.points],
+            "points": list(batch.points),
             "seeds": list(request.seeds),
         }
         write_json(path, contents)

@@ -27,8 +27,11 @@ if jax.__version_info__ < (0, 11) and EMITTERS not in os.environ.get("XLA_FLAGS"
 TOGETHER = {
     "tests/runs/test_loop": "a finished run",
     "tests/runs/test_files": "a finished run",
+    "tests/runs/test_extend": "a finished run",
     "tests/experiments/test_evaluate_command": "a finished run",
     "tests/test_api": "a finished run",
+    "tests/browser/": "a finished run",
+    "tests/experiments/test_report_command": "a finished run",
     "tests/training/test_trainer": "states of a trainer",
     "tests/scaling/test_trainer_on_devices": "states of a trainer",
     "tests/agents/test_dream_": "DREAM's agent",

@@ -13,7 +13,6 @@ import pytest
 
 import dream_jax as dj
 from dream_jax.runs import checkpoint, device_training
-from dream_jax.runs.device_training import NotFinite
 from tests.records import read_rows, reproducible
 from tests.small_run import EVALUATIONS, FLAGS, PERIOD, SEEDS
 from tests.trees import differing
@@ -165,8 +164,8 @@ def test_a_run_that_failed_does_not_go_on():
     run = dj.train("bus", on_evaluation=after(1)[0], **ARGUMENTS)
     params = run.agent().params
     with (
-        mock.patch.object(device_training, "_check_finite", side_effect=NotFinite("loss_x is nan")),
-        pytest.raises(FloatingPointError, match="loss_x is nan; training stopped, nothing is kept"),
+        mock.patch.object(device_training, "not_finite", return_value={0: "x is nan", 1: "y"}),
+        pytest.raises(FloatingPointError, match="x is nan; in seed 0, trials 16 to 32; tr"),
     ):
         run.train()
     assert "this run failed" in message(run.train)
@@ -228,6 +227,14 @@ def test_environments_are_made_by_name():
         ({"first_seed": 2**31}, "first_seed="),
         ({"resume": True}, "need out=DIR"),
         ({"out": "file"}, "out=file is a file; give a folder"),
+        ({"out": 3}, "out=3 is not a path"),
+        ({"allow_changes": True}, "allow_changes is for resume=True"),
+        ({"init_from": "file"}, "init_from=file: file holds no agent of ours"),
+        ({"init_from": "folder"}, "init_from=folder: folder holds no run"),
+        ({"overrides": 3}, "overrides=3"),
+        ({"overrides": {3: 4}}, "overrides"),
+        ({"preset": 3}, "unknown preset 3"),
+        ({"benchmark": 3}, "unknown benchmark 3"),
         ({"out": "file", "resume": True, "overwrite": True}, "exclude each other"),
         ({"out": "folder"}, "out=folder exists; give another, resume=True or overwrite=True"),
         ({"out": "folder", "overwrite": True}, "out=folder holds files but no run of ours"),

@@ -11,10 +11,10 @@ MAX_FUNCTION_LINES = 62
 
 # Rooms from the bottom up: each may import those above it in this list, never one beside it.
 RANKS: list[set[str]] = [
-    {"types"},
+    {"types", "hidden"},
     {"specs"},
     {"problems"},
-    {"config"},
+    {"config", "drawing", "pretrained"},
     {"validation"},
     {"networks", "losses", "envs", "data", "viz"},
     {"oracles"},

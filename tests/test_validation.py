@@ -8,10 +8,12 @@ from dream_jax import config as configs
 from dream_jax import validation
 from dream_jax.agents import registry
 from dream_jax.config import Config
+from dream_jax.validation import RANGES
 from tests.settings import FIELDS, NUMBERS, message, value_of
 
 NUM_ACTIONS = 9
 ZERO_IS_FINE = {
+    "env.validation_problems",
     "training.updates_per_iteration",  # means: paid for by environment steps
     "replay.warmup_trials_exploitation",
     "replay.warmup_trials_exploration",
@@ -46,10 +48,13 @@ def test_no_number_may_be_negative(path):
 def test_sizes_and_counts_are_at_least_one(path):
     if path in ZERO_IS_FINE:
         assert value_of(check({path: "0"}), path) == 0
-    elif path in ("env.horizon", *(f"trial.{x}_episodes" for x in ("exploration", "exploitation"))):
-        assert message(check, {path: "0"}) == f"{path}=0 must be between 1 and 1000"
     else:
-        assert message(check, {path: "0"}) == f"{path}=0 must be at least 1"
+        assert message(check, {path: "0"}) == f"{path}=0 must be between 1 and {RANGES[path].most}"
+
+
+def test_every_number_has_a_range():
+    assert set(RANGES) == set(NUMBERS)
+    assert all(least < most for least, most in RANGES.values())
 
 
 @pytest.mark.parametrize("path", NUMBERS)
@@ -58,7 +63,7 @@ def test_no_number_is_beyond_what_a_device_counts_with(path):
     largest = {int: 2**31 - 1, float: 3.4028235e38}[FIELDS[path]]
     for huge in ["inf", "1e300"] if FIELDS[path] is float else [str(2**31), "1e18"]:
         found = message(check, {path: huge})
-        limit = re.fullmatch(r"(\S+)=\S+ must be (?:at most|between \S+ and) (\S+)", found)
+        limit = re.fullmatch(r"(\S+)=\S+ must be between \S+ and (\S+)", found)
         assert limit and limit[1] == path, found
         assert 1 <= float(limit[2]) <= largest
 
@@ -83,12 +88,12 @@ def test_shares_are_at_most_one(path):
 RULES = {  # what is wrong: (overrides, what the message says, overrides that are just right)
     "no noise": (
         {"losses.rho": "0"},
-        "losses.rho=0.0 must be at least 1e-06",
+        "losses.rho=0.0 must be between 1e-06 and 1000",
         {"losses.rho": "1e-3"},
     ),
     "no gradient": (
         {"optimizer.max_gradient_norm": "0"},
-        "optimizer.max_gradient_norm=0.0 must be at least 1e-06",
+        "optimizer.max_gradient_norm=0.0 must be between 1e-06 and 1000000",
         {"optimizer.max_gradient_norm": "1e-3"},
     ),
     "a learning rate that diverges": (
@@ -98,12 +103,12 @@ RULES = {  # what is wrong: (overrides, what the message says, overrides that ar
     ),
     "a network for no machine": (
         {"networks.hidden_size": "2147483647"},
-        "networks.hidden_size=2147483647 must be at most 16384",
+        "networks.hidden_size=2147483647 must be between 1 and 16384",
         {"networks.hidden_size": "1024"},
     ),
     "more trials than memory holds": (
         {"training.final_evaluation_trials": "2147483647"},
-        "training.final_evaluation_trials=2147483647 must be at most 1000000",
+        "training.final_evaluation_trials=2147483647 must be between 1 and 1000000",
         {"training.final_evaluation_trials": "1000000"},
     ),
     "an average that never moves": (
@@ -209,10 +214,10 @@ RULES = {  # what is wrong: (overrides, what the message says, overrides that ar
         {"losses.decoder_folds": "1", "losses.td_reaches_decoder": "true"},
     ),
     "exploration paid by values that are never learned": (
-        {"agent": "dream_end_to_end"},
-        "agent='dream_end_to_end' needs losses.td_reaches_decoder=true: exploration earns the "
+        {"agent": "dream_half_coupled"},
+        "agent='dream_half_coupled' needs losses.td_reaches_decoder=true: exploration earns the "
         "value of what the decoder read, and nothing else trains that value",
-        {"agent": "dream_end_to_end", "losses.td_reaches_decoder": "true"},
+        {"agent": "dream_half_coupled", "losses.td_reaches_decoder": "true"},
     ),
     "no exploration to learn from": (
         {"replay.exploration_batch_fraction": "0"},

@@ -105,16 +105,19 @@ class DreamDynamics(Dream):
         return jax.nn.log_softmax(logits)[:, problem]
 
 
-class DreamEndToEnd(Dream):
-    """Exploration is trained end to end on exploitation returns instead of information gain.
+class DreamHalfCoupled(Dream):
+    """Exploration is paid exploitation returns instead of information gain.
 
     Its last step earns the value of exploitation with z = g(tau), discount * V(s_0, i, z), by
     double Q-learning as across the two episodes of an RL^2 agent (mean over exploitation
     episodes). No other step earns anything. The values of z = g(tau) must be learned for this,
     so `losses.td_reaches_decoder` is required.
+
+    Exploration needs good exploitation, but exploitation does not need good exploration: the
+    encoder still teaches it. `DreamEndToEnd` has no such help.
     """
 
-    name: ClassVar[str] = "dream_end_to_end"
+    name: ClassVar[str] = "dream_half_coupled"
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -144,3 +147,49 @@ class DreamEndToEnd(Dream):
         worth = jnp.mean(rollout.over_episodes(value, trial.exploitation, trial.instruction))
         last = jnp.arange(mask.shape[0]) == steps - 1
         return jax.lax.stop_gradient(jnp.where(last, self.config.td.discount * worth, 0.0))
+
+
+class DreamEndToEnd(DreamHalfCoupled):
+    """Exploration and exploitation are coupled: each learns only from what the other does.
+
+    DREAM's policies and decoder without its encoder. Every trial acts on z = g(tau), TD errors are
+    all that trains the decoder, and exploration is paid as in `DreamHalfCoupled`. The problem id is
+    never used.
+    """
+
+    name: ClassVar[str] = "dream_end_to_end"
+    has_bottleneck: ClassVar[bool] = False
+    loss_names = ("exploitation_td", "exploration_td")
+
+    @property
+    def learners(self) -> Any:
+        learners = super().learners
+        exploitation = learners.exploitation._replace(losses=("exploitation_td",))
+        return learners._replace(exploitation=exploitation)
+
+    def loss_terms(self, params: Any, target: Any, trial: Trial, context: LossContext) -> LossTerms:
+        """The two TD errors."""
+        terms = super().loss_terms(params, target, trial, context)
+        return {name: term for name, term in terms.items() if name in self.loss_names}
+
+    def collect(
+        self,
+        params: Any,
+        key: Key,
+        exploration_epsilon: Array,
+        exploitation_epsilon: Array,
+        acts_on_exploration: Array,
+    ) -> Trial:
+        """One trial, acted on its exploration whatever `acts_on_exploration` says."""
+        always = jnp.ones_like(acts_on_exploration)
+        return super().collect(params, key, exploration_epsilon, exploitation_epsilon, always)
+
+    def informed_test(self, params: Any, key: Key, problem: Array, instructions: Array) -> None:
+        """The agent cannot be told the problem id."""
+
+    def step_information(
+        self, params: Any, exploration: Episode, problem: Array, trained_on: bool
+    ) -> tuple[str, Array]:
+        """How far each step of exploration moved z, [L]."""
+        g = self.decode(params, exploration)
+        return "z moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)

@@ -140,7 +140,7 @@ class DreamPolicy(DreamNetworks):
 
     def informed_test(
         self, params: DreamParams, key: Key, problem: Array, instructions: Array
-    ) -> Episode:
+    ) -> Episode | None:
         """Greedy exploitation episodes with z = f(mu): leaves [N, ...]."""
         z = self.encode(params, problem)
         return self.exploit_all(params, key, problem, instructions, z).episode

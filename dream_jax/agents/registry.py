@@ -8,7 +8,7 @@ from typing import Any
 
 from dream_jax.agents.analytic import NoExploration, Optimal, PearlUb
 from dream_jax.agents.dream import Dream
-from dream_jax.agents.dream_ablations import DreamDynamics, DreamEndToEnd
+from dream_jax.agents.dream_ablations import DreamDynamics, DreamEndToEnd, DreamHalfCoupled
 from dream_jax.agents.e_rl2 import ERl2
 from dream_jax.agents.import_agent import Import
 from dream_jax.agents.reference_lines import NeverExplores, Told
@@ -19,6 +19,7 @@ from dream_jax.types import Agent, Env
 _CLASSES: tuple[Any, ...] = (
     Dream,
     DreamDynamics,
+    DreamHalfCoupled,
     DreamEndToEnd,
     ERl2,
     Import,
@@ -52,6 +53,15 @@ def check(config: Config) -> Any:
             f"losses.bottleneck_dual=true: agent={config.agent!r} has no bottleneck; "
             "set it to false"
         )
+    for path, on in (
+        ("trial.instruction_in_exploration", config.trial.instruction_in_exploration),
+        ("end_to_end.exploration_return", config.end_to_end.exploration_return),
+    ):
+        if on and not (found.acts_on_whole_trial or found.analytic):
+            raise ConfigError(
+                f"{path}=true: only agents that act on the whole trial have it, like e_rl2; "
+                f"agent={config.agent!r} needs false"
+            )
     found.check(config)
     return found
 

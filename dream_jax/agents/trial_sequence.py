@@ -1,6 +1,7 @@
 """A recorded trial as one sequence of slots, for agents whose memory lasts a whole trial.
 
-There is one slot per observation, with padding inside. The instruction is hidden while exploring:
+There is one slot per observation, with padding inside. While exploring the instruction is hidden,
+unless `trial.instruction_in_exploration` shows it:
 
     o_0 .. o_n of exploration, then o_0 .. o_n of each exploitation episode
 
@@ -53,6 +54,15 @@ def shown(env: Env, instruction: Any) -> Any:
     return jnp.append(1, instruction.astype(jnp.int32))
 
 
+def exploring(env: Env, instruction: Any) -> Any:
+    """While exploring: `hidden`, or phase 0 and the instruction that is shown. None: none is."""
+    if instruction is None:
+        return hidden(env)
+    if specs.instruction(env).component_sizes is None:
+        return {_PHASE: jnp.zeros(1, jnp.int32), _GIVEN: instruction}
+    return jnp.append(0, instruction.astype(jnp.int32))
+
+
 def instruction_values(env: Env) -> specs.Space:
     """The space of `hidden` and `shown`."""
     space = specs.instruction(env)
@@ -73,7 +83,8 @@ def of_trial(config: Config, env: Env, trial: Trial) -> TrialSequence:
     count = jax.tree.leaves(trial.instruction)[0].shape[0]
 
     def part(episode, instruction, ends):
-        return _part(config, env, episode, shown(env, instruction), True, ends, False)
+        given = _at_every_slot(shown(env, instruction), episode)
+        return _part(config, env, episode, given, True, ends, False)
 
     ends = jnp.arange(count) == count - 1
     episodes = jax.vmap(part)(trial.exploitation, trial.instruction, ends)
@@ -85,7 +96,20 @@ def of_trial(config: Config, env: Env, trial: Trial) -> TrialSequence:
 def of_exploration(config: Config, env: Env, exploration: Episode) -> TrialSequence:
     """The slots of exploration alone, [L + 1]."""
     rewards, ends = config.trial.rewards_in_exploration, jnp.zeros((), bool)
-    return _part(config, env, exploration, hidden(env), rewards, ends, True)
+    if exploration.instruction is None:
+        instruction = _at_every_slot(hidden(env), exploration)
+    else:  # that of the slot after the last step is the one before it
+        instruction = jax.tree.map(
+            lambda x: jnp.concatenate([x, x[-1:]]),
+            jax.vmap(lambda one: exploring(env, one))(exploration.instruction),
+        )
+    return _part(config, env, exploration, instruction, rewards, ends, True)
+
+
+def _at_every_slot(instruction: Any, episode: Episode) -> Any:
+    """The same instruction at each of an episode's T + 1 slots: leaves [T + 1, ...]."""
+    slots = episode.mask.shape[0] + 1
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (slots, *x.shape)), instruction)
 
 
 def actions(sequence: TrialSequence, episodes: int) -> Array:
@@ -111,7 +135,8 @@ def _part(
 ) -> TrialSequence:
     """The slots of one episode.
 
-    `rewards`: whether they are shown. `ends`: [] bool, the trial ends with this episode.
+    `instruction`: of each slot, [T + 1, ...]. `rewards`: whether they are shown. `ends`: [] bool,
+    the trial ends with this episode.
     """
     seen = pictures.as_seen(env, episode)
     length, steps = seen.mask.shape[0], jnp.sum(seen.mask)
@@ -122,7 +147,7 @@ def _part(
     discount = jnp.where(ends, cut, config.td.discount)
     slots = Slots(
         seen.observation,
-        jax.tree.map(lambda x: jnp.broadcast_to(x, (length + 1, *x.shape)), instruction),
+        instruction,
         jnp.concatenate([jnp.array([env.num_actions]), action]),
         jnp.concatenate([jnp.zeros(1), reward]),
         index == steps,

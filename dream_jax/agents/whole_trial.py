@@ -1,9 +1,9 @@
 """What E-RL2, IMPORT and VariBAD share: ONE recurrent Q-policy for a whole trial, end to end.
 
 The policy is DREAM's exploitation policy, Q(s, i, context). The context is computed anew at every
-step from what the trial has shown so far (`networks.history`). Rewards of exploration count 0, and
-the last step of exploration bootstraps from the first state of exploitation. Nothing else teaches
-such an agent to explore.
+step from what the trial has shown so far (`networks.history`). Rewards of exploration count 0
+(unless `end_to_end.exploration_return`), and the last step of exploration bootstraps from the first
+state of exploitation. Nothing else teaches such an agent to explore.
 """
 
 from typing import Any
@@ -106,12 +106,14 @@ class WholeTrial(WholeTrialNetworks):
         """One trial. The memory goes from episode to episode. instructions: [N, I]."""
         explore_key, exploit_key = jax.random.split(key)
         memory = self._history.apply(self.history_weights(params), method="initial")
-        hidden, shown = trial_sequence.hidden(self.env), self.config.trial.rewards_in_exploration
         policy = self._exploration_policy(params, exploration_epsilon, informed)
         explored = rollout.explore(
             self.env, policy, memory, explore_key, problem, self.config.trial
         )
-        memory = self._remember_end(params, explored, hidden, shown)
+        seen = explored.episode.instruction
+        last = trial_sequence.exploring(self.env, None if seen is None else seen[-1])
+        shown = self.config.trial.rewards_in_exploration
+        memory = self._remember_end(params, explored, last, shown)
 
         def episode(memory: Any, inputs: tuple[Key, Array]) -> tuple[Any, Rollout]:
             key, instruction = inputs
@@ -144,14 +146,14 @@ class WholeTrial(WholeTrialNetworks):
     def _exploration_policy(
         self, params: Any, epsilon: Array | float, informed: Informed | None
     ) -> Policy:
-        """The policy while the instruction is hidden."""
-        hidden, shown = trial_sequence.hidden(self.env), self.config.trial.rewards_in_exploration
+        """The policy of exploration, whose instruction is hidden by default."""
+        shown = self.config.trial.rewards_in_exploration
 
         def policy(memory: Any, view: View, key: Key) -> tuple[Any, Decision]:
             reward = view.previous_reward if shown else jnp.zeros_like(view.previous_reward)
             slot = Slots(
                 view.observation,
-                hidden,
+                trial_sequence.exploring(self.env, view.instruction),
                 view.previous_action,
                 reward,
                 jnp.zeros((), bool),
@@ -246,9 +248,15 @@ class WholeTrial(WholeTrialNetworks):
             values(params, context)[order],
             values(target, target_context)[order],
             sequence.action[now],
-            jnp.where(sequence.exploring, 0.0, sequence.reward)[now],
+            self._counted(sequence)[now],
             sequence.discount[now],
             sequence.acted[now],
             self.config.td.trace_lambda,
         )
         return errors, sequence.acted[now]
+
+    def _counted(self, sequence: TrialSequence) -> Array:
+        """[S] the rewards that count in the return. Those of exploration do in RL^2 alone."""
+        if self.config.end_to_end.exploration_return:
+            return sequence.reward
+        return jnp.where(sequence.exploring, 0.0, sequence.reward)

@@ -55,6 +55,14 @@ class Method(NamedTuple):
     context: Callable[[Array, Array], Array]  # (mu, tau) -> row of Q_task in training
     target: Callable[[Bandit, State, Array, Array], Array]  # (.., mu, tau) -> target of Q_exp
     success: Callable[[Bandit, State, Array], Array]  # (.., tau) -> [arms] p(arm) at meta-test
+    # A -> what Q_exp converges to for an action that reveals nothing, and for one that reveals mu
+    uninformed: Callable[[Array | float], Array | float]
+    informed: float
+
+
+# Levels of a table's first values between "nothing is revealed" (0) and "mu is revealed" (1). A
+# pessimistic start is as far below the first as an optimistic one is above it.
+LEVELS = {"pessimistic": -1.0, "neutral": 0.0, "optimistic": 1.0}
 
 
 class Snapshot(NamedTuple):
@@ -82,6 +90,33 @@ def init(method: Method, sizes: Sizes, options: Options) -> State:
         jnp.zeros(seen, jnp.int32),
         zero,
         zero,
+    )
+
+
+def starting_from(
+    method: Method,
+    options: Options,
+    actions: Array | float,
+    exploration: Array | float,
+    exploitation: Array | float,
+) -> Options:
+    """`options` with the first values of both tables at a level, see `LEVELS`.
+
+    Q_exp lies between 1 / A and 1 for RL2, and between -log A and 0 for DREAM. So the same number
+    is optimistic for one and pessimistic for the other. The same level is not. Q_task of a random
+    arm is 1 / A, and of the right one 1, for both.
+
+    Args:
+      method: `RL2` or `DREAM`.
+      options: the other settings.
+      actions: [...] A.
+      exploration: [...] the level of Q_exp.
+      exploitation: [...] the level of Q_task.
+    """
+    low = method.uninformed(actions)
+    return options._replace(
+        initial_exploration_q=low + exploration * (method.informed - low),
+        initial_exploitation_q=1 / actions + exploitation * (1 - 1 / actions),
     )
 
 
@@ -260,6 +295,8 @@ RL2 = Method(
         initial=-jnp.inf,
     ),
     success=_rl2_success,
+    uninformed=lambda actions: 1 / actions,
+    informed=1.0,
 )
 DREAM = Method(
     contexts=lambda sizes: sizes.max_actions,
@@ -269,5 +306,7 @@ DREAM = Method(
         state.seen[tau, problem] / state.seen[tau].sum()
     ),
     success=_dream_success,
+    uninformed=lambda actions: -jnp.log(actions),
+    informed=0.0,
 )
 METHODS = {"rl2": RL2, "dream": DREAM}

@@ -27,6 +27,8 @@ class View(NamedTuple):
     previous_reward: Array  # [] 0 before the first step
     fraction_over: Array  # [] share of the episode, or of the exploration stream, that is over
     step: Array  # [] int32, steps taken before
+    # While exploring, the instruction that rewards follow, where agents may see it.
+    instruction: Any = None
 
 
 class Decision(NamedTuple):
@@ -76,6 +78,7 @@ class _ExplorationLoop(NamedTuple):
     last_memory: Any  # after the last step that was taken
     previous_action: Array  # []
     previous_reward: Array  # []
+    instruction: Any  # of this episode
     steps: Array  # [] int32, taken in this episode
     ended: Array  # [] bool: the episode is over, so this step resets the environment
     episode: Array  # [] int32, how many episodes came before
@@ -100,34 +103,42 @@ def explore(
     `memory`: the policy's before the first step.
     """
     length = exploration_length(env, trial)
-    several = trial.exploration_episodes > 1
+    several, shows = trial.exploration_episodes > 1, trial.instruction_in_exploration
 
     def body(loop: _ExplorationLoop, inputs: tuple) -> tuple[_ExplorationLoop, tuple]:
         key, fraction, step = inputs
         if several:
             key, start_key = jax.random.split(key)
         world = loop.world
-        view = View(world.observation, loop.previous_action, loop.previous_reward, fraction, step)
-        memory, decision = policy(loop.memory, view, key)
+        seen = loop.instruction if shows else None
+        previous = loop.previous_action, loop.previous_reward
+        memory, decision = policy(
+            loop.memory, View(world.observation, *previous, fraction, step, seen), key
+        )
         next_state, shown = step_env(env, world.state, decision.action)
         steps = loop.steps + 1
         shown = exploration_end(env, trial, shown, decision.action, steps)
-        episode = loop.episode
+        episode, instruction = loop.episode, loop.instruction
         if several:  # this step may be the reset between two episodes
             fresh = _start_exploration(env, start_key, problem)
             next_state, shown = _reset_where(loop.ended, fresh, next_state, shown)
+            begins = loop.ended & loop.alive  # after the stream's end nothing follows
+            instruction = _select(begins, fresh.instruction, instruction)
             steps = jnp.where(loop.ended, 0, steps)
             episode = episode + loop.ended
         last = shown.done & (episode == trial.exploration_episodes - 1)
         # Padding repeats the last observation; nothing reads the state after it.
         kept = _select(loop.alive, _keep(env, next_state, shown.observation), world.kept)
         record = _record(env, world.kept, decision.action, shown, loop.alive, last)
+        if shows:
+            record = record._replace(instruction=specs.instruction(env).kept(loop.instruction))
         loop = _ExplorationLoop(
             _World(next_state, shown.observation, kept),
             memory,
             _select(loop.alive, memory, loop.last_memory),
             decision.action,
             shown.reward,
+            instruction,
             steps,
             shown.done,
             episode,
@@ -136,11 +147,11 @@ def explore(
         return loop, (record, world.state, decision.q)
 
     reset_key, loop_key = jax.random.split(key)
-    state, first = _start_exploration(env, reset_key, problem)
+    state, first, instruction = _start_exploration(env, reset_key, problem)
     zero, yes = jnp.zeros((), jnp.int32), jnp.ones((), bool)
     world = _World(state, first.observation, _keep(env, state, first.observation))
     start = _ExplorationLoop(
-        world, memory, memory, *_nothing_before(env), zero, jnp.zeros((), bool), zero, yes
+        world, memory, memory, *_nothing_before(env), instruction, zero, ~yes, zero, yes
     )
     end, (record, states, q) = jax.lax.scan(body, start, _inputs(loop_key, length))
     return _rollout(record, states, q, end.world, end.last_memory)
@@ -200,11 +211,19 @@ def over_episodes(function: Callable[..., Any], *trees: Any) -> Any:
     return jax.tree.map(lambda x: x[None], function(*jax.tree.map(lambda x: x[0], trees)))
 
 
-def _start_exploration(env: Env, key: Key, problem: Array) -> tuple[Any, TimeStep]:
-    """The first state and time step of an episode with a hidden instruction."""
+class _Start(NamedTuple):
+    """The beginning of an exploration episode."""
+
+    state: Any
+    shown: TimeStep
+    instruction: Any  # [I] int32, or as the family declares it
+
+
+def _start_exploration(env: Env, key: Key, problem: Array) -> _Start:
+    """An episode with an instruction of its own, which agents do not see by default."""
     instruction_key, reset_key = jax.random.split(key)
     instruction = env.sample_instruction(instruction_key, problem)
-    return reset_env(env, reset_key, problem, instruction)
+    return _Start(*reset_env(env, reset_key, problem, instruction), instruction)
 
 
 def reset_env(env: Env, key: Key, problem: Array, instruction: Any) -> tuple[Any, TimeStep]:
@@ -242,12 +261,10 @@ def exploration_end(
     return shown._replace(terminated=terminated, truncated=truncated, goal=None)
 
 
-def _reset_where(
-    ended: Array, fresh: tuple[Any, TimeStep], state: Any, shown: TimeStep
-) -> tuple[Any, TimeStep]:
+def _reset_where(ended: Array, fresh: _Start, state: Any, shown: TimeStep) -> tuple[Any, TimeStep]:
     """The fresh episode where the last one has ended, else the step that was taken."""
-    fresh_state, first = fresh
-    return _select(ended, fresh_state, state), TimeStep(
+    first = fresh.shown
+    return _select(ended, fresh.state, state), TimeStep(
         _select(ended, first.observation, shown.observation),
         jnp.where(ended, 0.0, shown.reward),
         shown.terminated & ~ended,

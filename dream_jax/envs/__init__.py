@@ -3,6 +3,7 @@
 from typing import Any
 
 from dream_jax.config import EnvConfig
+from dream_jax.envs import splits
 from dream_jax.envs.adapters import own
 from dream_jax.envs.grids.bus import Bus, DistractingBus, Map
 from dream_jax.envs.grids.bus_tasks import BusTasks
@@ -22,6 +23,9 @@ VARIANTS: dict[str, type] = {
 }
 ENVIRONMENTS: dict[str, type] = {**BENCHMARKS, Sign.name: Sign, **VARIANTS}
 
+# Options of a config that only one benchmark has.
+_OPTIONS = {"quality": Sign.name, "start_region": Sign.name, "held_out": Cooking.name}
+
 
 def make(name: str, **options: Any) -> Env:
     """The environment called `name`: a key of `ENVIRONMENTS`, or MODULE:CLASS.
@@ -37,8 +41,18 @@ def make(name: str, **options: Any) -> Env:
 
 
 def from_config(name: str, config: EnvConfig) -> Env:
-    """`make` with those options of a config that the environment takes. Raises the same errors."""
+    """`make` with those options of a config that the environment takes, and the config's splits.
+
+    Raises the same errors, and ValueError for an option that the environment does not have, or for
+    more validation problems than it can give.
+    """
     options: dict[str, Any] = {"horizon": config.horizon}
-    if name == Sign.name:
-        options |= {"quality": config.quality, "start_region": config.start_region}
-    return make(name, **options)
+    for option, owner in _OPTIONS.items():
+        value, default = getattr(config, option), getattr(EnvConfig(), option)
+        if name == owner:
+            options[option] = value
+        elif value != default:
+            raise ValueError(f"{option}={value!r}: only {owner} has it; leave it {default!r}")
+    env = make(name, **options)
+    problems = config.validation_problems
+    return splits.with_validation(env, problems) if problems else env

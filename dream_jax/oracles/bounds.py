@@ -6,7 +6,8 @@ read off `env.reset` and `env.step`, so no environment's rules are repeated here
 
 The environment must be deterministic. Its state must be a NamedTuple of integers with a field
 `step`, on which nothing but the reward of "end episode" depends. Any other raises ValueError,
-unless it declares its returns as `reference_returns`, (optimal, no exploration).
+unless it declares its returns as `reference_returns`, (optimal, no exploration). It may also have
+a `no_reading_return`, which then is the 0 of normalised returns.
 
   P  pairs of a problem and one of its distinct instructions
   S  states of all pairs, separate for each pair; the first P are the initial ones
@@ -37,6 +38,13 @@ class Bounds(NamedTuple):
 
     optimal: float
     no_exploration: float
+    # Ending without having found anything out, where an environment says what that is worth.
+    no_reading: float | None = None
+
+    @property
+    def floor(self) -> float:
+        """The return that a normalised return of 0 stands for."""
+        return self.no_exploration if self.no_reading is None else self.no_reading
 
 
 class _Returns(NamedTuple):
@@ -48,10 +56,13 @@ class _Returns(NamedTuple):
 
 def bounds(env: Env, split: str) -> Bounds:
     """The mean returns that define normalised returns of 1 and 0. Raises ValueError."""
+    floor = getattr(env, "no_reading_return", None)
     if hasattr(env, "reference_returns"):  # of the family; its problems need not be listed
-        return Bounds(*map(float, env.reference_returns))
+        best, without = env.reference_returns
+        return Bounds(float(best), float(without), floor)
     _need(env, problems.is_listed(env), "problems that are listed, not drawn")
-    return Bounds(float(optimal(env, split).mean()), float(no_exploration(env, split).mean()))
+    values = float(optimal(env, split).mean()), float(no_exploration(env, split).mean())
+    return Bounds(*values, floor)
 
 
 def optimal(env: Env, split: str) -> np.ndarray:

@@ -57,12 +57,12 @@ def returns(env: Env, split: str, options: PearlUbConfig) -> np.ndarray:
     It follows one exploration episode. Bayes-optimal exploitation breaks ties uniformly at random,
     as `bounds.no_exploration` does; `options.ties` concerns the policies of the hypotheses.
 
-    An environment that cannot be tabulated may declare the return as `reference_pearl_ub`. Raises
-    ValueError if it does not.
+    An environment that cannot be tabulated may declare the return as `reference_pearl_ub`, by the
+    name of `options.exploitation`. Raises ValueError if it does not.
     """
     ids = env.problem_ids(split)
     if hasattr(env, "reference_pearl_ub"):  # derived by hand: infinitely many states
-        return np.full(len(ids), env.reference_pearl_ub)
+        return np.full(len(ids), env.reference_pearl_ub[options.exploitation])
     return _thompson(env).returns(ids, options)  # type: ignore[arg-type]  # hashed by identity
 
 

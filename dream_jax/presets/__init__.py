@@ -43,8 +43,8 @@ def get(benchmark: str, preset: str = "dream") -> Config:
       ConfigError: there is no such preset, or MODULE:CLASS cannot be loaded or has settings that no
         config has.
     """
-    if preset not in METHODS:
-        raise ConfigError(f"unknown preset {preset!r}; {nearest(preset, names())}")
+    if not isinstance(preset, str) or preset not in METHODS:
+        raise ConfigError(f"unknown preset {preset!r}; {nearest(str(preset), names())}")
     base = paper.of(benchmark) if preset == PAPER else _TUNED.get(benchmark, tuned.CONFIG)
     if benchmark in _VARIANTS:  # their form is not a setting of a method
         form = _VARIANTS[benchmark]

@@ -33,15 +33,28 @@ def dream_dynamics(config: Config) -> Config:
     return replace(config, agent="dream_dynamics", losses=replace(config.losses, decoder_folds=1))
 
 
-def dream_end_to_end(config: Config) -> Config:
-    """Exploration is paid what exploitation is then worth.
+def dream_half_coupled(config: Config) -> Config:
+    """Exploration is paid what exploitation is then worth. The encoder still teaches exploitation.
 
     TD errors must train the decoder for that, so it cannot have folds.
     """
     return replace(
         config,
-        agent="dream_end_to_end",
+        agent="dream_half_coupled",
         losses=replace(config.losses, decoder_folds=1, td_reaches_decoder=True),
+    )
+
+
+def dream_end_to_end(config: Config) -> Config:
+    """`dream_half_coupled` without the encoder: exploitation learns from explorations alone.
+
+    Its decoder starts at the usual scale. With DREAM's small start all explorations would look
+    alike to exploitation at first.
+    """
+    return replace(
+        dream_half_coupled(config),
+        agent="dream_end_to_end",
+        networks=replace(config.networks, encoder_init_scale=1.0),
     )
 
 
@@ -55,6 +68,16 @@ def e_rl2(config: Config) -> Config:
         dream_with_rewards(config),
         agent="e_rl2",
         networks=replace(config.networks, encoder_init_scale=1.0),
+    )
+
+
+def rl2(config: Config) -> Config:
+    """RL^2: the return of exploration counts, so the instruction that it pays for is shown."""
+    base = e_rl2(config)
+    return replace(
+        base,
+        trial=replace(base.trial, instruction_in_exploration=True),
+        end_to_end=replace(base.end_to_end, exploration_return=True),
     )
 
 
@@ -104,9 +127,11 @@ METHODS: dict[str, Callable[[Config], Config]] = {
     "dream_paper": dream,
     "dream_no_bottleneck": dream_no_bottleneck,
     "dream_dynamics": dream_dynamics,
+    "dream_half_coupled": dream_half_coupled,
     "dream_end_to_end": dream_end_to_end,
     "dream_with_rewards": dream_with_rewards,
     "e_rl2": e_rl2,
+    "rl2": rl2,
     "import": import_,
     "varibad": varibad,
     "random_exploration": random_exploration,

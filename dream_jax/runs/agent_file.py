@@ -7,7 +7,6 @@ that module is imported, so it must be installed, and trusted, where the file is
 """
 
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import numpy as np
 
 from dream_jax.config import Config, ConfigError
 from dream_jax.runs import provenance
+from dream_jax.runs.files import whole_file
 from dream_jax.types import Params
 
 FORMAT, VERSION = "dream_jax agent", 1
@@ -44,18 +44,14 @@ def write(file: str | Path, config: Config, params: Params, seed: int, trials: i
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     arrays: dict[str, Any] = {_ABOUT: text}
     arrays |= {name: np.asarray(leaf) for name, leaf in _named(params).items()}
-    scratch = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     if file.is_dir():
         raise ConfigError(f"{file} is a folder; give a file, for example {file / 'agent.npz'}")
     try:
-        with scratch.open("wb") as opened:
+        with whole_file(file) as opened:
             # Without `allow_pickle`, which numpy below 2.1 would store as an array.
             np.savez_compressed(opened, **arrays)
-        scratch.replace(file)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def read(file: str | Path) -> Saved:
@@ -95,12 +91,24 @@ def params_of(saved: Saved, template: Params, file: str | Path) -> Params:
       ConfigError: the file holds other parameters.
     """
     wanted = _named(template)
-    for name in [*wanted, *(saved.arrays.keys() - wanted.keys())]:
-        was, now = (_described(leaves.get(name)) for leaves in (saved.arrays, wanted))
-        if was != now:
-            raise ConfigError(f"{file} holds other parameters: {name} is {was}, not {now}")
+    found = _first_difference(saved.arrays, wanted)
+    if found is not None:
+        raise ConfigError(f"{file} holds other parameters: {found}")
     leaves = [saved.arrays[name] for name in wanted]
     return jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+
+def difference(there: Params, wanted: Params) -> str | None:
+    """The first leaf whose path, shape or dtype differs between two trees; None if none does."""
+    return _first_difference(_named(there), _named(wanted))
+
+
+def _first_difference(there: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+    for name in [*wanted, *(there.keys() - wanted.keys())]:
+        was, now = (_described(leaves.get(name)) for leaves in (there, wanted))
+        if was != now:
+            return f"{name} is {was}, not {now}"
+    return None
 
 
 def _named(tree: Any) -> dict[str, Any]:

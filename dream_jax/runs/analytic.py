@@ -8,11 +8,14 @@ from typing import Any
 from dream_jax import envs
 from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
-from dream_jax.runs import milestones
+from dream_jax.envs.splits import split_names
+from dream_jax.runs import milestones, page_data
 from dream_jax.runs import summary as summaries
 from dream_jax.runs.metrics import to_json
 from dream_jax.runs.rows import Row, make_summary
+from dream_jax.runs.run_page import PAGE, about_run
 from dream_jax.runs.storage import InMemory, Storage
+from dream_jax.viz import report_page
 
 
 class ComputedRun:
@@ -20,6 +23,9 @@ class ComputedRun:
 
     Attributes: as of `loop.Run`. All seeds have the same returns.
     """
+
+    rows: list[Row]
+    summary: dict[str, Any]
 
     def __init__(
         self,
@@ -32,28 +38,29 @@ class ComputedRun:
         self.config, self.seeds = config, tuple(seeds)
         storage = storage or InMemory()
         self.out: Path | None = storage.out
+        there = storage.computed()
+        self.was_there = there is not None  # the run was finished before
+        if there is not None:
+            self.rows, self.summary = there
+            return
         started_s = time.time() if started_s is None else started_s
         env = envs.from_config(config.benchmark, config.env)
         agent = registry.find(config.agent)
         try:
-            returns = {s: float(agent.returns(env, s, config).mean()) for s in summaries.SPLITS}
+            returns = {s: float(agent.returns(env, s, config).mean()) for s in split_names(env)}
         except ValueError as error:  # of a problem family of the user's
             raise ConfigError(f"agent={config.agent!r}: {error}") from error
         bounds = summaries.bounds_of(env)
-        storage.prepare(config, self.seeds)
         counts = {"env_steps": 0, "trials": 0, "updates": 0}
         wall_s = time.time() - started_s
-        columns = {f"{split}_return": returns[split] for split in summaries.SPLITS}
-        self.rows: list[Row] = [
+        columns = {f"{split}_return": value for split, value in returns.items()}
+        self.rows = [
             to_json({"seed": seed, **counts, "wall_s": wall_s, "compile_s": 0.0, **columns})
             for seed in self.seeds
         ]
-        with storage.writer(0) as write:
-            for row in self.rows:
-                write(row)
-        solved = all(summaries.solved(returns[s], bounds[s]) for s in summaries.SPLITS)
+        solved = all(summaries.solved(returns[s], bounds[s]) for s in milestones.SPLITS)
         at_once = {"time_to_95_s": wall_s, "env_steps_to_95": 0, "updates_to_95": 0}
-        self.summary: dict[str, Any] = make_summary(
+        self.summary = make_summary(
             config,
             self.seeds,
             {split: [value] * len(self.seeds) for split, value in returns.items()},
@@ -64,7 +71,16 @@ class ComputedRun:
             0.0,
             wall_s,
         )
-        storage.summarise(self.summary)
+        try:
+            with storage.writer([]) as write:
+                for row in self.rows:
+                    write(row)
+                storage.summarise(self.summary)
+            if self.out is not None:
+                about = about_run(self.out, config, self.seeds, self.rows, self.summary, bounds)
+                report_page.write(self.out / PAGE, [page_data.of_run(about)])
+        finally:
+            storage.release()
 
     finished = True
     trials = 0

@@ -1,15 +1,22 @@
-"""Whole training states on disk (orbax): saved atomically, restored bit for bit.
+"""Whole training states on disk (orbax): saved atomically, checked, restored bit for bit.
 
-A checkpoint holds every array of the state, the state's tree (path, shape and dtype of each leaf)
-and the caller's metadata. Leaves are restored as numpy arrays on the host, and the caller places
-them. So the number of devices may differ between saving and restoring. Typed PRNG keys stay typed.
-If several processes train together, all of them save: each writes the parts that it holds.
+A checkpoint holds every array of the state, the state's tree (path, shape and dtype of each leaf),
+a checksum of each array, and the caller's metadata. Leaves are restored as numpy arrays on the
+host, and the caller places them. So the number of devices may differ between saving and restoring.
+Typed PRNG keys stay typed. Reading one runs no code from it. If several processes train together,
+all of them save: each writes the parts that it holds.
 """
 
 import contextlib
-from collections.abc import Iterator
+import gc
+import hashlib
+import json
+import logging
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import absl.logging
 import jax
@@ -23,8 +30,26 @@ _ARRAYS, _METADATA = "arrays", "metadata"
 _RENAMED = {"z_from_decoder": "acts_on_exploration"}
 
 
+class Damaged(ValueError):
+    """A checkpoint cannot be read, or its arrays are not those that were saved."""
+
+
+class Restored(NamedTuple):
+    """The newest checkpoint that is whole."""
+
+    state: Any
+    metadata: dict[str, Any]
+    step: int
+    damaged: dict[int, str]  # newer checkpoints, and what is wrong with each
+
+
 def save(
-    directory: str | Path, step: int, state: Any, metadata: dict[str, Any], keep: int = 2
+    directory: str | Path,
+    step: int,
+    state: Any,
+    metadata: dict[str, Any],
+    keep: int = 2,
+    protected: Collection[int] = (),
 ) -> bool:
     """Save `state` as checkpoint `step` and delete all but the newest `keep`.
 
@@ -37,6 +62,10 @@ def save(
       state: any pytree of arrays, on one device or sharded over several.
       metadata: JSON, for example the config's fingerprint, seconds so far, rows of metrics.
       keep: how many checkpoints stay, at least 1.
+      protected: checkpoints that stay besides.
+
+    Raises:
+      OSError: it cannot be written. Earlier checkpoints are as they were.
     """
     if keep < 1:
         raise ValueError(f"keep={keep}: at least 1 checkpoint must stay")
@@ -50,11 +79,62 @@ def save(
     # orbax refuses arrays of size 0, for example an empty instruction. Their shape is in the tree.
     arrays = {name: _to_save(leaf) for name, leaf in leaves.items() if np.size(leaf)}
     generators = {n: str(jax.random.key_impl(x)) for n, x in leaves.items() if is_key(x)}
-    about = {"tree": tree, "generators": generators, "metadata": metadata}
+    about: dict[str, Any] = {"tree": tree, "generators": generators, "metadata": metadata}
+    whole = [name for name, leaf in arrays.items() if isinstance(leaf, np.ndarray)]
+    about["checksums"] = {name: _checksum(arrays[name]) for name in whole}
+    about["checksum"] = _text_checksum(about)
     items = {_ARRAYS: ocp.args.StandardSave(arrays), _METADATA: ocp.args.JsonSave(about)}
-    with _manager(directory, keep) as manager:
-        manager.save(step, args=ocp.args.Composite(**items), force=True)
+    failure = _write(directory, step, ocp.args.Composite(**items), keep, protected)
+    if failure is not None:
+        for half in Path(directory).glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(half, ignore_errors=True)  # it would take the room of other files
+        raise OSError(f"checkpoint {step} cannot be written: {failure}")
     return True
+
+
+def _write(
+    directory: str | Path, step: int, args: Any, keep: int, protected: Collection[int]
+) -> str | None:
+    """Write a checkpoint and delete old ones. Returns why it cannot be written, or None."""
+    failure = None
+    with _quiet():
+        try:
+            with _manager(directory, create=True) as manager:
+                manager.save(step, args=args, force=True)
+                for old in _steps(directory)[:-keep]:
+                    if old not in protected:
+                        manager.delete(old)
+        except Exception as error:  # orbax and tensorstore raise nearly anything on a full disk
+            failure = _reason(error)
+        if failure is not None:
+            gc.collect()  # tasks that failed besides say so when they are deleted
+    return failure
+
+
+def delete_after(directory: str | Path, step: int) -> None:
+    """Delete the checkpoints that are newer than `step`."""
+    newer = [each for each in _steps(directory) if each > step]
+    if newer:
+        with _manager(directory) as manager:
+            for each in newer:
+                manager.delete(each)
+
+
+def restore_newest(directory: str | Path, template: Any) -> Restored:
+    """The newest checkpoint that is whole; arguments as of `restore`.
+
+    Raises:
+      Damaged: there are checkpoints, and none is whole.
+      ValueError: there is no checkpoint, or the newest whole one is not of a state like this.
+    """
+    damaged: dict[int, str] = {}
+    _existing_step(directory, None)
+    for step in reversed(_steps(directory)):
+        try:
+            return Restored(*restore(directory, template, step), step, damaged)
+        except Damaged as error:
+            damaged[step] = str(error)
+    raise Damaged(f"no whole checkpoint in {directory}: {next(iter(damaged.values()))}")
 
 
 def latest_step(directory: str | Path) -> int | None:
@@ -65,6 +145,15 @@ def latest_step(directory: str | Path) -> int | None:
 def read_metadata(directory: str | Path, step: int | None = None) -> dict[str, Any]:
     """The metadata alone, of the newest checkpoint or of `step`."""
     return _read_json(directory, _existing_step(directory, step))["metadata"]
+
+
+def seeds_of(directory: str | Path, otherwise: Sequence[int]) -> list[int]:
+    """The seeds in the newest checkpoint that can be read; older ones do not say."""
+    _existing_step(directory, None)
+    for step in reversed(_steps(directory)):
+        with contextlib.suppress(Damaged):
+            return list(read_metadata(directory, step).get("seeds", otherwise))
+    return list(otherwise)
 
 
 def restore(
@@ -79,7 +168,8 @@ def restore(
       step: which checkpoint; the newest by default.
 
     Raises:
-      ValueError: no such checkpoint, one that cannot be read, or not one of a state like this.
+      Damaged: the checkpoint cannot be read, or its arrays are not those that were saved.
+      ValueError: no such checkpoint, or not one of a state like this.
     """
     step = _existing_step(directory, step)
     saved = _read_json(directory, step)
@@ -95,10 +185,18 @@ def restore(
     host: dict[str, Any] = {name: np.empty(x.shape, x.dtype) for name, x in shapes.items()}
     arrays = {name: x for name, x in host.items() if x.size}
     host |= _read(directory, step, _ARRAYS, ocp.args.StandardRestore(arrays))
+    for name, checksum in saved.get("checksums", {}).items():  # older checkpoints have none
+        if _checksum(host[name]) != checksum:
+            raise Damaged(f"checkpoint {step} in {directory} is damaged: {name.lstrip('.')}")
     for name, generator in saved["generators"].items():
         host[name] = jax.random.wrap_key_data(host[name], impl=generator)
     restored = [host[names[name]] for name in leaves]
     return jax.tree.unflatten(jax.tree.structure(template), restored), saved["metadata"]
+
+
+def checksums(state: Any) -> dict[str, str]:
+    """Of every array of a state, by its path: equal where the states are bit-equal."""
+    return {name: _checksum(np.asarray(_to_save(x))) for name, x in _named_leaves(state).items()}
 
 
 def _named_leaves(tree: Any) -> dict[str, Any]:
@@ -139,22 +237,52 @@ def _check_same_tree(what: str, saved: dict[str, str], wanted: dict[str, str]) -
         raise ValueError(f"{what} holds another state: {wrong[0]}{more}")
 
 
+def _reason(error: Exception) -> str:
+    """One line. tensorstore hides the system's reason at the end of a long one."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    found = re.search(r"([^:\[\]]+) \[os_error_code=", str(error))
+    return found.group(1).strip() if found else str(error).split("\n", 1)[0]
+
+
+def _checksum(array: np.ndarray) -> str:
+    data: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)  # bfloat16 is no buffer
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _text_checksum(about: Mapping[str, Any]) -> str:
+    """Of everything but the arrays. Raises TypeError if it is not JSON."""
+    rest = {name: value for name, value in about.items() if name != "checksum"}
+    return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
 @contextlib.contextmanager
-def _manager(directory: str | Path, keep: int | None = None) -> Iterator[ocp.CheckpointManager]:
-    """An orbax manager that reads, or writes and keeps the newest `keep`."""
+def _manager(directory: str | Path, create: bool = False) -> Iterator[ocp.CheckpointManager]:
+    """An orbax manager that reads and deletes, and also writes if it may `create` the folder."""
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep,
-        create=keep is not None,
-        cleanup_tmp_directories=keep is not None,
+        create=create,
+        cleanup_tmp_directories=create,
         enable_async_checkpointing=False,
     )
-    verbosity = absl.logging.get_verbosity()
-    absl.logging.set_verbosity(absl.logging.ERROR)  # orbax logs some 60 lines per checkpoint
+    with (
+        _quiet(),
+        ocp.CheckpointManager(Path(directory).absolute(), options=options) as manager,
+    ):
+        yield manager
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences orbax: some 60 lines per checkpoint, and a traceback of each task that fails."""
+    loggers = (absl.logging.get_absl_logger(), logging.getLogger("asyncio"))
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
     try:
-        with ocp.CheckpointManager(Path(directory).absolute(), options=options) as manager:
-            yield manager
+        yield
     finally:
-        absl.logging.set_verbosity(verbosity)
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _steps(directory: str | Path) -> list[int]:
@@ -172,7 +300,11 @@ def _existing_step(directory: str | Path, step: int | None) -> int:
 
 
 def _read_json(directory: str | Path, step: int) -> dict[str, Any]:
-    return _read(directory, step, _METADATA, ocp.args.JsonRestore())
+    about = _read(directory, step, _METADATA, ocp.args.JsonRestore())
+    found = isinstance(about, dict) and {"tree", "generators", "metadata"} <= set(about)
+    if not found or about.get("checksum", _text_checksum(about)) != _text_checksum(about):
+        raise Damaged(f"checkpoint {step} in {directory} is damaged: its description")
+    return about
 
 
 def _read(directory: str | Path, step: int, item: str, args: ocp.args.CheckpointArgs) -> Any:
@@ -181,4 +313,4 @@ def _read(directory: str | Path, step: int, item: str, args: ocp.args.Checkpoint
             return manager.restore(step, args=ocp.args.Composite(**{item: args}))[item]
     except Exception as error:  # orbax and tensorstore raise nearly anything on a damaged file
         reason = str(error).split("\n", 1)[0]
-        raise ValueError(f"checkpoint {step} in {directory} cannot be read: {reason}") from error
+        raise Damaged(f"checkpoint {step} in {directory} cannot be read: {reason}") from error

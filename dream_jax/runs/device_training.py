@@ -9,25 +9,23 @@ import numpy as np
 from dream_jax import envs
 from dream_jax.config import Config
 from dream_jax.data import replay
+from dream_jax.runs import diagnosis
 from dream_jax.runs import rows as run_rows
 from dream_jax.runs import trials as fixed_trials
 from dream_jax.runs.programs import Programs, compile_programs, curve_trials, evaluation_params
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import evaluation as evaluations
-from dream_jax.training import setup
+from dream_jax.training import setup, trainer
 from dream_jax.types import Agent, Params, TrainState
 
 
-class NotFinite(FloatingPointError):
-    """A loss is NaN or infinite. Training has ended; checkpoints from before are good."""
-
-
 class Chunk(NamedTuple):
-    """What a chunk of training gave."""
+    """What a chunk of training gave. Entries of seeds that have failed mean nothing."""
 
     metrics: dict[str, np.ndarray]  # [seeds] each, means over the chunk
     results: fixed_trials.Results  # leaves [seeds, trials]
     counts: run_rows.Counts
+    failed: dict[int, str]  # what is not finite, by place of the seed that failed in this chunk
 
 
 class DeviceTraining:
@@ -63,31 +61,46 @@ class DeviceTraining:
             raise RuntimeError("compile first")
         return self._programs
 
-    def compile(self, state: TrainState | None, log: Callable[[str], None]) -> None:
+    def compile(
+        self, state: TrainState | None, log: Callable[[str], None], params: Params | None = None
+    ) -> None:
         """Compile everything.
 
-        state: leaves [seeds, ...]; None: training starts from the beginning.
+        state: leaves [seeds, ...]; None: training starts from the beginning. params: to begin with
+        in that case, leaves [seeds, ...]; None: those that the seeds draw.
         """
+        if state is None and params is not None:
+            drawn = jax.device_get(self._runner.join(self._runner.init()))
+            state = trainer.with_params(drawn, params)
         self._programs, self._state = compile_programs(
             self.config, self.trainer, self._runner, state, log
         )
 
-    def chunk(self) -> Chunk:
-        """Train for one chunk, then evaluate. Raises NotFinite."""
+    def chunk(self, live: Sequence[bool]) -> Chunk:
+        """Train for one chunk, then evaluate.
+
+        live: for each seed, whether it trains. One that failed stays as it is.
+        """
         state, self._state = self._states(), None  # overwritten in place
-        state, losses = self.programs.chunk(state)
+        state, losses = self.programs.chunk(state, live)
         metrics = jax.device_get(self._runner.join(losses))
-        _check_finite(metrics, self._seeds)
+        failed = {
+            seed: diagnosis.describe(loss, self._runner.join(state), seed, self.trainer.trial_shape)
+            for seed, loss in not_finite(metrics).items()
+            if live[seed]
+        }
         params = evaluation_params(self.config, state)
         evaluated = self.programs.evaluate(params, self._curve_trials)
         results = jax.device_get(self._runner.join(evaluated))
         counts = run_rows.count(self._runner, state)
-        self._keep(params)
         self._state = state
-        return Chunk(metrics, results, counts)
+        self._keep(params, [on and seed not in failed for seed, on in enumerate(live)])
+        return Chunk(metrics, results, counts, failed)
 
-    def final_evaluation(self) -> tuple[fixed_trials.Results, run_rows.Counts]:
-        """Results on every problem of both splits."""
+    def final_evaluation(
+        self, live: Sequence[bool]
+    ) -> tuple[fixed_trials.Results, run_rows.Counts]:
+        """Results on every problem of both splits. `live` as of `chunk`."""
         count = self.config.training.final_evaluation_trials
         sets = fixed_trials.of_splits(self.config, self.agent.env, count, cover=True)
         for split, trials in sets.items():
@@ -95,9 +108,13 @@ class DeviceTraining:
             if left_out:
                 self._log(f"final evaluation on {len(trials.problem):,} trials; {left_out}")
         params = evaluation_params(self.config, self._states())
-        self._keep(params)
+        self._keep(params, live)
         results = jax.device_get(self._runner.join(self.programs.evaluate_any(params, sets)))
         return results, run_rows.count(self._runner, self._states())
+
+    def show(self, state: TrainState) -> None:
+        """Act with the parameters of a finished run, without training. State as of `compile`."""
+        self.params = jax.tree.map(np.array, evaluations.evaluation_params(self.config, state))
 
     def state(self) -> TrainState:
         """The states to save, leaves [seeds, ...]."""
@@ -108,14 +125,22 @@ class DeviceTraining:
             raise RuntimeError("there is no state: it was lost, or `compile` comes first")
         return self._state
 
-    def _keep(self, params: scaling.SeedGroups) -> None:
-        """Copy parameters to the host: the next chunk overwrites those on the devices."""
-        self.params = jax.tree.map(np.array, jax.device_get(self._runner.join(params)))
+    def _keep(self, params: scaling.SeedGroups, live: Sequence[bool]) -> None:
+        """Copy parameters to the host: the next chunk overwrites those on the devices.
+
+        Those of a seed that has failed stay as they were when it was last evaluated.
+        """
+        new = jax.tree.map(np.array, jax.device_get(self._runner.join(params)))
+        if self.params is not None:
+            for kept, now in zip(jax.tree.leaves(self.params), jax.tree.leaves(new), strict=True):
+                now[~np.array(live)] = kept[~np.array(live)]
+        self.params = new
 
 
-def _check_finite(metrics: dict[str, np.ndarray], seeds: Sequence[int]) -> None:
-    """Raises NotFinite for the first loss that is NaN or infinite."""
+def not_finite(metrics: dict[str, np.ndarray]) -> dict[int, str]:
+    """The first loss that is NaN or infinite, by place of its seed."""
+    found: dict[int, str] = {}
     for name, values in metrics.items():
-        bad = np.flatnonzero(~np.isfinite(values))
-        if bad.size:
-            raise NotFinite(f"{name} is {values[bad[0]]} in seed {seeds[bad[0]]}")
+        for seed in np.flatnonzero(~np.isfinite(values)).tolist():
+            found.setdefault(seed, f"{name} is {values[seed]}")
+    return found

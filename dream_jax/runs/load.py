@@ -1,10 +1,12 @@
 """Trained agents from disk: all seeds of a run's folder, or the file of one agent."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from dream_jax import config as configs
 from dream_jax.agents import registry
@@ -13,6 +15,7 @@ from dream_jax.runs import agent_file, checkpoint, provenance
 from dream_jax.runs.agent_programs import AgentPrograms
 from dream_jax.runs.folder import RUN_FILE, saved_run
 from dream_jax.runs.resolve import checked_env
+from dream_jax.runs.rows import Failure, failures_of
 from dream_jax.runs.trained_agent import TrainedAgent
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import evaluation, setup
@@ -26,6 +29,8 @@ class LoadedRun(NamedTuple):
     params: Params  # the parameters to evaluate, leaves [seeds, ...]
     seeds: list[int]
     trials: int  # trained on
+    # Seeds that stopped training. Their parameters are those before the failure, if they are kept.
+    failed: dict[int, Failure]
 
     @property
     def config(self) -> Config:
@@ -48,7 +53,12 @@ class LoadedRun(NamedTuple):
             raise ConfigError(f"seed={seed}: the run has the seeds {known}")
         i = self.seeds.index(seed)
         params = jax.tree.map(lambda x: x[i], self.params)
-        return TrainedAgent(self.programs, params, seed, self.trials)
+        failure = self.failed.get(seed)
+        if failure is None:
+            return TrainedAgent(self.programs, params, seed, self.trials)
+        if failure.checkpoint is None:
+            raise ConfigError(f"seed={seed} failed before the first checkpoint: {failure.reason}")
+        return TrainedAgent(self.programs, params, seed, failure.checkpoint)
 
 
 def load_run(folder: str | Path, overrides: Mapping[str, Any] | None = None) -> LoadedRun:
@@ -65,22 +75,90 @@ def load_run(folder: str | Path, overrides: Mapping[str, Any] | None = None) -> 
     if not (folder / RUN_FILE).is_file():
         raise ConfigError(f"{folder} holds no run (no {RUN_FILE})")
     saved = saved_run(folder, flag="")
-    config = configs.override(provenance.config_of(saved), overrides or {})
-    seeds = list(saved["seeds"])
-    trainer = setup.make_trainer(config, checked_env(config))
     try:
+        trained = provenance.config_of(saved)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / RUN_FILE}: {error}") from error
+    # Restored as it was trained, so that what overrides change never meets the replay's shape.
+    trainer = setup.make_trainer(trained, checked_env(trained))
+    try:
+        seeds = checkpoint.seeds_of(folder / "checkpoints", saved["seeds"])
         shape = scaling.state_shape(trainer, len(seeds))
-        state, metadata = checkpoint.restore(folder / "checkpoints", shape)
+        found = checkpoint.restore_newest(folder / "checkpoints", shape)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder}: {error}") from error
-    params = evaluation.evaluation_params(config, state)
-    return LoadedRun(AgentPrograms(trainer.agent), params, seeds, metadata["trials"])
+    for step, reason in found.damaged.items():
+        print(f"checkpoint {step} is damaged ({reason}); {found.step} is used", file=sys.stderr)
+    params = jax.tree.map(np.array, evaluation.evaluation_params(trained, found.state))
+    failed = failures_of(found.metadata)
+    for seed, failure in failed.items():
+        if failure.checkpoint is not None:
+            before, _ = checkpoint.restore(folder / "checkpoints", shape, failure.checkpoint)
+            good, place = evaluation.evaluation_params(trained, before), seeds.index(seed)
+            for leaf, was in zip(jax.tree.leaves(params), jax.tree.leaves(good), strict=True):
+                leaf[place] = was[place]
+    trials = found.metadata["trials"]
+    loaded = LoadedRun(AgentPrograms(trainer.agent), params, seeds, trials, failed)
+    return _with(loaded, overrides, folder)
+
+
+def initial_params(source: str, agent: Agent, seeds: Sequence[int]) -> Params:
+    """Parameters to start a run with, leaves [seeds, ...].
+
+    Args:
+      source: the folder of a run, or the file of an agent.
+      agent: of the new run.
+      seeds: of the new run. Each gets the parameters of the same seed where there is one.
+
+    Raises:
+      ConfigError: there is no such run or agent, or its parameters have other shapes.
+    """
+    try:
+        if Path(source).is_dir():
+            loaded = load_run(source)
+            params, there = loaded.params, loaded.seeds
+        else:
+            agent_there = load_file(source)
+            params = jax.tree.map(lambda x: np.asarray(x)[None], agent_there.params)
+            there = [agent_there.seed]
+    except ConfigError as error:
+        raise ConfigError(f"--init_from={source}: {error}") from error
+    template = jax.eval_shape(agent.init, jax.random.key(0))
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), params)
+    difference = agent_file.difference(one, template)
+    if difference is not None:
+        raise ConfigError(
+            f"--init_from={source}: {difference}; agent, networks and the sizes of the environment "
+            "must be the same"
+        )
+    places = np.array([there.index(s) if s in there else s % len(there) for s in seeds])
+    return jax.tree.map(lambda x: np.asarray(x)[places], params)
 
 
 def load_file(file: str | Path) -> TrainedAgent:
     """The agent of a file that `TrainedAgent.save` wrote. Raises ConfigError for other files."""
+    return load_agent(file).trained_agent()
+
+
+def load_agent(file: str | Path, overrides: Mapping[str, Any] | None = None) -> LoadedRun:
+    """The agent of such a file as a run of one seed; otherwise as `load_run`."""
     saved = agent_file.read(file)
     agent = registry.make(saved.config, checked_env(saved.config))
     template = jax.eval_shape(agent.init, jax.random.key(0))
-    params = agent_file.params_of(saved, template, file)
-    return TrainedAgent(AgentPrograms(agent), params, saved.seed, saved.trials)
+    params = jax.tree.map(lambda x: x[None], agent_file.params_of(saved, template, file))
+    loaded = LoadedRun(AgentPrograms(agent), params, [saved.seed], saved.trials, {})
+    return _with(loaded, overrides, Path(file))
+
+
+def _with(loaded: LoadedRun, overrides: Mapping[str, Any] | None, path: Path) -> LoadedRun:
+    """The run with other settings. Raises ConfigError if they need other parameters."""
+    if not overrides:
+        return loaded
+    config = configs.override(loaded.config, overrides)
+    agent = registry.make(config, checked_env(config))
+    template = jax.eval_shape(agent.init, jax.random.key(0))
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), loaded.params)
+    difference = agent_file.difference(one, template)
+    if difference is not None:
+        raise ConfigError(f"{path}: {difference}; leave the networks as they were")
+    return loaded._replace(programs=AgentPrograms(agent))

@@ -15,6 +15,8 @@ from typing import Any, Self
 import jax
 import numpy as np
 
+from dream_jax.runs.files import whole_file
+
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "chex", "rlax", "orbax-checkpoint", "numpy")
 
 
@@ -26,27 +28,34 @@ class MetricsWriter:
 
     Args:
       directory: of the run. It is made if it is missing.
-      resume_rows: None starts a new file. A number keeps that many rows of the file and drops the
-        rest, so that a run resumed from an older checkpoint writes no row twice.
+      kept: the rows that the file begins with. Other rows of the file are dropped, so that a run
+        resumed from an older checkpoint writes no row twice. Rows that the file lost come back.
     """
 
-    def __init__(self, directory: str | Path, resume_rows: int | None = None):
+    def __init__(self, directory: str | Path, kept: Sequence[Mapping[str, Any]] = ()):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "metrics.jsonl"
-        kept = [] if resume_rows is None else _first_lines(path, resume_rows)
+        text = b"".join(_line(row) for row in kept)
+        if text and not (path.exists() and path.read_bytes().startswith(text)):
+            with whole_file(path) as file:
+                file.write(text)
         self._file = path.open("ab")
-        self._file.truncate(sum(map(len, kept)))
-        self._board = _TensorBoard(directory / "tensorboard", [json.loads(x) for x in kept])
+        self._file.truncate(len(text))
+        self._board = _TensorBoard(directory / "tensorboard", kept)
         self.rows = len(kept)  # written so far
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append one row: a mapping of names to numbers (numpy and JAX scalars too) or strings."""
         row = to_json(row)
-        self._file.write((json.dumps(row, allow_nan=False) + "\n").encode())
+        self._file.write(_line(row))
         self._file.flush()
         self._board.write(row)
         self.rows += 1
+
+    def sync(self) -> None:
+        """Wait until the rows are on the disk, before a checkpoint that counts them."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
@@ -114,6 +123,7 @@ def progress_line(
         parts.append(f"{steps_per_s:,.0f} steps/s")
     for label, name in (
         ("train", "train_return"),
+        ("validation", "validation_return"),
         ("test", "test_return"),
         ("encoder", "train_return_encoder"),
     ):
@@ -141,17 +151,9 @@ def duration(seconds: float) -> str:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON. A reader sees the whole old file or the whole new one."""
-    path = Path(path)
     text = json.dumps(to_json(value), indent=2, allow_nan=False) + "\n"
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def to_json(value: Any) -> Any:
@@ -181,7 +183,17 @@ def versions() -> dict[str, Any]:
         "backend": jax.default_backend(),
         "devices": [f"{device.device_kind}:{device.id}" for device in devices],
         "cpu_count": os.cpu_count(),
+        "cpu": _cpu(),
     }
+
+
+def _cpu() -> str | None:
+    """The processor's name, where the system tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
 
 
 def _version(package: str) -> str | None:
@@ -195,11 +207,5 @@ def _finite(values: Any) -> list[float]:
     return [float(x) for x in values if x is not None and math.isfinite(x)]
 
 
-def _first_lines(path: Path, count: int) -> list[bytes]:
-    """The first `count` complete lines. A line that a crash cut short does not count."""
-    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    if lines and not lines[-1].endswith(b"\n"):
-        lines.pop()
-    if len(lines) < count:
-        raise ValueError(f"{path} has {len(lines)} rows, cannot resume after row {count}")
-    return lines[:count]
+def _line(row: Mapping[str, Any]) -> bytes:
+    return (json.dumps(row, allow_nan=False) + "\n").encode()

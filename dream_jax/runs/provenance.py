@@ -17,7 +17,7 @@ from dream_jax import config as configs
 from dream_jax.config import Config, ConfigError
 from dream_jax.runs.metrics import versions
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _GIT_TIMEOUT_S = 10
 
 # Fields that a file of a version may lack, with the value that does what runs of that version did.
@@ -50,6 +50,12 @@ _THEN: dict[int, dict[str, Any]] = {
         "pearl_ub.exploitation": "bayes_optimal",
         "pearl_ub.prior": "family",
         "pearl_ub.ties": "random",
+    },
+    2: {
+        "env.held_out": [],
+        "env.validation_problems": 0,
+        "trial.instruction_in_exploration": False,
+        "end_to_end.exploration_return": False,
     },
 }
 
@@ -131,6 +137,8 @@ def _migrate(values: dict[str, Any], version: int) -> None:
     if version == 1 and values.get("agent") == "random_exploration":
         values["agent"] = "dream"
         _set(values, "acting.random_exploration", True)
+    if version <= 2 and values.get("agent") == "dream_end_to_end":
+        values["agent"] = "dream_half_coupled"  # its name since version 3
     for then in range(version, SCHEMA_VERSION + 1):
         for path, value in _THEN.get(then, {}).items():
             _set(values, path, value)

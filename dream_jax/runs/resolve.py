@@ -1,5 +1,6 @@
 """From the name of a benchmark and a preset to a config that can be run, and its environment."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,8 +41,8 @@ def finish(config: Config, smoke: bool, overrides: Mapping[str, Any]) -> Config:
 
 def check_benchmark(name: str) -> None:
     """Raises ConfigError if there is no benchmark of this name."""
-    if name not in envs.ENVIRONMENTS and not own.is_own(name):
-        near = configs.nearest(name, sorted(envs.ENVIRONMENTS))
+    if not isinstance(name, str) or (name not in envs.ENVIRONMENTS and not own.is_own(name)):
+        near = configs.nearest(str(name), sorted(envs.ENVIRONMENTS))
         raise ConfigError(f"unknown benchmark {name!r}; {near}, or MODULE:CLASS of your own")
 
 
@@ -66,8 +67,11 @@ def checked_env(config: Config) -> Env:
     try:
         env = envs.from_config(config.benchmark, config.env)
     except (ValueError, ImportError) as error:  # the latter: textures of a package that is missing
-        whole = own.is_own(config.benchmark)  # else the message begins with the option's name
-        raise ConfigError(f"{error}" if whole else f"env.{error}") from error
+        if own.is_own(config.benchmark):
+            raise ConfigError(str(error)) from error
+        options = [f"{field.name}=" for field in dataclasses.fields(config.env)]
+        named = str(error).startswith(tuple(options))
+        raise ConfigError(f"env.{error}" if named else f"env: {error}") from error
     found = registry.check(config)
     validation.validate(config, env.num_actions)
     if not found.analytic:

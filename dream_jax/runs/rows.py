@@ -1,13 +1,15 @@
 """The rows of metrics.jsonl after each evaluation, and the summary.json of a finished run."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from dream_jax.config import Config
+from dream_jax.envs.splits import in_order
 from dream_jax.oracles.bounds import Bounds
+from dream_jax.runs import milestones
 from dream_jax.runs import summary as summaries
 from dream_jax.runs import trials as fixed_trials
 from dream_jax.runs.metrics import to_json
@@ -15,6 +17,43 @@ from dream_jax.scaling import seeds as scaling
 
 Row = dict[str, Any]
 Counts = dict[str, np.ndarray]  # by name of a row's column, [seeds]
+
+
+class NotFinite(FloatingPointError):
+    """A loss of every seed that trained is NaN or infinite. Earlier checkpoints are good."""
+
+
+class Failure(NamedTuple):
+    """Why a seed trains no more."""
+
+    reason: str
+    trials: int  # when it failed
+    checkpoint: int | None  # the last one in which the seed is good; it is not deleted
+
+
+def failures(
+    found: Mapping[int, str], seeds: Sequence[int], trials: tuple[int, int], checkpoint: int | None
+) -> dict[int, Failure]:
+    """The seeds that failed in a chunk.
+
+    Args:
+      found: what is not finite, by place of the seed.
+      seeds: of the run.
+      trials: at the beginning and at the end of the chunk.
+      checkpoint: the newest one.
+    """
+    began, ended = trials
+    return {
+        seeds[place]: Failure(
+            f"{reason}; in seed {seeds[place]}, trials {began:,} to {ended:,}", began, checkpoint
+        )
+        for place, reason in found.items()
+    }
+
+
+def failures_of(metadata: Mapping[str, Any]) -> dict[int, Failure]:
+    """Those in the metadata of a checkpoint, by seed."""
+    return {int(seed): Failure(**about) for seed, about in metadata.get("failed", {}).items()}
 
 
 def count(runner: scaling.SeedRunner, state: scaling.SeedGroups) -> Counts:
@@ -37,10 +76,13 @@ def make_rows(
     results: fixed_trials.Results,
     wall_s: float,
     compile_s: float,
+    live: Sequence[bool],
 ) -> list[Row]:
-    """One row of metrics.jsonl per seed."""
+    """One row of metrics.jsonl per seed that still trains. live: of each seed."""
     rows = []
     for i, seed in enumerate(seeds):
+        if not live[i]:
+            continue
         row = {
             "seed": seed,
             **{name: int(values[i]) for name, values in counts.items()},
@@ -56,10 +98,10 @@ def make_rows(
 def returns_of(results: fixed_trials.Results, i: int) -> dict[str, float]:
     """The columns of a row that come from evaluating the i-th seed."""
     row = {
-        "train_return": float(results["train"].trial_return[i].mean()),
-        "test_return": float(results["test"].trial_return[i].mean()),
-        "exploration_length": float(results["test"].exploration_length[i].mean()),
+        f"{split}_return": float(results[split].trial_return[i].mean())
+        for split in in_order(results)
     }
+    row["exploration_length"] = float(results["test"].exploration_length[i].mean())
     informed = results["train"].encoder_return
     if informed is not None:
         row["train_return_encoder"] = float(informed[i].mean())
@@ -69,16 +111,17 @@ def returns_of(results: fixed_trials.Results, i: int) -> dict[str, float]:
 def make_summary(
     config: Config,
     seeds: Sequence[int],
-    returns: Mapping[str, Sequence[float]],  # by split, the mean return of each seed
+    returns: Mapping[str, Sequence[float | None]],  # by split, the mean return of each seed
     bounds: Mapping[str, Bounds],
     milestones: Mapping[str, Any],  # those of `runs.milestones`
     counts: Mapping[str, int],
     compile_s: float,
     wall_s: float,
+    failed: Mapping[int, Failure] | None = None,  # by seed; their returns are None
 ) -> dict[str, Any]:
     """summary.json."""
     splits = {
-        split: summaries.split_summary(returns[split], bounds[split]) for split in summaries.SPLITS
+        split: summaries.split_summary(returns[split], bounds[split]) for split in in_order(returns)
     }
     summary = {
         "benchmark": config.benchmark,
@@ -90,4 +133,38 @@ def make_summary(
         "compile_s": compile_s,
         **counts,
     }
+    if failed:
+        summary["failed"] = {str(seed): failure._asdict() for seed, failure in failed.items()}
     return to_json(summary)
+
+
+def final_summary(
+    config: Config,
+    seeds: Sequence[int],
+    results: fixed_trials.Results,
+    bounds: Mapping[str, Bounds],
+    rows: Sequence[Row],
+    counts: Counts,
+    compile_s: float,
+    wall_s: float,
+    failed: Mapping[int, Failure],
+) -> dict[str, Any]:
+    """summary.json of a run that was trained, from its final evaluation and all its rows."""
+    live = np.array([seed not in failed for seed in seeds])
+    found = {split: results[split].trial_return.mean(axis=1).tolist() for split in results}
+    returns = {
+        split: [value if on else None for value, on in zip(values, live, strict=True)]
+        for split, values in found.items()
+    }
+    return make_summary(
+        config,
+        seeds,
+        returns,
+        bounds,
+        milestones.reached_95(rows, seeds, bounds)
+        | {"return_at_env_steps": milestones.return_at_env_steps(rows, seeds)},
+        {name: int(values[live].mean()) for name, values in counts.items()},
+        compile_s,
+        wall_s,
+        failed,
+    )

@@ -1,8 +1,14 @@
-"""Stopping a run after its current chunk: Ctrl-C, SIGTERM, and a notebook's Stop button."""
+"""Stopping a run after its current chunk: Ctrl-C, a scheduler's signals, a notebook's Stop."""
 
 import signal
 import threading
 from typing import Any
+
+RESUME_ME = 75  # exit status EX_TEMPFAIL of sysexits.h: nothing is lost, `--resume` goes on
+# Sent before a time limit, by Slurm for example. Windows has none of them.
+WARNINGS: tuple[int, ...] = tuple(
+    getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+)
 
 
 class StopSignal:
@@ -12,22 +18,29 @@ class StopSignal:
     handlers, so there the context does nothing.
     """
 
-    def __init__(self, numbers: tuple[int, ...], second: Any, note: str):
+    def __init__(
+        self, ending: tuple[int, ...], second: Any, note: str, asking: tuple[int, ...] = ()
+    ):
         """
         Args:
-          numbers: of the signals.
-          second: the handler of a second signal.
+          ending: signals, of which a second one is handled by `second`.
+          second: that handler.
           note: printed after the signal's name when the first one comes.
+          asking: signals that may come any number of times.
         """
         self.requested: str | None = None
-        self._numbers, self._second, self._note = numbers, second, note
+        self._ending, self._asking = ending, asking
+        self._second, self._note = second, note
         self._before: dict[int, Any] = {}
 
     @classmethod
     def of_command(cls) -> "StopSignal":
-        """SIGINT and SIGTERM. A second one ends the process."""
+        """SIGINT, SIGTERM, SIGUSR1 and SIGUSR2. A second SIGINT or SIGTERM ends the process.
+
+        Schedulers send SIGUSR1 or SIGUSR2 before a time limit, and SIGTERM at it.
+        """
         note = "stopping after this chunk, with a checkpoint"
-        return cls((signal.SIGINT, signal.SIGTERM), signal.SIG_DFL, note)
+        return cls((signal.SIGINT, signal.SIGTERM), signal.SIG_DFL, note, WARNINGS)
 
     @classmethod
     def of_library(cls) -> "StopSignal":
@@ -37,8 +50,9 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.getsignal(number) for number in self._numbers}
-            for number in self._numbers:
+            numbers = (*self._ending, *self._asking)
+            self._before = {number: signal.getsignal(number) for number in numbers}
+            for number in numbers:
                 signal.signal(number, self._noted)
         return self
 
@@ -48,7 +62,9 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def _noted(self, number: int, frame: Any) -> None:
-        self.requested = signal.Signals(number).name
-        print(f"{self.requested}: {self._note}", flush=True)
-        for each in self._numbers:
-            signal.signal(each, self._second)
+        if self.requested is None:
+            self.requested = signal.Signals(number).name
+            print(f"{self.requested}: {self._note}", flush=True)
+        if number in self._ending:
+            for each in self._ending:
+                signal.signal(each, self._second)

@@ -10,9 +10,9 @@ import numpy as np
 
 from dream_jax import problems, specs
 from dream_jax.config import Config, ConfigError, nearest
+from dream_jax.envs.splits import split_names
 from dream_jax.runs import agent_file
 from dream_jax.runs.agent_programs import AgentPrograms
-from dream_jax.runs.summary import SPLITS
 from dream_jax.runs.trial_record import TrialRecord, make_record
 from dream_jax.types import Agent, Env, Params
 
@@ -76,7 +76,7 @@ class TrainedAgent:
 
         Args:
           trials: of each split, at least.
-          split: "train" or "test"; by default both.
+          split: "train", "test" or, where there is one, "validation"; by default all.
 
         Returns:
           A dict as in summary.json under "splits", with "trials" and "exploration_length_per_seed".
@@ -84,10 +84,11 @@ class TrainedAgent:
         """
         if trials < 1:
             raise ConfigError(f"trials={trials} must be at least 1")
-        if split is not None and split not in SPLITS:
-            raise ConfigError(f"unknown split {split!r}; {nearest(split, SPLITS)}")
+        known = split_names(self.env)
+        if split is not None and split not in known:
+            raise ConfigError(f"unknown split {split!r}; {nearest(split, known)}")
         params = jax.tree.map(lambda x: x[None], self.params)
-        results = self._programs.evaluate(params, trials, SPLITS if split is None else (split,))
+        results = self._programs.evaluate(params, trials, known if split is None else (split,))
         return results if split is None else results[split]
 
     def play(
@@ -139,13 +140,6 @@ class TrainedAgent:
         """
         agent_file.write(file, self.config, self.params, self.seed, self.trained_trials)
 
-    def save_video(self, folder: Path) -> None:
-        """Write the GIF of a held-out trial into a folder."""
-        problem = problems.first(self.env, "test")
-        folder.mkdir(parents=True, exist_ok=True)
-        record = self.trial(problem, seed=self.seed)
-        record.gif(folder / f"problem{problem}_seed{self.seed}.gif")
-
     def __repr__(self) -> str:
         config = self.config
         return (
@@ -191,8 +185,10 @@ class TrainedAgent:
         trial, rows = self.config.trial, np.asarray(self.env.instructions(problem))
         size = rows.shape[1]
         if instruction is None:
-            # The middle one: in cooking it names one of two ingredients.
-            chosen = [len(rows) // 2 + n * trial.redraw_instruction for n in range(count)]
+            # From the middle on, the first with the most different parts: two ingredients.
+            order = [(len(rows) // 2 + k) % len(rows) for k in range(len(rows))]
+            first = max(order, key=lambda k: len(set(rows[k].tolist())))
+            chosen = [first + n * trial.redraw_instruction for n in range(count)]
             return rows[np.array(chosen) % len(rows)]
         if np.ndim(instruction) < 2:
             return np.tile(_shaped(instruction, rows, problem), (count, 1))

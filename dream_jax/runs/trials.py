@@ -1,11 +1,12 @@
 """The fixed trials that runs and sweeps are evaluated on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 
 from dream_jax.config import Config
-from dream_jax.runs.summary import SPLITS
+from dream_jax.envs.splits import split_names
 from dream_jax.training import evaluation as evaluate
 from dream_jax.types import Agent, Env, Params
 
@@ -15,14 +16,17 @@ TrialSets = dict[str, evaluate.TrialSet]  # by split
 Results = dict[str, evaluate.Evaluation]  # by split, leaves [trials]; joined: [seeds, trials]
 
 
-def of_splits(config: Config, env: Env, count: int, cover: bool) -> TrialSets:
-    """About `count` trials of each split.
+def of_splits(
+    config: Config, env: Env, count: int, cover: bool, splits: Sequence[str] | None = None
+) -> TrialSets:
+    """About `count` trials of each of `splits`, by default all that the family has.
 
     `cover`: use every problem and instruction, even if that takes more trials.
     """
     episodes, redraw = config.trial.exploitation_episodes, config.trial.redraw_instruction
     return {
-        split: evaluate.trial_set(env, split, count, episodes, cover, redraw) for split in SPLITS
+        split: evaluate.trial_set(env, split, count, episodes, cover, redraw)
+        for split in splits or split_names(env)
     }
 
 

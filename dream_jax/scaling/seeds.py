@@ -88,9 +88,17 @@ class ChunkProgram(NamedTuple):
     iterations: int
     metrics: tuple[str, ...]  # names
 
-    def __call__(self, states: SeedGroups) -> tuple[SeedGroups, SeedGroups]:
-        """The next states, and Metrics averaged over the iterations. Donates `states`."""
+    def __call__(
+        self, states: SeedGroups, live: Sequence[bool] | None = None
+    ) -> tuple[SeedGroups, SeedGroups]:
+        """The next states, and Metrics averaged over the iterations. Donates `states`.
+
+        live: for each seed, whether it trains; all by default. A row whose seeds do not train
+        leaves their states as they are.
+        """
         placement = self.placement
+        trains = np.ones(placement.seeds, bool) if live is None else np.asarray(live, bool)
+        trains = trains.reshape(placement.seed_groups, -1)  # [groups, seeds of a group]
         zeros = dict.fromkeys(self.metrics, np.zeros(placement.group_seeds, np.float32))
         carries = [
             Carry(state, place_arrays(zeros, jax.tree.leaves(state)[0].sharding))
@@ -99,9 +107,10 @@ class ChunkProgram(NamedTuple):
         metrics: list[Any] = [None] * placement.seed_groups
         for slots in placement.schedule(self.iterations).rounds:
             together = placement.gather([carries[slot.seed_group] for slot in slots], delete=True)
-            iterations = np.array([slot.iterations for slot in slots], np.int32)
-            # A single slot holds the seeds of all rows.
-            result = self.call(together, np.resize(iterations, placement.rows))
+            # [seeds of the round]; a single slot holds the seeds of all rows.
+            iterations = np.concatenate([s.iterations * trains[s.seed_group] for s in slots])
+            by_row = iterations.reshape(placement.rows, -1).max(axis=1).astype(np.int32)
+            result = self.call(together, by_row)
             for slot, (carry, means) in zip(slots, placement.split(result), strict=True):
                 carries[slot.seed_group], metrics[slot.seed_group] = carry, means
         return tuple(carry.state for carry in carries), tuple(metrics)

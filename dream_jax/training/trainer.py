@@ -247,6 +247,15 @@ def newest_params(state: TrainState) -> Params:
     return _newest(state.learners)
 
 
+def with_params(state: TrainState, params: Params) -> TrainState:
+    """The state before training, with other parameters."""
+    learners = {
+        name: learner._replace(params=mine, target_params=mine)
+        for (name, learner), mine in zip(state.learners._asdict().items(), params, strict=True)
+    }
+    return state._replace(learners=state.learners._replace(**learners), average=params)
+
+
 def target_params(learners: Any) -> Params:
     """The parameters of the target networks, from the states of an agent's learners."""
     return type(learners)(*(each.target_params for each in learners))

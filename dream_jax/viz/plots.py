@@ -1,11 +1,10 @@
-"""Learning curves, GIFs, and statistics over seeds."""
+"""Learning curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 _SERIES = (
     ("train_return_encoder", "train, z from the problem id", "#999999"),
     ("train_return", "train", "#0072B2"),
+    ("validation_return", "validation (set apart from training)", "#009E73"),
     ("test_return", "test (held-out problems)", "#D55E00"),
 )
 _BOUNDS = (("optimal", "optimal", "bottom"), ("no_exploration", "no exploration", "top"))
@@ -62,101 +62,6 @@ def curves(
     figure.text(0.02, 0.925, subtitle, fontsize=9, color=_FAINT, va="top")
     _legend(figure, left)
     canvas.print_png(str(file) if isinstance(file, Path) else file)
-
-
-def save_gif(
-    file: str | Path | IO[bytes],
-    frames: Sequence[np.ndarray],
-    captions: Sequence[str],
-    fps: float = 3,
-    scale: int | None = None,
-) -> None:
-    """Write a GIF with a caption in a strip below each frame. The last frame stays 2 s longer.
-
-    Identical consecutive frames are stored as one frame that lasts longer.
-
-    Args:
-      file: the path of the GIF, or a file to write it to.
-      frames: uint8 [H, W, 3], of any sizes. They are centred on a canvas of the largest size.
-      captions: one per frame, wrapped to the width.
-      fps: frames per second.
-      scale: enlargement, a whole number; by default the least that makes the width 320 pixels.
-    """
-    if not frames or len(frames) != len(captions):
-        raise ValueError(f"{len(frames)} frames with {len(captions)} captions: need one for each")
-    height, width = (max(frame.shape[axis] for frame in frames) for axis in (0, 1))
-    scale = scale or max(1, -(-320 // width))
-    font = ImageFont.load_default()
-    margin, line_height = 6, 4 + _text_height(font)
-    texts = [_wrap(caption, font, width * scale - 2 * margin) for caption in captions]
-    strip = 2 * margin + line_height * max(text.count("\n") + 1 for text in texts)
-    images = []
-    for frame, text in zip(frames, texts, strict=True):
-        image = Image.new("RGB", (width * scale, height * scale + strip), "white")
-        h, w = frame.shape[:2]
-        enlarged = Image.fromarray(frame).resize((w * scale, h * scale), Image.Resampling.NEAREST)
-        image.paste(enlarged, ((width - w) * scale // 2, (height - h) * scale // 2))
-        draw = ImageDraw.Draw(image)
-        for i, line in enumerate(text.split("\n")):
-            draw.text((margin, height * scale + margin + i * line_height), line, _INK, font)
-        images.append(image.quantize(256, dither=Image.Dither.NONE))
-    each = round(1000 / fps)
-    images[0].save(
-        file,
-        format="GIF",
-        save_all=True,
-        append_images=images[1:],
-        duration=[each] * (len(images) - 1) + [each + 2000],
-        loop=0,
-    )
-
-
-def ci95(values: Sequence[float], resamples: int = 10_000) -> tuple[float, float]:
-    """95% percentile-bootstrap interval of the mean over seeds. Equal inputs give equal intervals.
-
-    With one value the interval is that value. With few seeds it is too narrow, as is every
-    bootstrap of few values. It assumes no distribution.
-    """
-    sample = np.asarray(values, np.float64)
-    if sample.ndim != 1 or sample.size == 0:
-        raise ValueError(f"need a list of at least 1 value, got shape {sample.shape}")
-    generator = np.random.default_rng(0)
-    drawn = generator.integers(sample.size, size=(resamples, sample.size))
-    low, high = np.quantile(sample[drawn].mean(axis=1), (0.025, 0.975))
-    return float(low), float(high)
-
-
-def iqm(values: Sequence[float]) -> float:
-    """Interquartile mean: the mean of the middle half. Values at its edges count in part.
-
-    One failed seed changes it little (Agarwal et al. 2021). With one to three values it is close to
-    the mean.
-    """
-    sample = np.sort(np.asarray(values, np.float64))
-    if sample.ndim != 1 or sample.size == 0:
-        raise ValueError(f"need a list of at least 1 value, got shape {sample.shape}")
-    cuts = np.arange(sample.size + 1) / sample.size
-    share = np.clip(cuts[1:], 0.25, 0.75) - np.clip(cuts[:-1], 0.25, 0.75)
-    return float(sample @ share / share.sum())
-
-
-def power_law(
-    sizes: Sequence[float], samples: Sequence[Sequence[float]], resamples: int = 2_000
-) -> tuple[float, float, float]:
-    """Exponent x of "mean of the samples ~ size^x", and its 95% percentile-bootstrap interval.
-
-    The fit is least squares on logarithms. The bootstrap resamples within each size. It does not
-    measure how well a power law fits.
-    """
-    x = np.log(np.asarray(sizes, np.float64))
-    x -= x.mean()
-    generator = np.random.default_rng(0)
-    columns = [np.asarray(values, np.float64) for values in samples]
-    drawn = [c[generator.integers(c.size, size=(resamples, c.size))].mean(axis=1) for c in columns]
-    slopes = x @ np.log(drawn) / (x @ x)
-    exponent = x @ np.log([c.mean() for c in columns]) / (x @ x)
-    low, high = np.quantile(slopes, (0.025, 0.975))
-    return float(exponent), float(low), float(high)
 
 
 def _panel(
@@ -241,23 +146,3 @@ def _short(x: float) -> str:
         if abs(x) >= factor:
             return f"{x / factor:g}{letter}"
     return f"{x:g}"
-
-
-def _text_height(font: Any) -> int:
-    top, bottom = font.getbbox("Ág")[1::2]
-    return round(bottom - top)
-
-
-def _wrap(text: str, font: Any, width: int) -> str:
-    """Break lines at spaces so that each fits. A word that is too long has its own line."""
-    wrapped = []
-    for line in text.split("\n"):
-        current = ""
-        for word in line.split(" "):
-            longer = f"{current} {word}" if current else word
-            if current and font.getlength(longer) > width:
-                wrapped.append(current)
-                longer = word
-            current = longer
-        wrapped.append(current)
-    return "\n".join(wrapped)

@@ -11,10 +11,17 @@ from dream_jax import presets
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.adapters import own
 from dream_jax.runs import provenance, resolve
-from dream_jax.runs.folder import LARGEST_SEEDS, RunRequest, check_folder
+from dream_jax.runs.files import holds_files
+from dream_jax.runs.folder import (
+    LARGEST_SEED,
+    LARGEST_SEEDS,
+    RUN_FILE,
+    RunRequest,
+    check_folder,
+    refuse_files,
+    saved_run,
+)
 from experiments.cli.command_line import CommandLine
-
-_LARGEST_SEED = 2**31 - 1  # seeds are 32-bit integers on the device
 
 
 class Flags(NamedTuple):
@@ -28,6 +35,10 @@ class Flags(NamedTuple):
     print_config: bool
     resume: bool
     overwrite: bool
+    # What is in the folder of a run that is resumed: it stands for flags that are not given.
+    there: dict[str, Any] | None = None
+    allow_changes: bool = False
+    init_from: str | None = None
 
 
 def read_flags(
@@ -35,6 +46,7 @@ def read_flags(
     argv: Sequence[str],
     names: Sequence[str] = presets.names(),
     default_seeds: int = 1,
+    trains: bool = False,
 ) -> Flags:
     """The flags of `python -m experiments.<benchmark>`.
 
@@ -43,6 +55,7 @@ def read_flags(
       argv: the arguments.
       names: of the presets; the first one is the default.
       default_seeds: how many seeds are trained by default.
+      trains: there are flags that only a training run has.
 
     Raises:
       ConfigError: a bad flag.
@@ -58,16 +71,26 @@ def read_flags(
     line.switch("smoke", "tiny sizes: learns nothing and ends within seconds")
     line.switch("print_config", "print the resolved config as JSON and exit; writes nothing")
     define_folder_flags(line, f"runs/{benchmark.replace(':', '.')}", "run")
+    if trains:
+        line.switch("allow_changes", "with --resume: go on with settings that differ")
+        line.text(
+            "init_from", None, "start with the parameters of this run's folder or agent's file"
+        )
 
     plain, overrides = split_overrides(argv)
     values = line.read(plain)
+    there = _there(values)
+    if there is not None:  # flags that are not given are as they were
+        given_seeds = there["seeds"]
+        values.first_seed = values.first_seed if line.given("first_seed") else given_seeds[0]
+        values.seeds = values.seeds if line.given("seeds") else len(given_seeds)
     if values.seeds > LARGEST_SEEDS:
         raise ConfigError(f"--seeds={values.seeds} must be at most {LARGEST_SEEDS:,}")
     last = values.first_seed + values.seeds - 1
-    if last > _LARGEST_SEED:
+    if last > LARGEST_SEED:
         raise ConfigError(
             f"--first_seed={values.first_seed} with --seeds={values.seeds} reaches seed {last}; "
-            f"the largest is {_LARGEST_SEED}"
+            f"the largest is {LARGEST_SEED}"
         )
     return Flags(
         config=values.config,
@@ -78,13 +101,35 @@ def read_flags(
         print_config=values.print_config,
         resume=values.resume,
         overwrite=values.overwrite,
+        there=None if line.given("config") else there,
+        allow_changes=trains and _allow_changes(values),
+        init_from=values.init_from if trains else None,
     )
+
+
+def _there(values: Any) -> dict[str, Any] | None:
+    """config.json of the run that is to be resumed, if there is one."""
+    out = Path(values.out)
+    if not values.resume:
+        return None
+    refuse_files(out)
+    return saved_run(out) if holds_files(out) else None
+
+
+def _allow_changes(values: Any) -> bool:
+    if values.allow_changes and not values.resume:
+        raise ConfigError("--allow_changes is for --resume; give both")
+    return values.allow_changes
 
 
 def define_folder_flags(line: CommandLine, default: str, kind: str) -> None:
     """Define --out, --resume and --overwrite."""
     line.text("out", default, "output folder")
-    line.switch("resume", f"continue the {kind} in --out, or start it if there is none")
+    line.switch(
+        "resume",
+        f"continue the {kind} in --out, or start it if there is none; flags that are not given are "
+        "as they were",
+    )
     line.switch("overwrite", f"delete the {kind} in --out first")
     line.exclusive("resume", "overwrite")
 
@@ -110,7 +155,10 @@ def read_config(benchmark: str, given: Flags) -> Config:
     Raises:
       ConfigError: there is none, it is of another benchmark, or a value is not possible.
     """
-    config = resolve.finish(_load(benchmark, given.config), given.smoke, given.overrides)
+    if given.there is None:
+        config = resolve.finish(_load(benchmark, given.config), given.smoke, given.overrides)
+    else:  # whatever it was, also of --smoke
+        config = resolve.finish(saved_config(given), False, given.overrides)
     if config.benchmark != benchmark:
         resolve.check_benchmark(config.benchmark)
         raise ConfigError(
@@ -121,16 +169,34 @@ def read_config(benchmark: str, given: Flags) -> Config:
     return config
 
 
+def saved_config(given: Flags, kind: type = Config) -> Any:
+    """The config of the run that is resumed. Raises ConfigError if it cannot be read."""
+    try:
+        return provenance.config_of(given.there or {}, kind)
+    except ConfigError as error:
+        raise ConfigError(f"--resume: {given.out / RUN_FILE}: {error}") from error
+
+
 def run_request(config: Any, given: Flags) -> RunRequest:
     """The run that the flags ask for. Raises ConfigError if it may not use its folder."""
-    request = RunRequest(config, given.out, given.seeds, given.resume, given.overwrite)
+    request = RunRequest(
+        config,
+        given.out,
+        given.seeds,
+        given.resume,
+        given.overwrite,
+        given.allow_changes,
+        given.init_from,
+    )
+    if given.init_from is not None and not request.extendable:
+        raise ConfigError(f"--init_from={given.init_from}: this preset is computed, not trained")
     check_folder(request)
     return request
 
 
 def parse(benchmark: str, argv: Sequence[str]) -> RunRequest:
     """The run that a command line asks for. Raises ConfigError. Writes nothing."""
-    given = read_flags(benchmark, argv)
+    given = read_flags(benchmark, argv, trains=True)
     return run_request(read_config(benchmark, given), given)
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,8 +56,14 @@ def shares(workers: int) -> list[list[int]]:
     return [every[k::workers] for k in range(workers)]
 
 
-def run(commands: Sequence[Command], workers: int) -> Iterator[Ended]:
+def run(
+    commands: Sequence[Command],
+    workers: int,
+    watch: Callable[[Sequence[Path]], None] | None = None,
+) -> Iterator[Ended]:
     """Run at most `workers` commands at once, started in the order given. Yields each as it ends.
+
+    `watch` is called again and again with the logs of those that run.
 
     After Ctrl-C or SIGTERM no command is started or yielded. The running ones get a SIGTERM, at
     which a training run saves a checkpoint, and `run` waits for them. A second signal kills them.
@@ -80,6 +86,8 @@ def run(commands: Sequence[Command], workers: int) -> Iterator[Ended]:
                         free.append(one.share)
                         if not noted:
                             yield one.ended()
+                if watch is not None and not noted:
+                    watch([one.command.log for one in running])
                 time.sleep(POLL_S)
         finally:
             _stop(running, kill=False)

@@ -1,15 +1,20 @@
 """Runs a command as a process: JAX's settings, signals, and from an exception to an exit status."""
 
+import contextlib
 import logging
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from dream_jax.config import ConfigError
 from dream_jax.runs import jax_setup
+from dream_jax.runs.files import NotWritten
 from dream_jax.runs.jax_setup import cores
+from dream_jax.runs.signals import RESUME_ME, WARNINGS
 
 PIPE_CLOSED = 128 + signal.SIGPIPE  # as a shell reports a process that the signal ends
 _IMPORTED_AT = time.time()
@@ -40,14 +45,15 @@ def set_up_jax() -> None:
 def main(benchmark: str, argv: Sequence[str] | None = None) -> int:
     """Run `python -m experiments.<benchmark>`; returns the exit status.
 
-    0 done, or stopped by a signal with a checkpoint kept; 1 training failed; 2 bad input; 130
-    interrupted before training began; 141 the reader of the output has gone.
+    0 done; 1 training failed, or a file could not be written; 2 bad input; 75 stopped by a signal
+    with everything kept, so that `--resume` goes on; 130 Ctrl-C before training began; 141 the
+    reader of the output has gone.
     """
     from experiments.cli import flags as cli
 
     def work() -> int:
         set_up_jax()  # before a module of the user's may touch devices
-        given = cli.read_flags(benchmark, sys.argv[1:] if argv is None else argv)
+        given = cli.read_flags(benchmark, sys.argv[1:] if argv is None else argv, trains=True)
         config = cli.read_config(benchmark, given)
         if given.print_config:
             print(cli.as_json(config))
@@ -57,7 +63,8 @@ def main(benchmark: str, argv: Sequence[str] | None = None) -> int:
 
         return command.run(request, process_start_s())
 
-    return exit_status(work, "interrupted before training began")
+    with _early_signals():
+        return exit_status(work, "interrupted before training began")
 
 
 def exit_status(work: Callable[[], int], interrupted: str) -> int:
@@ -92,9 +99,15 @@ def _status(work: Callable[[], int], interrupted: str) -> int:
         return 2
     except BrokenPipeError:
         raise
+    except NotWritten as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except OSError as error:  # a disk that is full, or went away
         print(f"error: {error}; what was written before is kept", file=sys.stderr)
         return 1
+    except Asked as asked:
+        print(f"{asked}: {interrupted}", file=sys.stderr)
+        return RESUME_ME
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return 130
@@ -107,11 +120,39 @@ def _one_line(error: Exception) -> str:
 
 def interruptible(work: Callable[[], int], interrupted: str) -> int:
     """`exit_status`, where SIGTERM, from a scheduler, ends the work as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with handled((signal.SIGTERM,), signal.default_int_handler):
         return exit_status(work, interrupted)
+
+
+@contextlib.contextmanager
+def handled(numbers: Sequence[int], handler: Any) -> Iterator[None]:
+    """A handler of signals; outside the main thread, where Python allows none, it does nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, old in before.items():
+            if old is not None:  # None: it was not set from Python
+                signal.signal(number, old)
+
+
+class Asked(KeyboardInterrupt):
+    """A scheduler asked the process to end, before it began to train."""
+
+
+def _early_signals() -> contextlib.AbstractContextManager:
+    """Before training begins there is nothing to save: the process ends, and may be started anew.
+
+    While it trains, `dream_jax.runs.signals` handles signals.
+    """
+
+    def ask(number: int, frame: Any) -> None:
+        raise Asked(signal.Signals(number).name)
+
+    return handled((signal.SIGTERM, *WARNINGS), ask)
 
 
 def _print_any_text() -> None:

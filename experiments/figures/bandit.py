@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dream_jax.viz.plots import ci95
+from dream_jax.viz.statistics import ci95
 
 # Okabe and Ito's colours, as in dream_jax.viz.plots.
 _COLOURS = {"rl2": "#D55E00", "dream": "#0072B2"}
@@ -103,7 +103,7 @@ def _line(
 ) -> None:
     """Means with intervals. Leaves out settings in which some seed did not settle."""
     points = [
-        (a, s.mean(), *ci95(s.tolist()))
+        (a, s.mean(), *(ci95(s.tolist()) or (s.mean(), s.mean())))
         for a, s in zip(x, samples, strict=True)
         if not np.isnan(s).any()
     ]

@@ -1,7 +1,7 @@
 """Runs the bandit's learners on many seeds and numbers of actions at once, in one program."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,18 +9,23 @@ import numpy as np
 
 from dream_jax.bandit import learners as agents
 from dream_jax.bandit.problem import Bandit, Sizes
-from dream_jax.viz.plots import power_law
+from dream_jax.viz.statistics import power_law
 
 FIRST_CHUNK_TRIALS = 512
+CALL_TRIALS = 2_048
+
+
+class Case(NamedTuple):
+    """A problem size and the settings of a learner."""
+
+    actions: int  # A
+    options: agents.Options  # of floats
 
 
 def trials_needed(
     config: Any, method: str, horizon: int, counts: Sequence[int], seeds: Sequence[int]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The trials that a method needs until exploration is optimal.
-
-    Exploration is optimal when Q_exp of a* is the unique maximum at every step. It must then stay
-    so for as many trials again.
+    """The trials that a method needs until exploration is optimal; see `trials_of_cases`.
 
     Args:
       config: a `BanditConfig`.
@@ -32,36 +37,57 @@ def trials_needed(
     Yields:
       (A, [seeds] trials) as soon as all seeds of A have settled. NaN where `max_trials` is too few.
     """
-    if not counts:
-        return
-    rows = np.repeat(np.array(counts, np.int32), len(seeds))
-    sizes, bandit, state, keys = _start(config, method, horizon, rows, seeds)
+    cases = [Case(actions, _options(config)) for actions in counts]
+    for i, trials in trials_of_cases(config, method, horizon, cases, seeds):
+        yield counts[i], trials
 
-    def more(bandit, keys, state, trials):
-        return agents.run(
-            agents.METHODS[method], sizes, bandit, _options(config), keys, state, trials
-        )
+
+def trials_of_cases(
+    config: Any, method: str, horizon: int, cases: Sequence[Case], seeds: Sequence[int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The trials until exploration is optimal, of many cases in one program.
+
+    Exploration is optimal when Q_exp of a* is the unique maximum at every step. It must then stay
+    so for as many trials again. A seed draws the same random numbers in every case of the same A.
+
+    Yields:
+      (index of a case, [seeds] trials) as soon as all seeds of the case have settled. NaN where
+      `max_trials` is too few.
+    """
+    if not cases:
+        return
+    case_of = np.repeat(np.arange(len(cases)), len(seeds))
+    counts = np.array([case.actions for case in cases], np.int32)[case_of]
+    chosen = jax.tree.map(
+        lambda *x: jnp.asarray(np.array(x, np.float32)[case_of]), *[c.options for c in cases]
+    )
+    sizes, bandit, state, keys = _start(config, method, horizon, counts, seeds, chosen)
+
+    def more(bandit, options, keys, state, trials):
+        return agents.run(agents.METHODS[method], sizes, bandit, options, keys, state, trials)
 
     # The number of trials is traced, so only another number of rows compiles again.
-    advance = jax.jit(jax.vmap(more, (0, 0, 0, None)), donate_argnums=2)
+    advance = jax.jit(jax.vmap(more, (0, 0, 0, 0, None)), donate_argnums=3)
     found: set[int] = set()
     done = 0
-    while len(rows):
+    while len(case_of):
         total = min(max(FIRST_CHUNK_TRIALS, 2 * done), config.max_trials)
-        state = advance(bandit, keys, state, total - done)
-        done = total
+        while done < total:  # in calls of about a second, so that Ctrl-C is answered
+            call = min(CALL_TRIALS, total - done)
+            state = jax.block_until_ready(advance(bandit, chosen, keys, state, call))
+            done += call
         first_right = np.asarray(state.last_wrong) + 1.0
         settled = 2 * first_right <= done
-        for count in map(int, np.unique(rows)):
-            mine = rows == count
-            if count not in found and (settled[mine].all() or done == config.max_trials):
-                found.add(count)
-                yield count, np.where(settled[mine], first_right[mine], np.nan)
-        keep = np.flatnonzero(~np.isin(rows, list(found)))
-        if 2 * len(keep) <= len(rows):  # so much less work is worth compiling again
-            rows = rows[keep]
-            bandit, keys, state = jax.tree.map(
-                lambda leaf, keep=keep: leaf[keep], (bandit, keys, state)
+        for case in map(int, np.unique(case_of)):
+            mine = case_of == case
+            if case not in found and (settled[mine].all() or done == config.max_trials):
+                found.add(case)
+                yield case, np.where(settled[mine], first_right[mine], np.nan)
+        keep = np.flatnonzero(~np.isin(case_of, list(found)))
+        if 2 * len(keep) <= len(case_of):  # so much less work is worth compiling again
+            case_of = case_of[keep]
+            bandit, chosen, state, keys = jax.tree.map(
+                lambda leaf, keep=keep: leaf[keep], (bandit, chosen, state, keys)
             )
 
 
@@ -72,8 +98,9 @@ def curves(config: Any, method: str, seeds: Sequence[int]) -> agents.Snapshot:
       A `Snapshot` with leaves [records, seeds].
     """
     rows = np.full(len(seeds), config.curve_actions, np.int32)
-    sizes, bandit, state, keys = _start(config, method, 1, rows, seeds)
     learner, options = agents.METHODS[method], _options(config)
+    chosen = jax.tree.map(lambda x: jnp.full(len(seeds), x, jnp.float32), options)
+    sizes, bandit, state, keys = _start(config, method, 1, rows, seeds, chosen)
 
     def of_seed(bandit, key, state):
         def record(state, _):
@@ -103,19 +130,19 @@ def fits(config: Any, complexity: Mapping[Any, np.ndarray]) -> dict[str, Any]:
     for method in sorted({setting.method for setting in complexity}):
         mine = {(s.actions, s.horizon): complexity[s] for s in complexity if s.method == method}
         points = [(actions, mine[actions, 1]) for actions in sorted(config.action_counts)]
-        exponents.append(_fit(method, "A^x, H=1", points))
+        exponents.append(fit(method, "A^x, H=1", points))
         for horizon in horizons:
             points = [(actions, mine[actions, horizon]) for actions in few]
-            exponents.append(_fit(method, f"A^x, H={horizon}, few actions", points))
+            exponents.append(fit(method, f"A^x, H={horizon}, few actions", points))
         for actions in few:
             # The size is the number of sequences of actions.
             points = [(actions**horizon, mine[actions, horizon]) for horizon in horizons]
-            exponents.append(_fit(method, f"(A^H)^x, A={actions}", points))
+            exponents.append(fit(method, f"(A^H)^x, A={actions}", points))
     return {"complexity": table, "exponents": exponents}
 
 
-def _fit(method: str, law: str, points: Sequence[tuple[int, np.ndarray]]) -> dict[str, Any]:
-    """One row of the exponents, from the points at which every seed settled."""
+def fit(method: str, law: str, points: Sequence[tuple[int, np.ndarray]]) -> dict[str, Any]:
+    """One row of the exponents, from the points (size, [seeds]) at which every seed settled."""
     kept = [(size, values) for size, values in points if not np.isnan(values).any()]
     row: dict[str, Any] = {"method": method, "law": law, "sizes": [size for size, _ in kept]}
     if len(kept) < 2:
@@ -134,14 +161,18 @@ def _options(config: Any) -> agents.Options:
 
 
 def _start(
-    config: Any, method: str, horizon: int, rows: np.ndarray, seeds: Sequence[int]
+    config: Any,
+    method: str,
+    horizon: int,
+    counts: np.ndarray,
+    seeds: Sequence[int],
+    options: agents.Options,
 ) -> tuple[Sizes, Bandit, agents.State, jax.Array]:
-    """Tables and keys, one row for each number of actions and seed."""
-    arms = rows**horizon if config.exploitation == "sequence" else rows
-    sizes = Sizes(int(rows.max()), horizon, int(arms.max()))
-    bandit = Bandit(jnp.asarray(rows), jnp.asarray(arms))
-    one = agents.init(agents.METHODS[method], sizes, _options(config))
-    state = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(rows), axis=0), one)
-    numbers = np.tile(np.array(seeds), len(rows) // len(seeds))
-    keys = jax.vmap(lambda n, a: jax.random.fold_in(jax.random.key(n), a))(numbers, rows)
+    """Tables and keys, one row for each case and seed; `counts` and `options` [rows]."""
+    arms = counts**horizon if config.exploitation == "sequence" else counts
+    sizes = Sizes(int(counts.max()), horizon, int(arms.max()))
+    bandit = Bandit(jnp.asarray(counts), jnp.asarray(arms))
+    state = jax.vmap(lambda chosen: agents.init(agents.METHODS[method], sizes, chosen))(options)
+    numbers = np.tile(np.array(seeds), len(counts) // len(seeds))
+    keys = jax.vmap(lambda n, a: jax.random.fold_in(jax.random.key(n), a))(numbers, counts)
     return sizes, bandit, state, keys

@@ -33,19 +33,27 @@ def write_complexity(
 
 def read_complexity(path: Path, seeds: Sequence[int]) -> dict[Setting, np.ndarray]:
     """The rows of a complexity.csv; {} if there is none. Raises ConfigError if it is damaged."""
-    found: dict[Setting, dict[int, float]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                setting = Setting(row["method"], int(row["actions"]), int(row["horizon"]))
-                trials = float(row["trials"] or "nan")
-                found.setdefault(setting, {})[int(row["seed"])] = trials
+            return of_rows(list(csv.DictReader(file)), seeds)
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise ConfigError(f"--resume: {path} is damaged: {error!r}; use --overwrite") from error
+
+
+def of_rows(rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> dict[Setting, np.ndarray]:
+    """[seeds] trials per setting, from the rows of a complexity.csv.
+
+    Raises ValueError if seeds are missing.
+    """
+    found: dict[Setting, dict[int, float]] = {}
+    for row in rows:
+        setting = Setting(row["method"], int(row["actions"]), int(row["horizon"]))
+        trials = np.nan if row["trials"] in ("", None) else float(row["trials"])
+        found.setdefault(setting, {})[int(row["seed"])] = trials
     if any(sorted(values) != sorted(seeds) for values in found.values()):
-        raise ConfigError(f"--resume: {path} is damaged: seeds are missing; use --overwrite")
+        raise ValueError("seeds are missing")
     return {
         setting: np.array([values[seed] for seed in seeds]) for setting, values in found.items()
     }

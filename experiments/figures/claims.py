@@ -1,251 +1,257 @@
-"""The picture, the statistics and the verdicts of `experiments.reproduce`, from finished runs."""
+"""The claims of the paper, each with what the records of runs say about it.
 
-import json
-import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+A claim about learning is judged by every seed, not by their mean: it holds if it holds on each. It
+is judged at the paper's budget of environment steps where the paper names one, and at the end.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dream_jax.viz.plots import ci95, iqm
-from experiments.figures.paper import COLOURS, LINE_STYLES, WITHOUT_EXPLORATION, agent_class
-from experiments.figures.tables import write_records
+from dream_jax.viz import statistics
+from experiments.figures import bandit_starts
+from experiments.figures.groups import PAPER_STEPS, Group, Groups, at_most
+from experiments.figures.paper import WITHOUT_EXPLORATION
 
-Runs = Mapping[tuple[str, str], Path]  # (benchmark, preset): folder
-Summaries = Mapping[tuple[str, str], Mapping[str, Any]]  # (benchmark, preset): summary.json
-
-_COLUMNS = (
-    "seed",
-    "updates",
-    "env_steps",
-    "trials",
-    "wall_s",
-    "train_return",
-    "test_return",
-    "train_return_encoder",
-    "exploration_length",
-)
 # Normalised returns: 0 is no exploration, 1 is optimal.
 REACHED = 0.95  # at least this is optimal
 NOWHERE = 0.2  # at most this is no exploration; below -0.2, exploitation has not been learned
+MORE = 1.9  # times the return of the others: "90% higher returns" (the paper's introduction)
+COOKING_MORE = 3.8  # times, on cooking
+HARMLESS = 0.05  # a bottleneck that costs less than this costs nothing
 
 
 class Verdict(NamedTuple):
-    """A claim of the paper beside what the runs show."""
+    """A claim of the paper beside what the runs show: one row of table<N>.csv."""
 
     claim: str
+    where: str  # benchmark and split
+    budget: str
+    seeds: str
     measured: str
-    verdict: str  # "holds", "does not hold", or "not measured"
+    interval: str  # 95%, of the mean over seeds
+    verdict: str  # "holds", "does not hold", "holds on 2 of 5 seeds so far", "not measured"
+    command: str
 
 
-def write(out: Path, figure: int, panels: Sequence[tuple[str, str]], runs: Runs) -> None:
-    """Write figure<N>.png, .svg and .csv, table<N>.csv and, with panels, curves<N>.csv.
-
-    Args:
-      out: the folder.
-      figure: the figure's number.
-      panels: (benchmark, split) of each panel; none for the bandit.
-      runs: the folders of finished runs.
-    """
-    if not panels:
-        folder = runs["bandit", "paper"]
-        for suffix in ("png", "svg"):
-            shutil.copyfile(folder / f"figure3.{suffix}", out / f"figure3.{suffix}")
-        summary = _read_summary(folder)
-        verdicts = bandit_verdicts(summary)
-        write_records(out / "figure3.csv", summary["complexity"])
-    else:
-        summaries = {job: _read_summary(folder) for job, folder in runs.items()}
-        rows = [
-            statistics(benchmark, split, name, summaries[benchmark, name])
-            for benchmark, split in panels
-            for b, name in runs
-            if b == benchmark
-        ]
-        verdicts = grid_verdicts(panels, summaries)
-        write_records(out / f"figure{figure}.csv", rows)
-        write_records(out / f"curves{figure}.csv", evaluations(runs))
-        _draw(out / f"figure{figure}", panels, runs, summaries)
-    write_records(out / f"table{figure}.csv", [verdict._asdict() for verdict in verdicts])
-    for verdict in verdicts:
-        print(f"{verdict.verdict:13}  {verdict.claim}: {verdict.measured}")
+def grid_verdicts(panels: Sequence[tuple[str, str]], groups: Groups) -> list[Verdict]:
+    """Figures 6 and 7: the claims about each panel (benchmark, split)."""
+    return [verdict for panel in panels for verdict in _panel_verdicts(*panel, groups)]
 
 
-def statistics(benchmark: str, split: str, name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Statistics of the final returns over seeds: one row of figure<N>.csv.
-
-    `sd` is one standard deviation, `ci95` a bootstrap interval, `iqm` the interquartile mean.
-    """
-    returns = summary["splits"][split]["return_per_seed"]
-    low, high = ci95(returns)
-    return {
-        "benchmark": benchmark,
-        "split": split,
-        "preset": name,
-        "seeds": len(returns),
-        "env_steps": summary["env_steps"],
-        "mean": float(np.mean(returns)),
-        "sd": float(np.std(returns, ddof=1)) if len(returns) > 1 else "",
-        "ci95_low": low,
-        "ci95_high": high,
-        "iqm": iqm(returns),
-    }
-
-
-def evaluations(runs: Runs) -> list[dict[str, Any]]:
-    """Every evaluation of every seed during training: the rows of curves<N>.csv."""
-    return [
-        {"benchmark": benchmark, "preset": name} | {key: row.get(key, "") for key in _COLUMNS}
-        for (benchmark, name), folder in runs.items()
-        if not agent_class(name).analytic
-        for row in read_rows(folder / "metrics.jsonl")
-    ]
-
-
-def bandit_verdicts(summary: Mapping[str, Any]) -> list[Verdict]:
-    """Section 5.2: DREAM needs fewer trials, and its advantage grows with the actions."""
-    mean = {
-        (r["method"], r["actions"], r["horizon"]): r["mean_trials"] for r in summary["complexity"]
-    }
-    settings = sorted({(a, h) for _, a, h in mean})
-    pairs = {s: (mean["rl2", *s], mean["dream", *s]) for s in settings}
-    known = {s: pair for s, pair in pairs.items() if None not in pair}
-    ahead = [s for s, (rl2, dream) in known.items() if dream < rl2]
-    claim = "DREAM needs fewer trials than RL2 to explore optimally"
-    first = _verdict(
-        claim, f"in {len(ahead)} of {len(known)} settings", known, ahead == list(known)
-    )
-    law = {f["method"]: f for f in summary["exponents"] if f["law"] == "A^x, H=1"}
-    fits = [law[method] for method in ("rl2", "dream")]
-    claim = "RL2's trials grow faster with the actions: about A^2 against A"
-    if any(fit["ci95"] is None for fit in fits):
-        return [first, Verdict(claim, "too few settled", "not measured")]
-    text = [
-        "{} A^{:.2f} ({:.2f} to {:.2f})".format(f["method"], f["exponent"], *f["ci95"])
-        for f in fits
-    ]
-    holds = fits[0]["ci95"][0] > fits[1]["ci95"][1]
-    return [first, _verdict(claim, ", ".join(text), fits, holds)]
-
-
-def grid_verdicts(panels: Sequence[tuple[str, str]], summaries: Summaries) -> list[Verdict]:
-    """Figures 6 and 7, by the mean normalised return of each method's final policy."""
-    return [verdict for panel in panels for verdict in _panel_verdicts(*panel, summaries)]
-
-
-def _panel_verdicts(benchmark: str, split: str, summaries: Summaries) -> list[Verdict]:
-    where = f"{benchmark} ({split})"
-
-    def share(name: str) -> float | None:
-        if (benchmark, name) not in summaries:
-            return None
-        values = summaries[benchmark, name]["splits"][split]["normalised_per_seed"]
-        return None if None in values else float(np.mean(values))
-
-    dream, bare = share("dream"), share("dream_no_bottleneck")
-    found = [_compare(f"DREAM is optimal on {where}", dream, lambda x: x >= REACHED)]
-    if benchmark == "distracting_bus":
-        claim = f"without the bottleneck it is not, on {where}"
-        found.append(_compare(claim, bare, lambda x: x < REACHED))
-    elif benchmark == "map":
-        claim = f"without the bottleneck it is optimal too, on {where}"
-        found.append(_compare(claim, bare, lambda x: x >= REACHED))
-    for name in WITHOUT_EXPLORATION:
-        claim = f"{name} learns what can be had without exploring and no more, on {where}"
-        found.append(_compare(claim, share(name), lambda x: abs(x) <= NOWHERE))
+def _panel_verdicts(benchmark: str, split: str, groups: Groups) -> list[Verdict]:
+    found = []
+    for steps in dict.fromkeys((PAPER_STEPS.get(benchmark), None)):
+        panel = _Panel(groups, benchmark, split, steps)
+        found.append(panel.every_seed("dream", "DREAM is optimal", lambda x: x >= REACHED))
+        for name in WITHOUT_EXPLORATION:
+            claim = f"{name} learns what can be had without exploring, and no more"
+            found.append(panel.every_seed(name, claim, lambda x: abs(x) <= NOWHERE))
+        others = "E-RL2, IMPORT, VariBAD and PEARL-UB"
+        found.append(panel.times(f"DREAM returns 90% more than {others}", MORE))
+        if benchmark == "cooking" and steps is not None:
+            claim = "DREAM returns 3.8 times as much as the next best"
+            found.append(panel.times(claim, COOKING_MORE))
+    found.append(bottleneck_verdict(benchmark, split, groups))
+    found.append(_Panel(groups, benchmark, split, None).pearl_ub())
     return found
 
 
-def _compare(claim: str, value: float | None, holds: Any) -> Verdict:
-    if value is None:
-        return Verdict(claim, "", "not measured")
-    return _verdict(
-        claim, f"{value:.3f} of the way from no exploration to optimal", 1, holds(value)
-    )
+def bottleneck_verdict(benchmark: str, split: str, groups: Groups) -> Verdict:
+    """What the paper says about DREAM without its bottleneck, at the end of training."""
+    return _Panel(groups, benchmark, split, None).bottleneck()
 
 
-def _verdict(claim: str, measured: str, known: Any, holds: bool) -> Verdict:
-    if not known:
-        return Verdict(claim, measured, "not measured")
-    return Verdict(claim, measured, "holds" if holds else "does not hold")
+class _Panel(NamedTuple):
+    """A benchmark and a split, at a number of environment steps or (None) at the end."""
+
+    groups: Groups
+    benchmark: str
+    split: str
+    steps: int | None
+
+    @property
+    def where(self) -> str:
+        return f"{self.benchmark} ({self.split})"
+
+    def group(self, name: str) -> Group | None:
+        return self.groups.get((self.benchmark, name))
+
+    def every_seed(self, name: str, claim: str, holds: Callable[[float], bool]) -> Verdict:
+        """A claim about the normalised return of each seed of a preset."""
+        group = self.group(name)
+        values = [] if group is None else group.normalised(self.split, self.steps)
+        if not group or not values:
+            return self._unknown(claim, group)
+        good = [holds(value) for value in values] + [False] * group.failed
+        failed = f", {group.failed} failed" if group.failed else ""
+        return Verdict(
+            claim,
+            self.where,
+            at_most(self.steps),
+            f"{len(good)} of {group.wanted}",
+            f"normalised {numbers(values)}{failed}",
+            interval(values),
+            judged(good, group.wanted),
+            group.command,
+        )
+
+    def times(self, claim: str, factor: float) -> Verdict:
+        """DREAM's return as a multiple of that of the best other method."""
+        dream = self.group("dream")
+        others = {
+            name: found
+            for name in (*WITHOUT_EXPLORATION, "pearl_ub")
+            if (group := self.group(name)) and (found := group.returns(self.split, self.steps))
+        }
+        mine = dream.returns(self.split, self.steps) if dream else []
+        if not dream or not mine or len(others) < 4:
+            return self._unknown(claim, dream)
+        best = max(others, key=lambda name: float(np.mean(others[name])))
+        if np.mean(others[best]) > 0:
+            times = float(np.mean(mine) / np.mean(others[best]))
+            measured = f"{times:.2f} times {best}"
+        else:  # a ratio to it says nothing
+            measured = f"{np.mean(mine):.2f} against {np.mean(others[best]):.2f} of {best}"
+        top = max(others[best])
+        good = [value > 0 and value >= factor * top for value in mine]
+        return Verdict(
+            claim,
+            self.where,
+            at_most(self.steps),
+            f"{len(mine)} of {dream.wanted}",
+            measured,
+            interval(mine, "DREAM's return"),
+            judged(good, dream.wanted),
+            f"python -m experiments.results --run='comparison/{self.benchmark}-*'",
+        )
+
+    def bottleneck(self) -> Verdict:
+        """What the paper says about DREAM without its bottleneck on this benchmark."""
+        if self.benchmark == "distracting_bus":
+            claim = "without the bottleneck DREAM is not optimal"
+            return self.every_seed("dream_no_bottleneck", claim, lambda x: x < REACHED)
+        if self.benchmark == "map":
+            claim = "without the bottleneck DREAM is optimal too"
+            return self.every_seed("dream_no_bottleneck", claim, lambda x: x >= REACHED)
+        claim = "the bottleneck costs nothing"
+        bare, dream = self.group("dream_no_bottleneck"), self.group("dream")
+        without = bare.normalised(self.split, self.steps) if bare else []
+        mine = dream.normalised(self.split, self.steps) if dream else []
+        if not bare or not without or not dream or not mine:
+            return self._unknown(claim, bare)
+        good = [value >= float(np.mean(without)) - HARMLESS for value in mine]
+        return Verdict(
+            claim,
+            self.where,
+            at_most(self.steps),
+            f"{len(mine)} of {dream.wanted}, {len(without)} of {bare.wanted}",
+            f"normalised {numbers(mine)} with it, {numbers(without)} without",
+            interval(mine, "with it"),
+            judged(good, dream.wanted),
+            bare.command,
+        )
+
+    def pearl_ub(self) -> Verdict:
+        """PEARL-UB is exact, so one number is all there is."""
+        claim = "the best that PEARL could do (PEARL-UB) is not optimal"
+        return self.every_seed("pearl_ub", claim, lambda x: x < REACHED)._replace(interval="exact")
+
+    def _unknown(self, claim: str, group: Group | None) -> Verdict:
+        seeds = f"0 of {group.wanted}" if group else "0"
+        command = group.command if group else ""
+        return Verdict(
+            claim, self.where, at_most(self.steps), seeds, "", "", "not measured", command
+        )
 
 
-def _draw(
-    path: Path,
-    panels: Sequence[tuple[str, str]],
-    runs: Runs,
-    summaries: Summaries,
-) -> None:
-    """Learning curves, mean and one standard deviation over seeds, with the computed returns."""
-    from matplotlib.figure import Figure  # slow to import, and only needed at the end
-
-    figure = Figure(figsize=(4.2 * len(panels), 3.9), dpi=130, layout="constrained")
-    for axes, (benchmark, split) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        for (b, name), folder in runs.items():
-            if b != benchmark:
-                continue
-            if agent_class(name).analytic:
-                value = summaries[b, name]["splits"][split]["return_mean"]
-                axes.axhline(value, color="#666666", lw=1, ls=LINE_STYLES[name], label=name)
-                continue
-            steps, returns = curve(read_rows(folder / "metrics.jsonl"), f"{split}_return")
-            plot_mean(axes, steps, returns, name, COLOURS[name])
-        axes.set_title(f"{benchmark}, {split}", fontsize=10, loc="left")
-        axes.set_xlabel("environment steps")
-        axes.grid(True, color="#e6e6e6")
-    # One legend for all panels: each panel has these methods, or some of them.
-    named = {
-        label: handle
-        for axes in figure.axes
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        named.values(),
-        named.keys(),
-        loc="outside lower center",
-        ncols=len(named),
-        frameon=False,
-        fontsize=8,
-    )
-    for suffix in (".png", ".svg"):
-        figure.savefig(path.with_suffix(suffix))
-
-
-def curve(
-    rows: Sequence[Mapping[str, Any]], name: str, x_name: str = "env_steps"
-) -> tuple[np.ndarray, np.ndarray]:
-    """x, the mean over seeds, [n], and returns [seeds, n], for the evaluations that every seed has.
+def bandit_verdicts(
+    complexity: Sequence[dict[str, Any]],
+    exponents: Sequence[dict[str, Any]],
+    seeds: int,
+    command: str,
+) -> list[Verdict]:
+    """Section 5.2: DREAM needs fewer trials, and its advantage grows with the actions.
 
     Args:
-      rows: of metrics.jsonl.
-      name: the column of the returns.
-      x_name: the column of x.
+      complexity: one row per method and size, `complexity` of the bandit's summary.json.
+      exponents: `exponents` of it.
+      seeds: of each.
+      command: that measured them.
     """
-    seeds = sorted({row["seed"] for row in rows})
-    of_seed = [[row for row in rows if row["seed"] == seed] for seed in seeds]
-    common = min(map(len, of_seed))
-    values = [
-        [np.nan if r.get(name) is None else r[name] for r in mine[:common]] for mine in of_seed
-    ]
-    x = np.mean([[r[x_name] for r in mine[:common]] for mine in of_seed], axis=0)
-    return x, np.array(values, float)
+    mean = {(r["method"], r["actions"], r["horizon"]): r["mean_trials"] for r in complexity}
+    sizes = sorted({(a, h) for _, a, h in mean})
+    pairs = {s: (mean["rl2", *s], mean["dream", *s]) for s in sizes}
+    known = {s: pair for s, pair in pairs.items() if None not in pair}
+    ahead = [s for s, (rl2, dream) in known.items() if dream < rl2]
+
+    def verdict(claim: str, measured: str, judged: str) -> Verdict:
+        return Verdict(
+            claim, "bandit", "both tables from 0", str(seeds), measured, "", judged, command
+        )
+
+    claim = "DREAM needs fewer trials than RL2 to explore optimally"
+    holds = "holds" if ahead == list(known) else "does not hold"
+    text = f"in {len(ahead)} of {len(known)} sizes"
+    first = verdict(claim, text if known else "", holds if known else "not measured")
+    law = {f["method"]: f for f in exponents if f["law"] == "A^x, H=1"}
+    fits = [law[method] for method in ("rl2", "dream")]
+    claim = "RL2's trials grow faster with the actions: about A^2 against A"
+    if any(fit["ci95"] is None for fit in fits):
+        return [first, verdict(claim, "too few settled", "not measured")]
+    parts = [f"{f['method']} A^{f['exponent']:.2f}" for f in fits]
+    holds = "holds" if fits[0]["ci95"][0] > fits[1]["ci95"][1] else "does not hold"
+    second = verdict(claim, ", ".join(parts), holds)
+    ranges = ", ".join("{:.2f} to {:.2f}".format(*f["ci95"]) for f in fits)
+    return [first, second._replace(interval=ranges)]
 
 
-def plot_mean(
-    axes: Any, x: np.ndarray, returns: np.ndarray, label: str, colour: str | None = None
-) -> None:
-    """Draw the mean of `returns` [seeds, n] over x [n], with a band of one standard deviation."""
-    mean, sd = returns.mean(axis=0), returns.std(axis=0, ddof=min(1, len(returns) - 1))
-    marker = "o" if len(x) == 1 else ""
-    (line,) = axes.plot(x, mean, color=colour, marker=marker, label=label)
-    axes.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, lw=0)
+def start_verdicts(measured: bandit_starts.Measured, seeds: int, command: str) -> list[Verdict]:
+    """The same claims over pairings of RL2's start with DREAM's, at each step size."""
+    found = []
+    for step in sorted({start.step_size for start, _ in measured}):
+        pairs = bandit_starts.pairings(measured, step)
+        alike = [pair for pair in pairs if pair.rl2.exploration == pair.dream.exploration]
+        name = f"constant steps of {step:g}" if step else "sample averages"
+        fewer, slower = "DREAM needs fewer trials than RL2", "DREAM's trials grow more slowly"
+        for claim, results in (
+            (f"{fewer}, from equal levels of Q_exp", [pair.fewer for pair in alike]),
+            (f"{fewer}, whatever their tables start from", [pair.fewer for pair in pairs]),
+            (f"{slower}, whatever their tables start from", [pair.slower for pair in pairs]),
+        ):
+            known = [result for result in results if result is not None]
+            settled = "" if len(known) == len(results) else " whose seeds all settle"
+            found.append(
+                Verdict(
+                    f"{claim} ({name})",
+                    "bandit",
+                    f"A to {max(a for _, a in measured)}, one step",
+                    str(seeds),
+                    f"in {sum(known)} of {len(known)} pairings{settled}",
+                    "",
+                    "holds" if known and all(known) else "does not hold",
+                    command,
+                )
+            )
+    return found
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def judged(good: Sequence[bool], wanted: int) -> str:
+    """The verdict on a claim about every seed, from the seeds there are."""
+    if not all(good):
+        return f"does not hold ({sum(good)} of {len(good)} seeds)"
+    return "holds" if len(good) >= wanted else f"holds on {len(good)} of {wanted} seeds so far"
 
 
-def _read_summary(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+def numbers(values: Sequence[float]) -> str:
+    """A list of numbers with two decimals, without negative zeros."""
+    return ", ".join(f"{round(value, 2) + 0.0:.2f}" for value in values)
+
+
+def interval(values: Sequence[float], what: str = "") -> str:
+    """The mean's 95% interval as text; "one seed" has none."""
+    found = statistics.ci95(values)
+    if found is None:
+        return "one seed"
+    return f"{what} {found[0] + 0.0:.2f} to {found[1] + 0.0:.2f}".strip()

@@ -9,6 +9,7 @@ from typing import Any
 from dream_jax import config as configs
 from dream_jax.config import Config, ConfigError
 from dream_jax.runs import provenance
+from dream_jax.runs.files import holds_files
 from dream_jax.runs.folder import refuse_differences, refuse_files
 
 SWEEP_FILE, JOBS = "sweep.json", "jobs"
@@ -40,7 +41,7 @@ def check(out: Path, wanted: Mapping[str, Any], resume: bool, overwrite: bool) -
       ConfigError: the folder may not be used.
     """
     refuse_files(out)
-    if not out.exists() or not any(out.iterdir()):
+    if not holds_files(out):
         return
     if not (resume or overwrite):
         raise ConfigError(f"--out={out} exists; give another, --resume or --overwrite")
@@ -66,7 +67,7 @@ def check(out: Path, wanted: Mapping[str, Any], resume: bool, overwrite: bool) -
 def result(job: Path) -> dict[str, Any] | None:
     """What a job found, by number of the point; None while it has no result."""
     try:
-        return json.loads(job.with_suffix(".result.json").read_text(encoding="utf-8"))
+        return provenance.read_json(job.with_suffix(".result.json"))
     except (OSError, ValueError):
         return None
 

@@ -102,7 +102,8 @@ def train_points(
       seeds: of each point.
     """
     env = envs.from_config(config.benchmark, config.env)
-    bounds = bounds_of(env)["test"]  # before training: a family of the user's may fail here
+    split = space.ranking_split(env)
+    bounds = bounds_of(env)[split]  # before training: a family of the user's may fail here
     trainer = LaneTrainer(config, env, values, seeds)
     lanes, capacity = len(values) * len(seeds), config.replay.capacity_trials
     each = replay.size_bytes(trainer.trial_shape, capacity)
@@ -110,8 +111,9 @@ def train_points(
     measured = _train(config, env, trainer, lanes)
 
     def record(lane: slice) -> dict[str, Any]:
-        returns = measured.final["test_return"][lane].tolist()
+        returns = measured.final[f"{split}_return"][lane].tolist()
         return {
+            "split": split,
             **{name: column[lane].tolist() for name, column in measured.final.items()},
             "normalised": [normalised(value, bounds) for value in returns],
             "finite": bool(measured.finite[lane].all()),
@@ -128,6 +130,9 @@ def _train(config: Config, env: Env, trainer: LaneTrainer, lanes: int) -> Measur
     iterations = training.evaluation_period_trials // training.trials_per_iteration
     runner = scaling.make_runner(trainer, range(lanes), iterations, jax.devices())
 
+    ranked = space.ranking_split(env)
+    splits = ("train", ranked) if ranked != "train" else ("train",)  # never "test"
+
     @runner.over_seeds
     def measure(params: Any, sets: fixed_trials.TrialSets) -> dict[str, Array]:
         found = fixed_trials.evaluate_on(trainer.agent, params, sets)
@@ -137,7 +142,7 @@ def _train(config: Config, env: Env, trainer: LaneTrainer, lanes: int) -> Measur
         return tuple(evaluation.evaluation_params(config, lane.state) for lane in state)
 
     def returns(state: SeedGroups, count: int, cover: bool) -> dict[str, np.ndarray]:
-        sets = fixed_trials.of_splits(config, env, count, cover)
+        sets = fixed_trials.of_splits(config, env, count, cover, splits)
         return jax.device_get(runner.join(measure(params(state), sets)))
 
     state: SeedGroups = runner.init()  # of Lane
@@ -149,12 +154,13 @@ def _train(config: Config, env: Env, trainer: LaneTrainer, lanes: int) -> Measur
         steps = tuple(x.state.exploration_steps + x.state.exploitation_steps for x in state)
         row = returns(state, training.evaluation_trials, cover=False)
         curve.append(row | {"env_steps": jax.device_get(runner.join(steps))})
-        trials, best = done + training.evaluation_period_trials, row["test_return"].max()
-        print(f"{trials:,} of {training.trials:,} trials, best test return {best:.3f}", flush=True)
+        trials, best = done + training.evaluation_period_trials, row[f"{ranked}_return"].max()
+        done_of = f"{trials:,} of {training.trials:,} trials"
+        print(f"{done_of}, best {ranked} return {best:.3f}", flush=True)
     count = training.final_evaluation_trials
     final = returns(state, count, cover=True)
     if isinstance(env, bus.Bus):
-        ridden = bus_rides.rides(trainer.agent, runner.join(params(state)), "test", count)
+        ridden = bus_rides.rides(trainer.agent, runner.join(params(state)), ranked, count)
         final |= {f"{k}_buses": np.array(v["buses_ridden_per_seed"]) for k, v in ridden.items()}
     return Measured(final, curve, finite)
 

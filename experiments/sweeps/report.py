@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dream_jax.viz.plots import ci95
+from dream_jax.viz.statistics import ci95
 
 NAMES = ("sweep.csv", "sweep.png")
 BUSES = ("coloured_buses", "grey_buses")  # of 4 each, ridden in exploration on the bus worlds
@@ -18,15 +18,18 @@ def rows(
     swept: Sequence[str],
     records: Mapping[int, Mapping[str, Any]],
     failures: Mapping[int, str],
+    split: str,
 ) -> list[Row]:
-    """One row per point, sorted by test return; points without one come last.
+    """One row per point, sorted by the return on `split`; points without one come last.
 
     Args:
       points: the values of each point, by path.
       swept: the paths.
       records: the results of `job.train_points`, by number of the point.
       failures: the errors of failed jobs, by number of the point.
+      split: that points are ranked by (`space.ranking_split`). It is never "test".
     """
+    ranked = f"{split}_return"
     found: list[Row] = []
     for number, point in enumerate(points):
         row: Row = {"point": number, **{path: point[path] for path in swept}}
@@ -34,29 +37,35 @@ def rows(
         if record is None:
             found.append(row | {"status": failures.get(number, "not run")})
             continue
-        returns = [x for x in record["test_return"] if x is not None]
-        row |= {"seeds": len(record["test_return"]), "test_returns": returns}
+        returns = [x for x in record[ranked] if x is not None]
+        row |= {"seeds": len(record[ranked]), "returns": returns}
         if returns:
-            low, high = ci95(returns)
-            row |= {"test_return": sum(returns) / len(returns), "ci95_low": low, "ci95_high": high}
+            row[ranked] = sum(returns) / len(returns)
+            interval = ci95(returns)
+            if interval is not None:  # of one seed there is none
+                row |= {"ci95_low": interval[0], "ci95_high": interval[1]}
+        trained = [x for x in record["train_return"] if x is not None]
+        if trained:
+            row["train_return"] = sum(trained) / len(trained)
         shares = [x for x in record["normalised"] if x is not None]
         if shares:
             row["normalised"] = sum(shares) / len(shares)
         row |= {name: sum(record[name]) / len(record[name]) for name in BUSES if name in record}
         found.append(row | {"status": "done" if record["finite"] else "a loss was not finite"})
-    return sorted(found, key=lambda row: -row.get("test_return", -math.inf))
+    return sorted(found, key=lambda row: -row.get(ranked, -math.inf))
 
 
-def columns(swept: Sequence[str], found: Sequence[Row]) -> list[str]:
+def columns(swept: Sequence[str], found: Sequence[Row], split: str) -> list[str]:
     """The columns of the table."""
-    measured = ["seeds", "test_return", "ci95_low", "ci95_high", "normalised"]
+    measured = ["seeds", f"{split}_return", "ci95_low", "ci95_high", "normalised"]
+    measured += ["train_return"] if split != "train" else []
     measured += [name for name in BUSES if any(name in row for row in found)]
     return ["point", *swept, *measured, "status"]
 
 
-def table(found: Sequence[Row], swept: Sequence[str]) -> str:
+def table(found: Sequence[Row], swept: Sequence[str], split: str) -> str:
     """The rows as text, in aligned columns."""
-    names = columns(swept, found)
+    names = columns(swept, found, split)
     cells = [names, *([_text(row.get(name)) for name in names] for row in found)]
     widths = [max(len(line[k]) for line in cells) for k in range(len(names))]
     return "\n".join(
@@ -64,10 +73,10 @@ def table(found: Sequence[Row], swept: Sequence[str]) -> str:
     )
 
 
-def write(folder: Path, found: Sequence[Row], swept: Sequence[str], title: str) -> None:
-    """Write sweep.csv, and sweep.png: test return over each swept field, one dot per seed."""
+def write(folder: Path, found: Sequence[Row], swept: Sequence[str], split: str, title: str) -> None:
+    """Write sweep.csv, and sweep.png: return over each swept field, one dot per seed."""
     with (folder / NAMES[0]).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns(swept, found), extrasaction="ignore")
+        writer = csv.DictWriter(file, columns(swept, found, split), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(found)
 
@@ -82,10 +91,10 @@ def write(folder: Path, found: Sequence[Row], swept: Sequence[str], title: str) 
         numeric = not any(math.isnan(x) for x in numbers)
         places = numbers if numeric else [float(names.index(row[path])) for row in found]
         for x, row in zip(places, found, strict=True):
-            returns = row.get("test_returns", [])
+            returns = row.get("returns", [])
             panel.plot([x] * len(returns), returns, "o", color="#0072B2", ms=4, alpha=0.6)
-            if "test_return" in row:
-                panel.plot([x], [row["test_return"]], "_", color="#222222", ms=14, mew=2)
+            if f"{split}_return" in row:
+                panel.plot([x], [row[f"{split}_return"]], "_", color="#222222", ms=14, mew=2)
         if not numeric:
             panel.set_xticks(range(len(names)), names)
         elif min(numbers) > 0 and max(numbers) > 20 * min(numbers):
@@ -94,7 +103,7 @@ def write(folder: Path, found: Sequence[Row], swept: Sequence[str], title: str) 
         panel.grid(True, color="#e6e6e6", lw=0.8)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("test return")
+    panels[0].set_ylabel(f"{split} return")
     figure.suptitle(f"{title}: a dot per seed, a bar at the mean", fontsize=11)
     FigureCanvasAgg(figure).print_png(str(folder / NAMES[1]))
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from dream_jax import config as configs
 from dream_jax.config import Config, ConfigError
+from dream_jax.envs.splits import split_names
+from dream_jax.types import Env
 
 # Fields that are numbers inside the compiled program. Points that differ only in these are trained
 # side by side in one program. Any other field needs a program for each of its values.
@@ -52,6 +54,11 @@ class Job(NamedTuple):
 
     config: Config  # of all the points, except for their SHARED fields
     points: tuple[int, ...]  # numbers of the points
+
+
+def ranking_split(env: Env) -> str:
+    """The split that points are ranked by: "validation", or "train" where there is none."""
+    return "validation" if "validation" in split_names(env) else "train"
 
 
 def axes(argv: Sequence[str]) -> tuple[list[Axis], list[str]]:

@@ -71,10 +71,17 @@ REACH = {  # RICH lets TD errors reach the decoder, in every other trial
 }
 
 
-@pytest.mark.parametrize("name", quick(["dream_dynamics", "dream_end_to_end"], "dream_end_to_end"))
+COUPLED = "dream_end_to_end"  # it has no encoder
+ABLATIONS = ["dream_dynamics", "dream_half_coupled", "dream_end_to_end"]
+
+
+@pytest.mark.parametrize("name", quick(ABLATIONS, "dream_end_to_end"))
 def test_each_loss_reaches_its_parameters_and_no_others(name):
     c = case(name)
-    gradients = gradients_of_parts(c.agent)(c.params, c.target, c.trials)
+    trials = c.trials
+    if name == COUPLED:
+        trials = trials._replace(acts_on_exploration=np.ones(BATCH, bool))
+    gradients = gradients_of_parts(c.agent)(c.params, c.target, trials)
     assert set(gradients) == set(c.agent.loss_names)
     assert ("identification" in gradients) == (name == "dream_dynamics")
     for loss, (online, target) in gradients.items():
@@ -82,7 +89,8 @@ def test_each_loss_reaches_its_parameters_and_no_others(name):
         found = {f"exploitation.{part}": x for part, x in exploitation.items()}
         found |= {learner: x for learner, x in online._asdict().items() if learner[:6] != "exploi"}
         for group, gradient in found.items():
-            assert (size(gradient) > 1e-6) == (group in REACH[loss]), (loss, group)
+            reached = REACH[loss] - ({"exploitation.encoder"} if name == COUPLED else set())
+            assert (size(gradient) > 1e-6) == (group in reached), (loss, group)
         assert size(target) == 0.0
 
 
@@ -102,7 +110,7 @@ def test_dynamics_is_paid_for_the_id_whatever_z_holds():
 
 
 def test_end_to_end_is_paid_the_value_of_exploitation_at_the_end():
-    c = case("dream_end_to_end")
+    c = case("dream_half_coupled")
     found = rewards(c, c.params, c.target)
     steps = c.trials.exploration.mask.sum(axis=1)
     assert steps.min() < steps.max()
@@ -125,3 +133,21 @@ def test_end_to_end_is_paid_the_value_of_exploitation_at_the_end():
         expected = np.zeros_like(found[i])
         expected[steps[i] - 1] = 0.99 * np.mean(worth)
         np.testing.assert_allclose(found[i], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_coupled_agent_never_uses_the_problem_id():
+    c = case("dream_end_to_end")
+    assert c.agent.informed_test(c.params, None, None, None) is None
+    encoder = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), c.params.exploitation.encoder)
+    without = c.params._replace(exploitation=c.params.exploitation._replace(encoder=encoder))
+    before, after = (
+        numpy(
+            quick_jit(jax.vmap(c.agent.collect, (None, 0, None, None, 0)))(
+                params, jax.random.split(jax.random.key(0), 4), 0.6, 0.6, jnp.arange(4) % 2 == 0
+            )
+        )
+        for params in (c.params, without)
+    )
+    assert before.acts_on_exploration.all()
+    for x, y in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        np.testing.assert_array_equal(x, y)

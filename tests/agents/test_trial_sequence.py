@@ -9,7 +9,7 @@ import pytest
 
 from dream_jax.agents import trial_sequence as streams
 from dream_jax.agents.e_rl2 import ERl2, ERl2Params, RecurrentPolicy
-from dream_jax.config import Config, TdConfig, TrialConfig
+from dream_jax.config import Config, EndToEndConfig, TdConfig, TrialConfig
 from dream_jax.types import Episode, Trial
 from tests import probes
 from tests.agents.dream_case import SMALL, numpy
@@ -49,11 +49,15 @@ class Table:
         return q
 
 
-def table_errors(trial, q, q_target, **td):
+def table_errors(trial, q, q_target, exploration_return=False, **td):
     """TD errors of the actions that were taken, with these values [S, 2]."""
     count = trial.instruction.shape[0]
     config = Config(
-        networks=SMALL, trial=TrialConfig(1, count), td=TdConfig(discount=0.5, **td), agent="e_rl2"
+        networks=SMALL,
+        trial=TrialConfig(1, count),
+        td=TdConfig(discount=0.5, **td),
+        agent="e_rl2",
+        end_to_end=EndToEndConfig(exploration_return=exploration_return),
     )
     agent = ERl2(config, probes.Delayed())  # horizon 2
     agent._policy = Table()
@@ -85,6 +89,11 @@ def test_the_value_of_the_last_exploration_step_is_that_of_the_first_exploitatio
         1 + 0.0 - 3,  # the trial is over
     ]
     np.testing.assert_allclose(errors, expected)
+
+
+def test_the_return_of_exploration_counts_in_rl2():
+    errors = table_errors(two_steps([2]), Q, Q_TARGET, exploration_return=True, trace_lambda=0.0)
+    np.testing.assert_allclose(errors[0], 7 + 0.5 * 10 - 1)
 
 
 def test_returns_flow_back_across_the_boundary():
@@ -128,3 +137,12 @@ def test_what_the_agent_sees_at_each_slot(shown):
     seven = 7.0 if shown else 0.0
     np.testing.assert_array_equal(slots.reward[stream.mask], [0, seven, 0, 1, 0, 1, 1])
     assert slots.time.tolist() == [0.0, 0.5, 1.0] * 3
+
+
+def test_the_instruction_of_exploration_is_seen_where_it_is_kept():
+    trial = two_steps([1])
+    kept = trial.exploration._replace(instruction=np.array([[1], [1]], np.uint8))
+    trial = trial._replace(exploration=kept)
+    of_trial = quick_jit(functools.partial(streams.of_trial, Config(), probes.Delayed()))
+    slots = numpy(of_trial(trial)).slots
+    assert slots.instruction.tolist() == [[0, 1]] * 3 + [[1, 0]] * 3

@@ -31,7 +31,7 @@ from tests.probes import quick_jit
 from tests.tiers import quick, slow
 
 
-@pytest.mark.parametrize("name", quick(["e_rl2", "import", "varibad"], "import"))
+@pytest.mark.parametrize("name", quick(["e_rl2", "rl2", "import", "varibad"], "import", "rl2"))
 def test_what_is_learned_from_is_what_was_acted_on(name):
     """Greedy actions are the best ones by the values that the update computes."""
     c = case(name)

@@ -26,6 +26,11 @@ RICH = Config(
 )
 AGENTS = {
     "e_rl2": {"agent": "e_rl2"},
+    "rl2": {
+        "agent": "e_rl2",
+        "trial": dataclasses.replace(RICH.trial, instruction_in_exploration=True),
+        "end_to_end": dataclasses.replace(RICH.end_to_end, exploration_return=True),
+    },
     "import": {"agent": "import"},
     "varibad": {"agent": "varibad"},
     "point": {

@@ -11,7 +11,7 @@ import pytest
 from dream_jax.bandit import learners as agents
 from dream_jax.bandit import problem as envs
 from dream_jax.bandit.problem import Bandit, Sizes
-from dream_jax.viz.plots import power_law
+from dream_jax.viz.statistics import power_law
 from experiments import bandit as experiment
 from experiments.figures import bandit_runs as bandit_sweep
 from tests.bandit.families import DEFAULT, family

@@ -39,7 +39,7 @@ def explored(trial, env=CORRIDOR):
 
 
 def trial_number(i, batch):
-    return type(batch)(*(x[i] for x in batch))
+    return jax.tree.map(lambda x: x[i], batch)
 
 
 compiled_reset = quick_jit(lambda problem, instruction: CORRIDOR.reset(None, problem, instruction))

@@ -89,9 +89,38 @@ def test_each_exploration_episode_has_a_hidden_instruction_of_its_own():
     assert pairs == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
+def test_the_instruction_of_exploration_is_shown_and_kept_where_agents_may_see_it():
+    trial = TrialConfig(exploration_episodes=2, instruction_in_exploration=True)
+
+    @quick_jit
+    @jax.vmap
+    def roll(key):
+        def policy(memory, view, key):
+            action = jax.random.randint(key, (), 0, CORRIDOR.num_actions)
+            return view.instruction, Decision(action, jnp.zeros(CORRIDOR.num_actions))
+
+        return rollout.explore(CORRIDOR, policy, jnp.zeros(1, jnp.int32), key, 0, trial)
+
+    played = roll(jax.random.split(jax.random.key(0), TRIALS))
+    episode, rewarded = played.episode, played.states.instruction
+    assert episode.instruction.dtype == jnp.uint8
+    changes = 0
+    for i in range(TRIALS):
+        taken = np.asarray(episode.mask[i])
+        steps = int(taken.sum())
+        kept = np.asarray(episode.instruction[i])
+        np.testing.assert_array_equal(kept[taken], np.asarray(rewarded[i])[:-1][taken])
+        assert (kept[steps:] == kept[steps - 1]).all()  # padding repeats the last one
+        assert played.memory[i] == kept[steps - 1]  # what the policy saw last
+        changes += len(np.unique(kept)) > 1
+    assert changes > TRIALS // 4
+    hidden = explored(STREAMS[0])[1]
+    assert hidden.instruction is None
+
+
 def test_a_record_is_small():
     _, episodes, _ = explored(STREAMS[0])
-    kinds = {name: x.dtype.name for name, x in episodes._asdict().items()}
+    kinds = {name: x.dtype.name for name, x in episodes._asdict().items() if x is not None}
     assert kinds == {
         "observation": "uint8",
         "action": "uint8",
@@ -151,7 +180,7 @@ def test_an_exploiting_policy_sees_the_step_before_the_time_and_the_step():
         return (memory + 2 * place + 3 * action + tenths + 5 * over + 7 * t) % 13
 
     def policy(memory, view, key):
-        mixed = mix(memory, view.observation[0], *view[1:])
+        mixed = mix(memory, view.observation[0], *view[1:-1])
         return mixed, Decision(mixed % CORRIDOR.num_actions, jnp.stack([mixed, view.step]))
 
     def one(seed):

@@ -5,9 +5,11 @@ import json
 
 import pytest
 
+from dream_jax import envs
 from dream_jax.runs.metrics import write_json
 from experiments import sweep
 from experiments.sweeps import pools as sweep_pools
+from experiments.sweeps import space
 from tests.experiments.sweeps.small import GRID, request, small_changes
 
 
@@ -25,7 +27,8 @@ def fake_pool(failing=()):
             rates = [values["optimizer.learning_rate"] for values in job["values"]]
             result = {
                 point: {
-                    "test_return": [rate, 2 * rate],
+                    "split": "train",
+                    "train_return": [rate, 2 * rate],
                     "normalised": [rate, None],
                     "finite": True,
                 }
@@ -48,8 +51,9 @@ def test_a_failed_job_is_reported_and_resumed_and_loses_no_other(tmp_path, monke
     assert ran == ["0000", "0001"]
     rows = read(out)
     assert [row["status"] for row in rows] == ["done", "done", *["exit status 1: out of luck"] * 2]
-    assert [float(row["test_return"]) for row in rows[:2]] == pytest.approx([0.015, 0.00015])
+    assert [float(row["train_return"]) for row in rows[:2]] == pytest.approx([0.015, 0.00015])
     assert (out / "sweep.png").stat().st_size > 1_000
+    assert not any("test" in name for name in rows[0])  # blind to the test problems
 
     pool, ran = fake_pool()
     monkeypatch.setitem(sweep_pools.POOLS, "local", pool)
@@ -62,6 +66,24 @@ def test_a_failed_job_is_reported_and_resumed_and_loses_no_other(tmp_path, monke
 def read(out):
     with (out / "sweep.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "flags", "problems", "split"),
+    [
+        ("cooking", (), 7, "validation"),
+        ("distracting_bus", ("--config.env.validation_problems=5",), 5, "validation"),
+        ("distracting_bus", ("--config.env.validation_problems=0",), 0, "train"),
+        ("bus", (), 0, "train"),  # it tests on its training problems
+    ],
+)
+def test_points_are_ranked_by_validation_where_there_are_problems_for_it(
+    tmp_path, benchmark, flags, problems, split
+):
+    swept = ["--grid.td.discount=0.9,0.8", f"--out={tmp_path}/sweep"]
+    asked = sweep.parse([benchmark, "--smoke", *swept, *flags])
+    assert [config.env.validation_problems for config in asked.configs] == [problems] * 2
+    assert space.ranking_split(envs.from_config(benchmark, asked.configs[0].env)) == split
 
 
 def test_an_existing_folder_is_refused(tmp_path, monkeypatch, capsys):

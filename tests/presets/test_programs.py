@@ -24,17 +24,24 @@ STEPS = {
     "dream_no_bottleneck": "distracting_bus",
     "random_exploration": "map",
     "dream_dynamics": "cooking",
-    "dream_end_to_end": "distracting_bus",
+    "dream_half_coupled": "distracting_bus",
+    "dream_end_to_end": "map",
     "dream_with_rewards": "bus",
+    "rl2": "map",
     "import": "cooking",
     "varibad": "map",
     "told": "bus",
     "never_explores": "map",
 }
 WHOLE = {"dream": "bus", "dream_paper": "cooking", "e_rl2": "map"}
-# These two are `dream` with other numbers.
+# `dream` with other numbers, and `e_rl2` with other rewards.
 QUICK = dict(STEPS | WHOLE)
-del QUICK["dream_no_bottleneck"], QUICK["random_exploration"]
+del (
+    QUICK["dream_no_bottleneck"],
+    QUICK["random_exploration"],
+    QUICK["rl2"],
+    QUICK["dream_half_coupled"],
+)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dream_jax.runs import files
 from dream_jax.runs import metrics as logging
 
 
@@ -44,37 +45,47 @@ def test_numbers_that_are_not_finite_are_null(tmp_path):
 
 
 def test_resuming_drops_the_rows_after_the_checkpoint(tmp_path):
+    rows = [make_row(updates=updates) for updates in range(5)]
     with logging.MetricsWriter(tmp_path) as writer:
-        for updates in range(5):
-            writer.write(make_row(updates=updates))
+        for row in rows:
+            writer.write(row)
     whole = (tmp_path / "metrics.jsonl").read_bytes()
-    with logging.MetricsWriter(tmp_path, resume_rows=3) as writer:
+    with logging.MetricsWriter(tmp_path, rows[:3]) as writer:
         assert writer.rows == 3
-        for updates in (3, 4):
-            writer.write(make_row(updates=updates))
+        for row in rows[3:]:
+            writer.write(row)
     assert (tmp_path / "metrics.jsonl").read_bytes() == whole
 
 
-def test_a_row_cut_short_by_a_crash_goes(tmp_path):
+@pytest.mark.parametrize("left", ['{"updates": 0}\n{"upda', '{"updates": 0}\n', "", "x\n", None])
+def test_rows_that_the_file_lost_come_back(tmp_path, left):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"updates": 0}\n{"updates": 1}\n{"upda')
-    with logging.MetricsWriter(tmp_path, resume_rows=2) as writer:
+    if left is not None:
+        path.write_text(left)
+    with logging.MetricsWriter(tmp_path, [{"updates": 0}, {"updates": 1}]) as writer:
         writer.write({"updates": 2})
-    assert [row["updates"] for row in read_rows(tmp_path)] == [0, 1, 2]
-    path.write_text('{"updates": 0}\n{"upda')
-    with pytest.raises(ValueError, match=r"has 1 rows, cannot resume after row 2$"):
-        logging.MetricsWriter(tmp_path, resume_rows=2)
+    assert path.read_text() == '{"updates": 0}\n{"updates": 1}\n{"updates": 2}\n'
 
 
-def test_starting_and_resuming_from_nothing(tmp_path):
-    for resume_rows in (None, 0):
-        (tmp_path / "metrics.jsonl").write_text('{"old": 1}\n')
-        with logging.MetricsWriter(tmp_path, resume_rows) as writer:
-            writer.write({"new": 1})
-        assert read_rows(tmp_path) == [{"new": 1}]
-    with logging.MetricsWriter(tmp_path / "fresh", resume_rows=0) as writer:
-        writer.write({"new": 2})
-    assert read_rows(tmp_path / "fresh") == [{"new": 2}]
+def test_rows_are_read_up_to_the_first_that_is_damaged(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for text, count in (
+        ('{"a": 0}\n{"a": 1}\n', 2),
+        ('{"a": 0}\n{"a": 1', 1),
+        ('{"a": 0}\n{"a": 1}', 1),  # the end of the line comes last
+        ('{"a": 0}\n\x00\x00\n{"a": 2}\n', 1),
+        ("", 0),
+        ("[1]\n", 0),
+    ):
+        path.write_text(text)
+        assert files.json_lines(path) == [{"a": k} for k in range(count)]
+
+
+def test_starting_anew(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"old": 1}\n')
+    with logging.MetricsWriter(tmp_path) as writer:
+        writer.write({"new": 1})
+    assert read_rows(tmp_path) == [{"new": 1}]
 
 
 def test_tensorboard_mirror(tmp_path):
@@ -98,8 +109,8 @@ def test_a_resumed_mirror_hides_what_comes_again(tmp_path, monkeypatch):
             super().__init__(directory, purge_step=purge_step)
 
     monkeypatch.setattr(library, "SummaryWriter", Spy)
-    for resume_rows in (None, 2):
-        with logging.MetricsWriter(tmp_path, resume_rows) as writer:
+    for kept in ([], [make_row(0, 1), make_row(0, 2)]):
+        with logging.MetricsWriter(tmp_path, kept) as writer:
             for updates in (1, 2, 3):
                 writer.write(make_row(0, updates))
     assert purged == [None, 21]  # rows of 10 and 20 environment steps stay

@@ -1,12 +1,15 @@
 """Cooking: three fridges with unknown contents, one pot, recipes of two ingredients."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax.drawing import raster
 from dream_jax.envs.grids import grid
+from dream_jax.envs.grids.cooking_view import CookingView
 from dream_jax.types import Array, Key, TimeStep
 
 SIZE = 3
@@ -16,7 +19,7 @@ EMPTY = 4
 HELD_OUT = 10
 COLOURS = (
     (214, 69, 65), (63, 127, 191), (76, 165, 80), (240, 180, 41),
-    (150, 90, 180), (230, 130, 60), (70, 190, 190), (120, 80, 60), (235, 235, 235),
+    (150, 90, 180), (230, 130, 60), (70, 190, 190), (120, 80, 60),
 )  # fmt: skip
 
 
@@ -37,7 +40,8 @@ class Cooking(grid.GridProblems):
 
     Grid: 3 x 3. Fridges are at (2,0) (2,1) (2,2); the pot (3 slots) and the start are at (1,1).
       At most 20 steps (`horizon`).
-    Problem: 64 ids. Fridge k holds ingredient (id // 4^k) % 4. `test` is id 10, `train` the rest.
+    Problem: 64 ids. Fridge k holds ingredient (id // 4^k) % 4. `test` has the ids `held_out`, by
+      default id 10 alone, and `train` the rest.
     Observation: [7] integers: x, y, object at the agent (0 none, 2 pot, 3 fridge), inventory
       (0-3, 4 empty), three pot slots (0-3, 4 empty); sizes 3, 3, 4, 5, 5, 5, 5.
     Instruction: [2] the recipe (i, j). Both are drawn with replacement from the three fridges of
@@ -55,6 +59,9 @@ class Cooking(grid.GridProblems):
       Ending the episode costs another 0.1 for every step left.
     Termination: recipe finished, or by "end episode". Truncation: at `horizon` steps.
     Reset and step: deterministic.
+
+    Raises ValueError for a horizon below 1, and for held-out ids that are repeated, not from 0 to
+    63, or all of them.
     """
 
     name = "cooking"
@@ -65,16 +72,21 @@ class Cooking(grid.GridProblems):
     # ingredient". There is a fridge in every row.
     size, pot, fridge_x, empty = SIZE, POT, FRIDGE_X, EMPTY
 
-    def __init__(self, horizon: int = 20):
+    def __init__(self, horizon: int = 20, held_out: Sequence[int] = ()):
         super().__init__(horizon)
-        self._fill()
+        self._fill(held_out)
 
-    def _fill(self) -> None:
+    def _fill(self, held_out: Sequence[int]) -> None:
         """What the fridges of each problem hold, and the splits."""
         everything = np.arange(self.num_problems)
-        self._splits = grid.disjoint_splits(
-            everything[everything != HELD_OUT], everything[everything == HELD_OUT]
-        )
+        test = np.unique(held_out or (HELD_OUT,))
+        valid = len(test) == max(1, len(held_out)) and np.isin(test, everything).all()
+        if not valid or len(test) == self.num_problems:
+            raise ValueError(
+                f"held_out={held_out!r} must be distinct ids from 0 to {self.num_problems - 1}, "
+                "not all of them, for example 10,21"
+            )
+        self._splits = grid.disjoint_splits(np.setdiff1d(everything, test), test)
         self._contents = np.stack([everything // 4**k % 4 for k in range(3)], axis=1)
         self._contents = self._contents.astype(np.int32)  # [64, 3]
 
@@ -82,12 +94,12 @@ class Cooking(grid.GridProblems):
         """[fridges] int32: the ingredient in each fridge of a problem []."""
         return jnp.asarray(self._contents)[problem]
 
-    def _held(self, problem: int) -> list[int]:
+    def held(self, problem: int) -> list[int]:
         """`contents`, outside of JAX."""
         return self._contents[problem].tolist()
 
     def instructions(self, problem: int) -> np.ndarray:
-        fridges = self._held(problem)
+        fridges = self.held(problem)
         return np.array([(i, j) for i in fridges for j in fridges], np.int32)
 
     def sample_instruction(self, key: Key, problem: Array) -> Array:
@@ -162,21 +174,11 @@ class Cooking(grid.GridProblems):
         return "\n".join([*rows, f"{held}, recipe {show(state.recipe)}"])
 
     def render_image(self, state: CookingState) -> np.ndarray:
-        """[200, 120, 3] uint8: the grid, each fridge in the colour of its content.
+        """[306, 408, 3] uint8: the kitchen as `view` draws it, with the recipe."""
+        return raster.pixels(self.view().draw(state, [], told=True), 408)
 
-        The row below the grid shows the pot's slots. The row above shows the inventory, then the
-        recipe.
-        """
-        size = self.size
-        cells = np.full((size, size + 2, 3), 255, np.uint8)
-        palette = np.array((*COLOURS[: self.empty], COLOURS[-1]), np.uint8)
-        cells[self.fridge_x, 1 : size + 1] = palette[np.asarray(self.contents(state.problem))]
-        cells[self.pot[0], self.pot[1] + 1] = (120, 120, 120)
-        cells[:3, 0] = palette[np.asarray(state.pot)]
-        cells[0, size + 1] = palette[int(state.inventory)]
-        cells[1:3, size + 1] = palette[np.asarray(state.recipe)]
-        x, y = (int(v) for v in state.position)
-        return grid.draw_grid(cells, (x, y + 1), cell_pixels=40)
+    def view(self) -> CookingView:
+        return CookingView(self)
 
 
 def _stage_reward(state: CookingState, action: Array) -> tuple[Array, Array, Array]:

@@ -1,6 +1,7 @@
 """Cooking in other forms: a large family, instructions as sentences, problem ids as pictures."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from dm_env import specs
 from dream_jax.envs.grids import grid
 from dream_jax.envs.grids.cooking import COLOURS, Cooking
 from dream_jax.envs.grids.cooking_bounds import Kitchen, returns
+from dream_jax.envs.grids.cooking_view import CookingView
 from dream_jax.specs import Tokens
 from dream_jax.types import Array, Key, TimeStep
 
@@ -38,7 +40,7 @@ class CookingLarge(Cooking):
     def __init__(self, horizon: int = 30):
         super().__init__(horizon)
 
-    def _fill(self) -> None:
+    def _fill(self, held_out: Sequence[int]) -> None:
         order = np.random.default_rng(0).permutation(self.num_problems)
         train, test = np.split(order, [self.training_problems])
         self._splits = grid.disjoint_splits(np.sort(train), np.sort(test))
@@ -52,7 +54,7 @@ class CookingLarge(Cooking):
     def contents(self, problem: Array) -> Array:
         return jnp.asarray(problem, jnp.int32) // 8 ** jnp.arange(self.size) % 8
 
-    def _held(self, problem: int) -> list[int]:
+    def held(self, problem: int) -> list[int]:
         return [int(problem) // 8**k % 8 for k in range(self.size)]
 
     def descriptor(self, problem: Array) -> Array:
@@ -121,6 +123,9 @@ class CookingSentences(Cooking):
         is_test = jnp.any(problem == jnp.asarray(self._splits["test"]))
         phrasing = jnp.where(is_test, held_out, told)
         return jnp.asarray(self._sentences)[phrasing, i, j]
+
+    def view(self) -> CookingView:
+        return CookingView(self, _WORDS)
 
     def reset(self, key: Key, problem: Array, instruction: Array) -> tuple[Any, TimeStep]:
         """`instruction`: [6] words. What they ask for is looked up among all sentences."""

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax.drawing import raster
 from dream_jax.envs.sign3d import raycast, top_view
 from dream_jax.envs.sign3d import world as sign_world
+from dream_jax.envs.sign3d.sign_view import SignView
 from dream_jax.envs.sign3d.world import Pose, Scene
 from dream_jax.types import Array, Key, TimeStep
 
@@ -35,6 +37,10 @@ class Outcome(NamedTuple):
 
 
 _STEPS_TO_ANY_OBJECT = 13  # at most, from any start
+_SEARCHED_HORIZON = 20
+# The return without exploration, by start region: means over 1,000 starts of `oracles.sign_search`,
+# by `python -m experiments.sign_reading --starts=1000 [--start_region=farama]`.
+NO_EXPLORATION = {"authors": 1.0, "farama": 1.0}
 
 
 class Sign:
@@ -83,14 +89,20 @@ class Sign:
         self.horizon = int(horizon)
         # With fewer steps the returns depend on the start and are not known: nan.
         reached = self.horizon >= _STEPS_TO_ANY_OBJECT
-        # (optimal, without exploration), read by `oracles.bounds`. Without exploration a guess is
-        # worth 1/3 - 2/3 < 0, so the best policy ends the episode.
-        self.reference_returns = (1.0 if reached else np.nan, 0.0)
+        # (optimal, without exploration), read by `oracles.bounds`. Without an exploration episode
+        # the sign can be read in the exploitation episode: searched for the usual horizon only.
+        without = NO_EXPLORATION[start_region] if self.horizon == _SEARCHED_HORIZON else np.nan
+        self.reference_returns = (1.0 if reached else np.nan, without)
+        # Who never reads the sign ends the episode, since a guess is worth 1/3 - 2/3 < 0.
+        self.no_reading_return = 0.0
         # Read by `oracles.pearl_ub`. Thompson sampling draws a colour and acts optimally for it, so
-        # it fetches an object and never looks at the sign. With probability 1/3 the object is the
-        # right one. Otherwise its reward leaves two colours, and guessing one of them is worth as
-        # much as ending the episode: 0.
-        self.reference_pearl_ub = 1 / 3 if reached else np.nan
+        # it fetches an object in exploration. With probability 1/3 it is the right one. Otherwise
+        # its reward leaves two colours: a guess is then worth 0, and a policy that exploits
+        # Bayes-optimally reads the sign, which is worth as much as without exploration.
+        self.reference_pearl_ub = {
+            "sample": 1 / 3 if reached else np.nan,
+            "bayes_optimal": 1 / 3 + 2 / 3 * without if reached else np.nan,
+        }
         self.quality = quality
         self._render: Callable[[Scene, Pose], Array] = raycast.make_renderer(quality)
         self._draw = jax.jit(self.observe)  # of single states, for people
@@ -152,9 +164,11 @@ class Sign:
         return top_view.as_text(*view(state))
 
     def render_image(self, state: SignState) -> np.ndarray:
-        """[240, W, 3] uint8: the observation, and to its right the room from above."""
-        scene, pose = jax.device_get(view(state))
-        return top_view.beside(np.asarray(self._draw(state)), scene, pose)
+        """[H, 720, 3] uint8: the observation, and to its right the room from above."""
+        return raster.pixels(self.view().draw(state, [], told=True), 720)
+
+    def view(self) -> SignView:
+        return SignView(self._draw)
 
 
 def view(state: SignState) -> tuple[Scene, Pose]:

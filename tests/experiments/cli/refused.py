@@ -11,7 +11,7 @@ REFUSED = {  # flags, then what the line has to say: the offending value and a v
     "no belief": (
         ["--config=varibad", "--config.end_to_end.beliefs_per_trial=0"],
         "end_to_end.beliefs_per_trial=0",
-        "at least 1",
+        "between 1 and 1000",
     ),
     "exploration on values never learned": (
         ["--config=dream_end_to_end", "--config.losses.td_reaches_decoder=false"],
@@ -27,7 +27,11 @@ REFUSED = {  # flags, then what the line has to say: the offending value and a v
     "bad choice": (["--config.networks.embedding=cnn"], "networks.embedding='cnn'", "sum, mlp"),
     "no value": (["--config.td.discount", "0.9"], "--config.td.discount", "=VALUE"),
     "a group": (["--config.td=0.9"], "td='0.9'", "td.discount"),
-    "negative size": (["--config.networks.hidden_size=-64"], "hidden_size=-64", "at least 1"),
+    "negative size": (
+        ["--config.networks.hidden_size=-64"],
+        "hidden_size=-64",
+        "between 1 and 16384",
+    ),
     "horizon 0": (["--config.env.horizon=0"], "env.horizon=0", "20"),
     "horizon below 0": (["--config.env.horizon=-20"], "env.horizon=-20", "20"),
     "a batch larger than the buffer": (
@@ -71,7 +75,7 @@ REFUSED = {  # flags, then what the line has to say: the offending value and a v
     "a count beyond 32 bits": (
         ["--config.td.target_update_period_updates=1e10"],
         "updates=10000000000",
-        "at most 2147483647",
+        "between 1 and 2147483647",
     ),
     "infinite": (["--config.optimizer.learning_rate=inf"], "learning_rate=inf", "between 0 and 10"),
     "overwrites runs, not projects": (

@@ -75,9 +75,14 @@ def test_seeds_begin_at_the_first(command, tmp_path):
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [row["seed"] for row in rows] == [100, 101]
     before = snapshot(out)
-    outcome = command("bus", *flags, "--resume")
+    outcome = command("bus", *flags, "--resume", "--first_seed=0")
     assert outcome.status == 2
     assert "--first_seed=100, not 0" in one_line(outcome.stderr)
+    # Flags that are not given are as they were.
+    for given in ([], flags[:1], flags[1:2]):
+        outcome = command("bus", *given, "--resume", f"--out={out}")
+        assert (outcome.status, outcome.stderr) == (0, "")
+        assert outcome.stdout == f"{out}: finished; nothing to do\n"
     assert snapshot(out) == before
 
 
@@ -166,3 +171,14 @@ def test_names_outside_the_encoding_of_the_locale_are_escaped(place):
         assert done.returncode == 2
         assert said in one_line(done.stderr.decode())
     assert snapshot(place) == before
+
+
+@pytest.mark.slow
+def test_a_run_is_reported_whatever_the_locale(command, place):
+    assert command("bus", "--config=optimal", f"--out={place / 'run'}").status == 0
+    folder = "K\N{LATIN SMALL LETTER U WITH DIAERESIS}che 1"
+    Path("run").rename(folder)
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run("experiments.report", folder, **locale)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert folder in (Path(folder) / "report.html").read_text(encoding="utf-8")

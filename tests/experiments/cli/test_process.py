@@ -1,8 +1,12 @@
 """The command line: overwriting, help, and what it says where nothing can be known."""
 
 import json
+import signal
+import threading
 
 import pytest
+
+from experiments.cli import flags, process
 
 
 @pytest.mark.parametrize("where", [".", "link"])
@@ -60,3 +64,23 @@ def test_main_works_where_jax_is_already_in_use(spawn, tmp_path):
     _, stderr = process.communicate()
     assert process.returncode == 0, stderr
     assert (out / "summary.json").exists()
+
+
+def test_main_works_in_a_thread(tmp_path):
+    """As in a notebook: only the main thread may handle signals."""
+    statuses = []
+    argv = ["--config=optimal", f"--out={tmp_path / 'run'}"]
+    thread = threading.Thread(target=lambda: statuses.append(process.main("bus", argv)))
+    thread.start()
+    thread.join()
+    assert statuses == [0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_schedulers_signal_before_training_asks_to_be_started_again(command, monkeypatch, number):
+    monkeypatch.setattr(flags, "read_flags", lambda *_, **__: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    outcome = command("bus")
+    assert outcome.status == 75
+    assert outcome.stderr == f"{number.name}: interrupted before training began\n"
+    assert signal.getsignal(number) == before

@@ -1,0 +1,58 @@
+"""Splits of problem ids: "train", "test" and, while settings are chosen, "validation"."""
+
+import copy
+from collections.abc import Iterable
+
+import numpy as np
+
+from dream_jax.types import Env
+
+_SEED = 20_200_806  # of the draw, the same in every run
+
+
+_ORDER = ("train", "validation", "test")
+
+
+def in_order(found: Iterable[str]) -> list[str]:
+    """Names of splits as files and messages list them. A jitted function sorts them by letter."""
+    return sorted(found, key=_ORDER.index)
+
+
+def split_names(env: Env) -> tuple[str, ...]:
+    """The splits of a family: "train" and "test", and "validation" where it has one."""
+    return getattr(env, "split_names", ("train", "test"))
+
+
+def with_validation(env: Env, problems: int) -> Env:
+    """The same family with a "validation" split, taken out of the training problems.
+
+    The draw depends only on the training ids and on `problems`, so all runs of a sweep share it.
+    "test" stays as it is. Where the family trains and tests on the same ids, it keeps those that
+    are now for validation.
+
+    Args:
+      env: a family without this split. It is not changed.
+      problems: how many to take.
+
+    Raises:
+      ValueError: there is such a split already, or no training problem would be left.
+    """
+    if "validation" in split_names(env):
+        raise ValueError(f"validation_problems={problems}: {env.name} has such a split; use 0")
+    train = env.problem_ids("train")
+    if not 1 <= problems < len(train):
+        raise ValueError(
+            f"validation_problems={problems}: {env.name} trains on {len(train)} problems, so it "
+            f"must be at most {len(train) - 1}"
+        )
+    drawn = np.random.default_rng(_SEED).choice(train, problems, replace=False)
+    splits = {"train": np.setdiff1d(train, drawn), "validation": np.sort(drawn)}
+
+    def problem_ids(split: str) -> np.ndarray:
+        return splits[split] if split in splits else env.problem_ids(split)
+
+    # A copy keeps the class and whatever else the family offers.
+    changed = copy.copy(env)
+    changed.problem_ids = problem_ids  # type: ignore[method-assign]
+    changed.split_names = ("train", "validation", "test")  # type: ignore[attr-defined]
+    return changed

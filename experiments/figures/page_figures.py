@@ -1,0 +1,150 @@
+"""The figures of docs/results.md. Each is plain numbers first, from records, and then a drawing."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dream_jax.viz import statistics
+from experiments.figures import bandit_starts, claims, page_tables, studies
+from experiments.figures.groups import group, normalised
+from experiments.figures.paper import COLOURS
+from experiments.figures.records import Records
+from experiments.figures.studies import BANDIT, FIRST_SEED
+
+THRESHOLDS = np.linspace(-0.5, 1.0, 61)
+_FAINT, _GRID = "#666666", "#e6e6e6"
+
+
+class Figure(NamedTuple):
+    """How a figure is made."""
+
+    shown: Callable[[Records], list[Any] | None]  # its numbers, as JSON holds them; None: none yet
+    draw: Callable[[list[Any]], Any]  # from these numbers to a matplotlib figure
+
+
+def _curves(known: Records) -> list[Any] | None:
+    """[benchmark, preset, [[steps, normalised test return], ...]] of every seed."""
+    found = []
+    for benchmark in page_tables.TEST:
+        for name in COLOURS:
+            setting = studies.find("comparison", f"{benchmark}-{name}")
+            for record in group(setting, setting.runs(), known).found:
+                line = [
+                    [row["env_steps"], normalised(record, "test", row["test_return"])]
+                    for row in record.rows
+                    if row["test_return"] is not None
+                ]
+                if all(value is not None for _, value in line):
+                    found.append([benchmark, name, [[x, round(y, 4)] for x, y in line]])
+    return found or None
+
+
+def _draw_curves(shown: list[Any]) -> Any:
+    figure = _figure((12, 3.6))
+    benchmarks = list(dict.fromkeys(benchmark for benchmark, _, _ in shown))
+    for axes, benchmark in zip(
+        figure.subplots(1, len(benchmarks), squeeze=False)[0], benchmarks, strict=True
+    ):
+        for name, colour in COLOURS.items():
+            lines = [np.array(line) for b, n, line in shown if (b, n) == (benchmark, name)]
+            for k, line in enumerate(lines):
+                label = f"{name}, {len(lines)} seeds" if k == 0 else None
+                axes.plot(*line.T, color=colour, lw=0.9, alpha=0.8, label=label)
+        axes.axhline(1, color=_FAINT, lw=0.8)
+        axes.axhline(0, color=_FAINT, lw=0.8, ls=":")
+        axes.set_ylim(-1, 1.1)
+        axes.set_title(f"{benchmark}, test", fontsize=9, loc="left")
+        axes.set_xlabel("environment steps")
+        axes.legend(frameon=False, fontsize=7)
+        _plain(axes)
+    figure.axes[0].set_ylabel("normalised return")
+    return figure
+
+
+def _profiles(known: Records) -> list[Any] | None:
+    """[preset, number of runs, shares of runs at each threshold]."""
+    found = []
+    for name in COLOURS:
+        strata = page_tables.strata(name, page_tables.TEST, known)
+        if strata:
+            values = [value for each in strata.values() for value in each]
+            shares = statistics.performance_profile(values, THRESHOLDS)
+            found.append([name, len(values), [round(float(x), 4) for x in shares]])
+    return found or None
+
+
+def _draw_profiles(shown: list[Any]) -> Any:
+    figure = _figure((5.6, 3.6))
+    axes = figure.subplots()
+    for name, runs, shares in shown:
+        axes.plot(THRESHOLDS, shares, color=COLOURS[name], label=f"{name}, {runs} runs")
+    axes.axvline(claims.REACHED, color=_FAINT, lw=0.8, ls=":")
+    axes.set_xlabel("normalised test return at the end")
+    axes.set_ylabel("share of runs with at least this")
+    axes.legend(frameon=False, fontsize=8)
+    _plain(axes)
+    return figure
+
+
+def _exponents(known: Records) -> list[Any] | None:
+    """[method, step size, starts, exponent, low, high] of every start whose seeds all settled."""
+    record = known.get(f"{BANDIT}/bandit-starts-s{FIRST_SEED}")
+    if record is None:
+        return None
+    rows = bandit_starts.fits(page_tables.starts_of(record))
+    return [
+        [
+            row["method"],
+            row["step_size"],
+            f"{row['exploration']}, {row['exploitation']}",
+            *(round(x, 4) for x in (row["exponent"], *row["ci95"])),
+        ]
+        for row in rows
+        if None not in row["mean_trials"].values()
+        and not (row["method"] == "dream" and row["exploitation"] != "neutral")
+    ]
+
+
+def _draw_exponents(shown: list[Any]) -> Any:
+    figure = _figure((9, 3.9))
+    colours = {"rl2": "#D55E00", "dream": "#0072B2"}
+    steps = sorted({row[1] for row in shown})
+    for axes, step in zip(
+        figure.subplots(1, len(steps), squeeze=False, sharex=True)[0], steps, strict=True
+    ):
+        rows = [row for row in shown if row[1] == step]
+        for k, (method, _, _, value, low, high) in enumerate(rows):
+            spread = [[max(0.0, value - low)], [max(0.0, high - value)]]
+            axes.errorbar(
+                [value], [k], xerr=spread, fmt="o", color=colours[method], ms=5, capsize=2
+            )
+        names = [
+            f"{m}: {starts if m == 'rl2' else starts.split(',')[0]}" for m, _, starts, *_ in rows
+        ]
+        axes.set_yticks(range(len(rows)), names, fontsize=7)
+        for exponent in (1, 2):
+            axes.axvline(exponent, color=_FAINT, lw=0.8, ls=":")
+        axes.set_xlabel("exponent of A, 95% interval")
+        name = f"constant steps of {step:g}" if step else "sample averages"
+        axes.set_title(name, fontsize=9, loc="left")
+        _plain(axes)
+    return figure
+
+
+def _figure(size: tuple[float, float]) -> Any:
+    from matplotlib.figure import Figure as Drawing  # slow to import
+
+    return Drawing(figsize=size, dpi=110, layout="constrained")
+
+
+def _plain(axes: Any) -> None:
+    axes.grid(True, color=_GRID, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=8, colors=_FAINT)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+COMPARISON = Figure(_curves, _draw_curves)
+PROFILE = Figure(_profiles, _draw_profiles)
+BANDIT_STARTS = Figure(_exponents, _draw_exponents)

@@ -1,0 +1,226 @@
+"""The runs behind docs/results.md and `experiments.reproduce`, with their settings and seeds.
+
+A study answers one question. It lists settings, and each setting has seeds. Every run trains ONE
+seed, so that runs fill cores one by one and a finished run is kept whatever happens to the others.
+Seeds begin at 100: no setting was ever chosen by them. The bandit's runs are short and have many
+seeds each.
+
+To add a run behind a figure, add its setting here.
+"""
+
+import dataclasses
+import fnmatch
+import random
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dream_jax import config as configs
+from dream_jax import presets
+from dream_jax.config import ConfigError
+from experiments.figures import bandit_config
+from experiments.figures.paper import LINE_STYLES, PRESETS, WITHOUT_EXPLORATION
+
+FIRST_SEED = 100
+SEEDS = 5
+SIGN_SEEDS = {"dream": 5}  # of methods on sign, where a run takes an hour and more; others have 3
+BANDIT = "bandit"
+
+# Training trials of the methods that act on the whole trial: over 4M environment steps on the bus
+# worlds, 20M on cooking, several times what DREAM needs.
+LONGER = {"bus": 122_880, "map": 122_880, "distracting_bus": 122_880, "cooking": 552_960}
+# The paper's decoder has one head, and its encoder starts at the usual scale. Weight decay on the
+# encoder would be a bottleneck by another name.
+PAPER_DECODER = {
+    "losses.decoder_folds": 1,
+    "networks.encoder_init_scale": 1.0,
+    "optimizer.decay_encoder": False,
+}
+KITCHENS = tuple(sorted(random.Random(FIRST_SEED).sample(range(64), 8)))  # held out in turn
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A preset on a benchmark, with overrides, and how many seeds it is run with."""
+
+    study: str
+    benchmark: str
+    preset: str
+    seeds: int = SEEDS
+    overrides: tuple[tuple[str, Any], ...] = ()  # (path, value)
+    variant: str = ""  # tells settings of the same preset apart
+    seeds_per_run: int = 1
+
+    @property
+    def name(self) -> str:
+        """Unique within the study."""
+        return "-".join(part for part in (self.benchmark, self.preset, self.variant) if part)
+
+    def config(self) -> Any:
+        """The resolved settings: a `Config`, or a `BanditConfig`. Not checked."""
+        if self.benchmark == BANDIT:
+            base: Any = bandit_config.PRESETS[self.preset]
+        else:
+            base = presets.get(self.benchmark, self.preset)
+        return configs.override(base, dict(self.overrides))
+
+    def runs(self, first_seed: int = FIRST_SEED) -> "list[Listed]":
+        """Its runs, in the order of their seeds."""
+        count = self.seeds // self.seeds_per_run
+        return [Listed(self, first_seed + k * self.seeds_per_run) for k in range(count)]
+
+
+class Listed(NamedTuple):
+    """A run of a setting."""
+
+    setting: Setting
+    first_seed: int
+
+    @property
+    def name(self) -> str:
+        """Unique within the study."""
+        return f"{self.setting.name}-s{self.first_seed}"
+
+    @property
+    def path(self) -> str:
+        """STUDY/NAME, which patterns are compared with."""
+        return f"{self.setting.study}/{self.name}"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(range(self.first_seed, self.first_seed + self.setting.seeds_per_run))
+
+    def arguments(self, out: Path) -> list[str]:
+        """The command line after `python -m`. It resumes; it also starts a run that is new."""
+        setting = self.setting
+        fields = [f"--config.{path}={_text(value)}" for path, value in setting.overrides]
+        return [
+            f"experiments.{setting.benchmark}",
+            f"--config={setting.preset}",
+            *fields,
+            f"--seeds={setting.seeds_per_run}",
+            f"--first_seed={self.first_seed}",
+            f"--out={out / setting.study / self.name}",
+            "--resume",
+        ]
+
+    def command(self, out: Path) -> list[str]:
+        """The same as a process of this interpreter."""
+        return [sys.executable, "-m", *self.arguments(out)]
+
+
+def _methods(study: str, benchmark: str, names: Iterable[str]) -> list[Setting]:
+    """Settings of presets on a benchmark; what is computed needs one seed."""
+    found = []
+    for name in names:
+        seeds = 1 if name in LINE_STYLES else SEEDS
+        if benchmark == "sign" and name not in LINE_STYLES:
+            seeds = SIGN_SEEDS.get(name, 3)
+        whole_trial = name in (*WITHOUT_EXPLORATION, "rl2") and benchmark in LONGER
+        longer = (("training.trials", LONGER[benchmark]),) if whole_trial else ()
+        found.append(Setting(study, benchmark, name, seeds, longer))
+    return found
+
+
+def _studies() -> dict[str, tuple[Setting, ...]]:
+    buses, all_four = ("map", "distracting_bus"), ("map", "distracting_bus", "cooking", "sign")
+    ablations = (
+        "dream_with_rewards",
+        "dream_dynamics",
+        "dream_half_coupled",
+        "dream_end_to_end",
+        "random_exploration",
+    )
+    head = tuple(PAPER_DECODER.items())
+    return {
+        "comparison": (
+            *(
+                each
+                for benchmark in all_four
+                for each in _methods("comparison", benchmark, PRESETS)
+            ),
+            *_methods("comparison", "bus", (*LINE_STYLES, "dream")),
+        ),
+        "more_methods": tuple(
+            each
+            for benchmark in (*buses, "cooking")
+            for each in _methods("more_methods", benchmark, ("rl2",))
+        ),
+        "kitchens": tuple(
+            Setting(
+                "kitchens", "cooking", "dream", SEEDS, (("env.held_out", (k,)),), f"held{k:02d}"
+            )
+            for k in KITCHENS
+        ),
+        "ablations": tuple(
+            each
+            for benchmark in ("map", "distracting_bus", "cooking")
+            for each in _methods("ablations", benchmark, ablations)
+        ),
+        "bottleneck": tuple(
+            Setting("bottleneck", "distracting_bus", name, SEEDS, head, "one_head")
+            for name in ("dream", "dream_no_bottleneck")
+        ),
+        "paper_settings": tuple(
+            Setting("paper_settings", benchmark, "dream_paper", 3)
+            for benchmark in (*buses, "cooking")
+        ),
+        BANDIT: (
+            Setting(BANDIT, BANDIT, "paper", 30, seeds_per_run=30),
+            Setting(BANDIT, BANDIT, "starts", 20, seeds_per_run=20),
+        ),
+    }
+
+
+STUDIES: Mapping[str, tuple[Setting, ...]] = _studies()
+
+
+def settings() -> list[Setting]:
+    """Of all studies."""
+    return [each for study in STUDIES.values() for each in study]
+
+
+def find(study: str, name: str) -> Setting:
+    """The setting of this name in a study."""
+    return next(each for each in STUDIES[study] if each.name == name)
+
+
+def matching(pattern: str) -> list[Listed]:
+    """The listed runs whose STUDY/NAME fits a pattern. Raises ConfigError if none does."""
+    runs = [run for setting in settings() for run in setting.runs()]
+    found = [run for run in runs if fnmatch.fnmatchcase(run.path, pattern)]
+    if not found:
+        near = configs.nearest(pattern, [run.path for run in runs])
+        raise ConfigError(f"no run in the list fits {pattern!r}; {near}; all: '*'")
+    return found
+
+
+def of_figure(figure_panels: Sequence[tuple[str, str]], budget: str) -> list[Setting]:
+    """The settings behind a figure of the paper.
+
+    Args:
+      figure_panels: (benchmark, split) of each panel; none for the bandit's figure.
+      budget: "full", or "quick": one seed each, DREAM alone on sign, and no more trials for any
+        method than for DREAM. The bandit then has 10 seeds and fewer sizes.
+    """
+    if not figure_panels:
+        if budget == "full":
+            return [find(BANDIT, "bandit-paper")]
+        fewer = (("action_counts", (4, 8, 16)), ("max_trials", 65_536))
+        return [Setting(BANDIT, BANDIT, "paper", 10, fewer, "quick", seeds_per_run=10)]
+    benchmarks = dict.fromkeys(benchmark for benchmark, _ in figure_panels)
+    full = [s for s in STUDIES["comparison"] if s.benchmark in benchmarks]
+    if budget == "full":
+        return full
+    kept = [s for s in full if s.benchmark != "sign" or s.preset in (*LINE_STYLES, "dream")]
+    return [
+        dataclasses.replace(s, seeds=1, overrides=(), variant="quick" if s.overrides else "")
+        for s in kept
+    ]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

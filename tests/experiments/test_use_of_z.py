@@ -1,0 +1,61 @@
+"""Returns with the right z, another problem's, that of no exploration, and zero."""
+
+import json
+import types
+
+import jax.numpy as jnp
+import numpy as np
+
+from dream_jax.config import TrialConfig
+from experiments import use_of_z as command
+from experiments.analyses import use_of_z
+from tests import small_run
+
+
+def test_another_problem_is_never_the_same_one():
+    train = np.array([2, 3, 7], np.int32)
+    problems = np.array([2, 3, 7, 5] * 50, np.int32)
+    others = use_of_z.other_problems(train, problems)
+    assert (others != problems).all() and set(others.tolist()) == {2, 3, 7}
+    assert set(others[3::4].tolist()) == {2, 3, 7}  # of a problem that is not trained on
+
+
+def test_each_z_gets_the_return_that_it_is_worth():
+    """An agent that is paid 1 for z of its own problem, 0.5 for no exploration and 0.25 for 0."""
+    worth = {"own": 1.0, "shuffled": 0.0, "unexplored": 0.5, "zero": 0.25}
+
+    def exploit_all(params, key, problem, instructions, z):
+        own = jnp.where(z[0] == problem + 1, params, 0.0)
+        reward = jnp.where(z[0] == 99, 0.5, jnp.where(z[0] == 0, 0.25, own))
+        played = types.SimpleNamespace(reward=jnp.broadcast_to(reward, (1, 1)))
+        return types.SimpleNamespace(episode=played)
+
+    env = types.SimpleNamespace(
+        problem_ids=lambda split: np.arange(4, dtype=np.int32),
+        instructions=lambda problem: np.zeros((2, 1), np.int32),
+    )
+    agent = types.SimpleNamespace(
+        env=env,
+        config=types.SimpleNamespace(trial=TrialConfig()),
+        test_epsilon=0.0,
+        explore=lambda params, key, problem, epsilon: types.SimpleNamespace(episode=problem),
+        read=lambda params, explored: jnp.array([explored + 1.0]),
+        decode=lambda params, explored: jnp.array([[99.0], [explored + 1.0]]),
+        exploit_all=exploit_all,
+    )
+    first, second = use_of_z.returns(agent, jnp.array([1.0, 3.0]), "test", 16)
+    assert first == worth
+    assert second == worth | {"own": 3.0}
+
+
+def test_the_command_prints_returns_by_split(finished_run, capsys):
+    folder, _ = finished_run
+    assert command.main([f"--checkpoint={folder}", "--trials=4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["splits"]) == {"train", "test"}
+    for kinds in found["splits"].values():
+        assert set(kinds) == {"own", "shuffled", "unexplored", "zero"}
+        for part in kinds.values():
+            assert len(part["return_per_seed"]) == small_run.SEEDS
+    assert command.main(["--trials=4"]) == 2
+    assert "--checkpoint is missing" in capsys.readouterr().err
