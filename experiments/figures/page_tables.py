@@ -39,6 +39,17 @@ def references(known: Records) -> str:
     return table(("train / test", *LINE_STYLES), rows)
 
 
+def pearl_ub(known: Records) -> str:
+    """PEARL-UB under other assumptions than the preset's."""
+    rows = []
+    for setting in STUDIES["pearl_ub"]:
+        ((path, value),) = setting.overrides
+        found = group_of(setting, known).finished
+        both = [_return(record, s) for record in found for s in ("train", "test")]
+        rows.append((setting.benchmark, f"{path}={value}", " / ".join(both) or NONE))
+    return table(("", "assumption", "PEARL-UB, train / test"), rows)
+
+
 def dream(known: Records) -> str:
     """How fast DREAM learns: one row per benchmark."""
     rows = []

@@ -147,6 +147,18 @@ def _studies() -> dict[str, tuple[Setting, ...]]:
             for benchmark in (*buses, "cooking")
             for each in _methods("more_methods", benchmark, ("rl2",))
         ),
+        "pearl_ub": (
+            *(
+                Setting(
+                    "pearl_ub", b, "pearl_ub", 1, (("pearl_ub.exploitation", "sample"),), "sample"
+                )
+                for b in ("bus", "map", "cooking", "sign")
+            ),
+            *(
+                Setting("pearl_ub", "cooking", "pearl_ub", 1, (("pearl_ub.ties", ties),), ties)
+                for ties in ("first", "last")
+            ),
+        ),
         "kitchens": tuple(
             Setting(
                 "kitchens", "cooking", "dream", SEEDS, (("env.held_out", (k,)),), f"held{k:02d}"
