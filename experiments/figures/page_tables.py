@@ -274,8 +274,10 @@ def _final(each: Group, split: str) -> str:
 
 
 def _seeds(each: Group) -> str:
-    stopped = len(each.found) - len(each.finished)
-    return f"{len(each.finished)} of {each.wanted}" + (f" ({stopped} stopped)" if stopped else "")
+    stopped = len(each.found) - len(each.finished) - each.failed
+    counts = {"stopped": stopped, "failed": each.failed}
+    notes = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{len(each.finished)} of {each.wanted}" + (f" ({notes})" if notes else "")
 
 
 def _return(record: Record, split: str) -> str:
