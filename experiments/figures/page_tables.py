@@ -214,6 +214,19 @@ def bandit_starts(known: Records) -> str:
     return f"{text}\n\nMean of {len(record.about['seeds'])} seeds. `{command_of(record)}`"
 
 
+def validation(known: Records) -> str:
+    """What was tried while settings were chosen: returns on validation problems alone."""
+    rows = []
+    for setting in STUDIES["validation"]:
+        each = group_of(setting, known)
+        fields = ", ".join(f"{path.split('.')[1]}={value}" for path, value in setting.overrides)
+        found = [each.normalised("validation", steps) for steps in (500_000, 1_000_000, None)]
+        cells = [claims.numbers(values) or NONE for values in found]
+        rows.append((f"{setting.benchmark} {setting.preset}", fields, _seeds(each), *cells))
+    budgets = ("0.5M steps", "1M steps", "the end")
+    return table(("", "settings", "seeds", *(f"at {b}" for b in budgets)), rows)
+
+
 def missing(known: Records) -> str:
     """How many runs have no record, and how long they take."""
     rows = []
