@@ -9,7 +9,7 @@ from dream_jax.viz import statistics
 from experiments.figures import bandit_runs, bandit_tables, claims, estimates, records, studies
 from experiments.figures import bandit_starts as starts
 from experiments.figures.groups import Group, group
-from experiments.figures.paper import COLOURS, LINE_STYLES
+from experiments.figures.paper import COLOURS, LINE_STYLES, WITHOUT_EXPLORATION
 from experiments.figures.records import Record, Records
 from experiments.figures.studies import BANDIT, FIRST_SEED, STUDIES, Setting
 
@@ -65,6 +65,18 @@ def dream(known: Records) -> str:
     return table((*header, *budgets, "steps to 0.95", "seconds to 0.95", "seconds in all"), rows)
 
 
+def summary(known: Records) -> str:
+    """DREAM beside the paper's comparisons: normalised test returns, one row per benchmark."""
+    rows = []
+    for benchmark in TEST:
+        cells = [benchmark]
+        for name in ("dream", *WITHOUT_EXPLORATION):
+            each = group_of(studies.find("comparison", f"{benchmark}-{name}"), known)
+            cells.append(claims.numbers(each.normalised("test")) or NONE)
+        rows.append(cells)
+    return table(("test problems", "DREAM", "E-RL2", "IMPORT", "VariBAD"), rows)
+
+
 def comparison(known: Records) -> str:
     """Every trained method on every benchmark: normalised, at the end."""
     wanted = [s for name in ("comparison", "more_methods") for s in STUDIES[name]]
@@ -105,6 +117,14 @@ def kitchens(known: Records) -> str:
         each = group_of(setting, known)
         kitchen = dict(setting.overrides)["env.held_out"][0]
         rows.append((str(kitchen), _seeds(each), _final(each, "train"), _final(each, "test")))
+    found = [group_of(setting, known).normalised("test") for setting in STUDIES["kitchens"]]
+    strata = [values for values in found if values]
+    if strata:
+        every = np.concatenate(strata)
+        interval = _ends(statistics.stratified_ci95(strata))
+        solved = int((every >= claims.REACHED).sum())
+        text = f"mean {every.mean() + 0.0:.2f} ({interval}); {solved} of {len(every)} at 0.95"
+        rows.append(("all", str(len(every)), "", text))
     return table(("held-out kitchen", "seeds", "train", "held out"), rows)
 
 

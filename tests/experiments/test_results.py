@@ -29,6 +29,8 @@ MAP = "comparison/map-dream-s100"
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """(flags of the command, folder) with a page that has every block, and no records."""
+    tmp_path = tmp_path / "docs"
+    tmp_path.mkdir()
     monkeypatch.chdir(tmp_path)
     blocks = [f"<!-- results: {name} -->\n<!-- end of {name} -->\n" for name in page.BLOCKS]
     (tmp_path / "page.md").write_text("By hand.\n\n" + "\nProse.\n\n".join(blocks) + "The end.\n")
@@ -172,6 +174,14 @@ def test_the_page_is_made_from_the_records_and_checked_against_them(place, capsy
     capsys.readouterr()
     assert results.main(common) == 0
     assert capsys.readouterr().out == "nothing has changed\n"
+    # Another page may have the summary.
+    readme = page.readme_of(folder / "page.md")
+    readme.write_text("A.\n<!-- results: benchmarks -->\n<!-- end of benchmarks -->\nB.\n")
+    assert results.main([*common, "--check"]) == 1
+    assert "README.md" in one_line(capsys.readouterr().err)
+    assert results.main(common) == 0
+    assert "| map | 1.00, 0.98, 0.40 | no record yet |" in readme.read_text()
+    assert results.main([*common, "--check"]) == 0
     # A number of the page, or of the data, that changes is noticed; so is an old picture.
     (folder / "page.md").write_text(text.replace("0.98", "0.99"))
     assert results.main([*common, "--check"]) == 1

@@ -94,8 +94,6 @@ def _needed(env: Any) -> list[str]:
     needed = list(_NEEDED)
     if not any(hasattr(env, x) for x in ("observation_spec", "observation_shape")):
         needed.append("observation_sizes")
-    if not hasattr(env, "instruction_spec"):
-        needed.append("instruction_sizes")
     drawn = getattr(env, "num_problems", 0) is None
     return [*needed, "sample_problem" if drawn else "problem_ids"]
 
