@@ -13,7 +13,7 @@ from typing import Any
 
 from dream_jax import envs
 from dream_jax.config import ConfigError
-from dream_jax.runs import jax_setup, resolve
+from dream_jax.runs import jax_setup, pretrained, resolve
 from dream_jax.runs.analytic import ComputedRun
 from dream_jax.runs.extend import StoppedWhileAdding, start
 from dream_jax.runs.files import holds_files
@@ -140,22 +140,29 @@ def load(path: str | Path, seed: int | None = None) -> TrainedAgent:
     """A trained agent.
 
     Args:
-      path: the folder of a run, whose newest checkpoint is read; or a file of `agent.save`.
+      path: the folder of a run, whose newest checkpoint is read; a file of `agent.save`; or
+        "pretrained:NAME" for an agent that ships with the library, for example
+        "pretrained:cooking".
       seed: of a folder, which seed's agent; by default the first.
     """
     _set_up_jax()
-    path = Path(path)
     with _in_python():
+        if str(path).startswith(pretrained.PREFIX):
+            return _of_seed(pretrained.load(str(path).removeprefix(pretrained.PREFIX)), path, seed)
+        path = Path(path)
         if path.is_dir():
             return load_run(path).trained_agent(seed)
         if not path.exists():
             raise ConfigError(
                 f"{path} does not exist; give the folder of a run, or an agent's file"
             )
-        agent = load_file(path)
-        if seed not in (None, agent.seed):
-            raise ConfigError(f"seed={seed}: {path} holds the agent of seed {agent.seed}")
-        return agent
+        return _of_seed(load_file(path), path, seed)
+
+
+def _of_seed(agent: TrainedAgent, path: str | Path, seed: int | None) -> TrainedAgent:
+    if seed not in (None, agent.seed):
+        raise ConfigError(f"seed={seed}: {path} holds the agent of seed {agent.seed}")
+    return agent
 
 
 def _seeds(seeds: Any, first_seed: Any, resumed: Path | None) -> tuple[int, ...]:

@@ -25,6 +25,11 @@ def is_listed(env: Env) -> bool:
     return getattr(env, "num_problems", None) is not None
 
 
+def lists_instructions(env: Env) -> bool:
+    """Whether `instructions(problem)` lists the instructions of a problem."""
+    return callable(getattr(env, "instructions", None))
+
+
 def has_descriptor_function(env: Env) -> bool:
     """Whether `descriptor(problem)` describes problems; otherwise the table `descriptors` does."""
     return callable(getattr(env, "descriptor", None))

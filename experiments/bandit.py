@@ -2,8 +2,9 @@
 
 Measures how many trials RL2 and DREAM need until they explore optimally, against the number of
 actions A and of exploration steps H, and how their values and returns develop. Writes
-`complexity.csv` (after every setting, so that `--resume` can continue), `curves.csv`,
-`complexity.png` and `figure3.png` (both also as SVG), `config.json` and `summary.json`.
+`complexity.csv` (after every size, so that `--resume` can continue), `starts.csv` (with
+`--config=starts`: every pairing of first values), `curves.csv`, `complexity.png` and `figure3.png`
+(both also as SVG), `config.json` and `summary.json`.
 """
 
 import sys
@@ -22,7 +23,7 @@ from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
 from experiments.cli import process
 from experiments.figures import bandit as bandit_figures
-from experiments.figures import bandit_runs, bandit_starts, bandit_tables
+from experiments.figures import bandit_progress, bandit_runs, bandit_starts, bandit_tables
 from experiments.figures.bandit_config import PRESETS, BanditConfig, smoke, validate
 from experiments.figures.bandit_tables import Setting
 
@@ -84,8 +85,7 @@ def run(request: RunRequest, started_s: float) -> int:
 
 
 def _run(config: BanditConfig, out: Path, seeds: tuple[int, ...], started_s: float) -> int:
-    complexity = _measure(config, out / "complexity.csv", seeds)
-    starts = _measure_starts(config, out / bandit_starts.NAME, seeds)
+    complexity, starts = _measure(config, out, seeds)
     curves = {method: bandit_runs.curves(config, method, seeds) for method in METHODS}
     bandit_tables.write_curves(out / "curves.csv", curves)
     summary = {
@@ -106,39 +106,43 @@ def _run(config: BanditConfig, out: Path, seeds: tuple[int, ...], started_s: flo
         interval = "too few" if fit["ci95"] is None else "{:.2f} to {:.2f}".format(*fit["ci95"])
         exponent = "unknown" if fit["exponent"] is None else f"{fit['exponent']:.2f}"
         print(f"{fit['method']:5} {fit['law']}: exponent {exponent} ({interval})")
+    print(f"written to {out}: summary.json, complexity.csv, figure3.png, complexity.png")
     return 0
 
 
-def _measure(config: BanditConfig, path: Path, seeds: tuple[int, ...]) -> dict[Setting, np.ndarray]:
-    """Trials until exploration is optimal, [seeds] per setting, kept in a file after each one."""
-    complexity = bandit_tables.read_complexity(path, seeds)
+def _measure(
+    config: BanditConfig, out: Path, seeds: tuple[int, ...]
+) -> tuple[dict[Setting, np.ndarray], bandit_starts.Measured]:
+    """Trials until exploration is optimal, [seeds] per size: from zero, and from every start.
+
+    Each is kept in a file as soon as it is known.
+    """
+    complexity = bandit_tables.read_complexity(out / "complexity.csv", seeds)
+    measured, _ = bandit_starts.read(out / bandit_starts.NAME)
+    starts = bandit_starts.all_starts(config.start_step_sizes, METHODS)
+    sizes = bandit_progress.sizes(config, METHODS, starts)
+    progress = bandit_progress.Progress(sizes, [*complexity, *measured], len(seeds))
+    print(
+        f"{progress.announcement()}; written to {out}; Ctrl-C stops, --resume goes on", flush=True
+    )
     for method in METHODS:
         for horizon in sorted({1, *config.horizons}):
-            counts = set(config.horizon_action_counts if horizon in config.horizons else ())
-            counts |= set(config.action_counts if horizon == 1 else ())
-            missing = [a for a in sorted(counts) if Setting(method, a, horizon) not in complexity]
-            for actions, trials in bandit_runs.trials_needed(
-                config, method, horizon, missing, seeds
-            ):
+            counts = bandit_progress.counts(config, horizon)
+            missing = [a for a in counts if Setting(method, a, horizon) not in complexity]
+            found = bandit_runs.trials_needed(config, method, horizon, missing, seeds)
+            for actions, trials in found:
                 setting = Setting(method, actions, horizon)
                 complexity[setting] = trials
-                bandit_tables.write_complexity(path, complexity, seeds)
-                print(describe(setting, trials, config.max_trials), flush=True)
-    return complexity
-
-
-def _measure_starts(
-    config: BanditConfig, path: Path, seeds: tuple[int, ...]
-) -> bandit_starts.Measured:
-    """As `_measure`, for every pairing of first values."""
-    measured, _ = bandit_starts.read(path)
-    starts = bandit_starts.all_starts(config.start_step_sizes, METHODS)
+                bandit_tables.write_complexity(out / "complexity.csv", complexity, seeds)
+                line = describe(setting, trials, config.max_trials)
+                print(f"{line}  {progress.done(setting)}", flush=True)
     for start, actions, trials in bandit_starts.measure(config, starts, seeds, measured):
         measured[start, actions] = trials
-        bandit_starts.write(path, measured, seeds)
+        bandit_starts.write(out / bandit_starts.NAME, measured, seeds)
         line = describe(Setting(start.method, actions, 1), trials, config.max_trials)
-        print(f"{line}  step {start.step_size:g}, {start.words}", flush=True)
-    return measured
+        words = f"step {start.step_size:g}, {start.words}"
+        print(f"{line}  {words}  {progress.done((start, actions))}", flush=True)
+    return complexity, measured
 
 
 def describe(setting: Setting, trials: np.ndarray, most: int) -> str:

@@ -1,75 +1,159 @@
-"""`python -m experiments.evaluate --checkpoint=DIR [--env=miniworld_sign]`: see README.md."""
+"""`python -m experiments.evaluate --checkpoint=DIR` or `--pretrained=NAME`: see docs/usage.md."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.config import ConfigError
 from dream_jax.envs.grids import bus, cooking
 from dream_jax.envs.splits import split_names
+from dream_jax.runs import pretrained
 from dream_jax.runs.folder import RUN_FILE, refuse_files
 from dream_jax.runs.load import LoadedRun, load_run
 from dream_jax.runs.metrics import to_json
-from experiments.analyses import bus_rides, fridges, miniworld, sign_decoding
+from experiments.analyses import bus_rides, fridges, miniworld, shown, sign_decoding
 from experiments.cli import flags as cli
 from experiments.cli import process as common
 from experiments.cli.command_line import CommandLine
+from experiments.report import page_file
 
 MINIWORLD = "miniworld_sign"
+MOST_PROBLEMS = 24  # that are printed one by one
 
 
 class Request(NamedTuple):
-    folder: Path
+    folder: Path | None  # of a run
+    pretrained: str  # the name of an agent that ships, where there is no folder
     world: str | None  # None: the benchmark it was trained on
     trials: int
+    problems: tuple[int, ...]  # of table, films and page; empty: chosen by each
     out: Path | None  # for GIFs
+    page: Path | None
+    table: Path | None
+    watch: bool
     as_json: bool
     overrides: dict[str, str]
+    command: str
 
 
 def parse(argv: list[str]) -> Request:
     """Raises ConfigError, one clear line."""
     line = CommandLine("experiments.evaluate")
     line.text("checkpoint", None, "the folder of a run (its --out)")
+    line.text("pretrained", "", f"instead, an agent that ships: {', '.join(pretrained.names())}")
     line.text("env", "", f"{MINIWORLD}: the real Miniworld; by default the run's own benchmark")
     line.count("trials", 100, "trials of each split and seed, at least")
+    line.text("problems", "", "problem ids, as 3,7: those of the table, the GIFs and the page")
+    line.switch("watch", "play a trial in the terminal first")
+    line.text("page", "", "write a page that plays trials, with the returns of each problem")
+    line.text("table", "", "write the returns of each problem as CSV")
     line.text("out", "", "write GIFs of trials into this folder")
     line.switch("json", "print one JSON object")
     plain, overrides = cli.split_overrides(argv)
     values = line.read(plain)
-    if not values.checkpoint:
-        raise ConfigError("--checkpoint is missing: the folder of a run, for example runs/sign")
+    if values.checkpoint and values.pretrained:
+        raise ConfigError("--checkpoint and --pretrained exclude each other; give one")
+    if not values.checkpoint and not values.pretrained:
+        raise ConfigError(
+            "--checkpoint is missing: the folder of a run, for example runs/sign; or give "
+            "--pretrained=cooking"
+        )
     if values.env not in ("", MINIWORLD):
         raise ConfigError(f"unknown --env={values.env!r}; valid: {MINIWORLD}, or leave it out")
-    if values.out and values.env != MINIWORLD:
-        raise ConfigError(f"--out={values.out}: GIFs are drawn with --env={MINIWORLD} only")
-    out = Path(values.out) if values.out else None
-    if out is not None:
-        refuse_files(out)
-        if any(out.glob("*.gif")):
-            raise ConfigError(f"--out={out} holds GIFs already; give another folder")
+    if values.env:
+        for name in ("page", "table", "problems", "watch"):
+            if getattr(values, name):
+                raise ConfigError(f"--{name} is not for --env={MINIWORLD}; leave it out")
+    if values.watch and values.json:
+        raise ConfigError("--watch and --json exclude each other; give one")
+    if values.pretrained:
+        pretrained.card(values.pretrained)  # refuses unknown names
     return Request(
-        Path(values.checkpoint), values.env or None, values.trials, out, values.json, overrides
+        Path(values.checkpoint) if values.checkpoint else None,
+        values.pretrained,
+        values.env or None,
+        values.trials,
+        _problems(values.problems),
+        _new_folder(values.out),
+        page_file(values.page, "page") if values.page else None,
+        _new_file(values.table),
+        values.watch,
+        values.json,
+        overrides,
+        shlex.join(["python", "-m", "experiments.evaluate", *argv]),
     )
+
+
+def _problems(text: str) -> tuple[int, ...]:
+    try:
+        numbers = [int(word) for word in text.split(",")] if text else []
+    except ValueError:
+        numbers = [-1]
+    if any(number < 0 for number in numbers):
+        raise ConfigError(f"--problems={text} must be problem ids, for example 3,7")
+    return tuple(dict.fromkeys(numbers))
+
+
+def _new_folder(name: str) -> Path | None:
+    """The folder for GIFs. Raises ConfigError if it has some already."""
+    if not name:
+        return None
+    out = Path(name)
+    refuse_files(out)
+    if any(out.glob("*.gif")):
+        raise ConfigError(f"--out={out} holds GIFs already; give another folder")
+    return out
+
+
+def _new_file(name: str) -> Path | None:
+    if not name:
+        return None
+    file = Path(name)
+    refuse_files(file.parent)
+    if file.exists():
+        raise ConfigError(f"--table={file} exists; give another name")
+    return file
 
 
 def run(request: Request) -> dict[str, Any]:
     """What the command prints, as a dict. Raises ConfigError if the run cannot be evaluated so."""
     common.set_up_jax()
-    loaded = load(request.folder, request.overrides)
+    if request.folder is None:
+        loaded = pretrained.load_run(request.pretrained, request.overrides)
+    else:
+        loaded = load(request.folder, request.overrides)
+    shown.check_problems(loaded, request.problems)
     result: dict[str, Any] = {
-        "checkpoint": str(request.folder),
+        "checkpoint": str(request.folder or f"{pretrained.PREFIX}{request.pretrained}"),
         "trained_trials": loaded.trials,
         "env": request.world or loaded.config.benchmark,
         "seeds": loaded.seeds,
+        "overrides": request.overrides,
     }
     if request.world is not None:
         return result | miniworld.run(loaded, request.trials, request.out)
+    if request.watch:
+        shown.in_terminal(loaded, request.problems)
     result["splits"] = loaded.programs.evaluate(
         loaded.params, request.trials, split_names(loaded.env)
     )
+    if request.out is not None:
+        result["gifs"] = shown.gifs(loaded, request.problems, request.out)
+    if request.page is not None:
+        shown.page(loaded, result | {"command": request.command}, request.problems, request.page)
+    if request.table is not None:
+        rows = shown.table(loaded, result, request.problems)
+        request.table.parent.mkdir(parents=True, exist_ok=True)
+        request.table.write_text(shown.as_csv(rows), encoding="utf-8")
+    if request.problems:
+        for part in result["splits"].values():
+            rows = part["problems"]
+            part["problems"] = [row for row in rows if row["problem"] in request.problems]
     return result | analyse(loaded, request.trials)
 
 
@@ -99,10 +183,21 @@ def analyse(loaded: LoadedRun, trials: int) -> dict[str, Any]:
 
 def describe(result: dict[str, Any]) -> str:
     lines = [f"{result['checkpoint']} after {result['trained_trials']:,} trials, {result['env']}"]
-    parts = result.get("splits") or {"real": result}
-    for name, part in parts.items():
+    if result["overrides"]:
+        changes = ", ".join(f"{path}={value}" for path, value in result["overrides"].items())
+        lines.append(f"evaluated with {changes}")
+    for name, part in (result.get("splits") or {"real": result}).items():
         per_seed = ", ".join(f"{value:.3f}" for value in part["return_per_seed"])
         lines.append(f"{name:10}  {part['trials']} trials  return per seed {per_seed}")
+        if "optimal" in part:
+            lines.append(f"{'':10}  {_beside(part)}")
+    chosen = [row for part in result.get("splits", {}).values() for row in part["problems"]]
+    if len(chosen) <= MOST_PROBLEMS:
+        lines += [
+            f"problem {row['problem']}: return {row['return_mean']:.3f}, "
+            f"{row['exploration_length']:.1f} exploration steps"
+            for row in chosen
+        ]
     for name, part in result.get("reading", {}).items():
         for what in ("saw", "never_saw"):
             if part[f"trials_{what}"]:
@@ -127,6 +222,18 @@ def describe(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _beside(part: dict[str, Any]) -> str:
+    """The oracles' returns of a split, and the returns normalised by them."""
+    names = [name for name in ("optimal", "no_exploration", "no_reading") if name in part]
+    known = ", ".join(
+        f"{name.replace('_', ' ')} "
+        + ("none" if part[name] is None or not np.isfinite(part[name]) else f"{part[name]:.3f}")
+        for name in names
+    )
+    shares = ", ".join("none" if x is None else f"{x:.3f}" for x in part["normalised_per_seed"])
+    return f"{known}, normalised per seed {shares}"
+
+
 def main(argv: list[str]) -> int:
     """Exit status: 0 done, 1 a file could not be written, 2 bad input, 130 interrupted."""
 
@@ -134,6 +241,10 @@ def main(argv: list[str]) -> int:
         request = parse(argv)
         result = run(request)
         print(json.dumps(to_json(result)) if request.as_json else describe(result))
+        for name in ("page", "table", "out"):
+            written = getattr(request, name)
+            if written and not request.as_json:
+                print(f"written to {written}")
         return 0
 
     return common.exit_status(work, "interrupted; nothing is kept but GIFs written so far")

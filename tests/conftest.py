@@ -30,6 +30,8 @@ TOGETHER = {
     "tests/runs/test_extend": "a finished run",
     "tests/experiments/test_evaluate_command": "a finished run",
     "tests/test_api": "a finished run",
+    "tests/browser/": "a finished run",
+    "tests/experiments/test_report_command": "a finished run",
     "tests/training/test_trainer": "states of a trainer",
     "tests/scaling/test_trainer_on_devices": "states of a trainer",
     "tests/agents/test_dream_": "DREAM's agent",

@@ -115,9 +115,9 @@ def explore(
         memory, decision = policy(
             loop.memory, View(world.observation, *previous, fraction, step, seen), key
         )
-        next_state, shown = _step(env, world.state, decision.action)
+        next_state, shown = step_env(env, world.state, decision.action)
         steps = loop.steps + 1
-        shown = _exploration_end(env, trial, shown, decision.action, steps)
+        shown = exploration_end(env, trial, shown, decision.action, steps)
         episode, instruction = loop.episode, loop.instruction
         if several:  # this step may be the reset between two episodes
             fresh = _start_exploration(env, start_key, problem)
@@ -170,7 +170,7 @@ def exploit(
         world = loop.world
         view = View(world.observation, loop.previous_action, loop.previous_reward, fraction, step)
         memory, decision = policy(loop.memory, view, key)
-        next_state, shown = _step(env, world.state, decision.action)
+        next_state, shown = step_env(env, world.state, decision.action)
         kept = _select(loop.alive, _keep(env, next_state, shown.observation), world.kept)
         record = _record(env, world.kept, decision.action, shown, loop.alive, jnp.ones((), bool))
         loop = _Loop(
@@ -184,7 +184,7 @@ def exploit(
         return loop, (record, world.state, decision.q)
 
     reset_key, loop_key = jax.random.split(key)
-    state, first = _reset(env, reset_key, problem, instruction)
+    state, first = reset_env(env, reset_key, problem, instruction)
     world = _World(state, first.observation, _keep(env, state, first.observation))
     start = _Loop(world, memory, memory, *_nothing_before(env), jnp.ones((), bool))
     end, (record, states, q) = jax.lax.scan(body, start, _inputs(loop_key, env.horizon))
@@ -223,15 +223,17 @@ def _start_exploration(env: Env, key: Key, problem: Array) -> _Start:
     """An episode with an instruction of its own, which agents do not see by default."""
     instruction_key, reset_key = jax.random.split(key)
     instruction = env.sample_instruction(instruction_key, problem)
-    return _Start(*_reset(env, reset_key, problem, instruction), instruction)
+    return _Start(*reset_env(env, reset_key, problem, instruction), instruction)
 
 
-def _reset(env: Env, key: Key, problem: Array, instruction: Any) -> tuple[Any, TimeStep]:
+def reset_env(env: Env, key: Key, problem: Array, instruction: Any) -> tuple[Any, TimeStep]:
+    """`env.reset`, with rewards and flags cast."""
     state, shown = env.reset(key, problem, instruction)
     return state, _typed(shown)
 
 
-def _step(env: Env, state: Any, action: Array) -> tuple[Any, TimeStep]:
+def step_env(env: Env, state: Any, action: Array) -> tuple[Any, TimeStep]:
+    """`env.step`, with rewards and flags cast."""
     state, shown = env.step(state, action)
     return state, _typed(shown)
 
@@ -245,7 +247,7 @@ def _typed(shown: TimeStep) -> TimeStep:
     )
 
 
-def _exploration_end(
+def exploration_end(
     env: Env, trial: TrialConfig, shown: TimeStep, action: Array, steps: Array
 ) -> TimeStep:
     """The time step with the ends that count while exploring, after `steps` steps."""

@@ -6,12 +6,22 @@ from dream_jax.config import EnvConfig
 from dream_jax.envs import splits
 from dream_jax.envs.adapters import own
 from dream_jax.envs.grids.bus import Bus, DistractingBus, Map
+from dream_jax.envs.grids.bus_tasks import BusTasks
 from dream_jax.envs.grids.cooking import Cooking
+from dream_jax.envs.grids.cooking_variants import (
+    CookingLarge,
+    CookingPictures,
+    CookingSentences,
+)
 from dream_jax.envs.sign3d.sign import Sign
 from dream_jax.types import Env
 
 BENCHMARKS: dict[str, type] = {env.name: env for env in (Cooking, Bus, DistractingBus, Map)}
-ENVIRONMENTS: dict[str, type] = {**BENCHMARKS, Sign.name: Sign}
+# Families of other kinds: large, without instructions, of sentences, of ids that are pictures.
+VARIANTS: dict[str, type] = {
+    env.name: env for env in (CookingLarge, CookingSentences, CookingPictures, BusTasks)
+}
+ENVIRONMENTS: dict[str, type] = {**BENCHMARKS, Sign.name: Sign, **VARIANTS}
 
 # Options of a config that only one benchmark has.
 _OPTIONS = {"quality": Sign.name, "start_region": Sign.name, "held_out": Cooking.name}

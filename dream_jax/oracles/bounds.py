@@ -93,7 +93,7 @@ def no_exploration(env: Env, split: str) -> np.ndarray:
 def _returns(env: Any) -> _Returns:
     if hasattr(env, "reference_returns"):  # derived by hand: infinitely many states
         return _Returns(*(np.full(env.num_problems, value) for value in env.reference_returns))
-    _need(env, hasattr(env, "instructions"), "instructions that are listed")
+    _need(env, problems.lists_instructions(env), "instructions that are listed")
     table = tabulate(env)
     values = optimal_values(table)
     share = table.weight * env.num_problems  # p(instruction | problem)

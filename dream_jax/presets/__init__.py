@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from dream_jax.config import Config, ConfigError, from_dict, nearest, override, paths
 from dream_jax.envs.adapters import own
-from dream_jax.presets import bus, cooking, distracting_bus, paper, sign, tuned
+from dream_jax.presets import bus, cooking, distracting_bus, paper, sign, tuned, variants
 from dream_jax.presets import map as map_world
 from dream_jax.presets.methods import METHODS
 from dream_jax.presets.smoke import smoke
@@ -22,6 +22,8 @@ _TUNED = {
     module.CONFIG.benchmark: module.CONFIG
     for module in (cooking, bus, map_world, distracting_bus, sign)
 }
+_VARIANTS = {config.benchmark: config for config in variants.ALL}
+_TUNED |= _VARIANTS
 PAPER = "dream_paper"  # the preset with the authors' settings
 
 
@@ -44,6 +46,9 @@ def get(benchmark: str, preset: str = "dream") -> Config:
     if not isinstance(preset, str) or preset not in METHODS:
         raise ConfigError(f"unknown preset {preset!r}; {nearest(str(preset), names())}")
     base = paper.of(benchmark) if preset == PAPER else _TUNED.get(benchmark, tuned.CONFIG)
+    if benchmark in _VARIANTS:  # their form is not a setting of a method
+        form = _VARIANTS[benchmark]
+        base = replace(base, env=form.env, trial=form.trial)
     base = replace(base, benchmark=benchmark, preset=preset)
     if own.is_own(benchmark):
         settings = _own_settings(benchmark)

@@ -43,7 +43,9 @@ class AgentPrograms:
         return summaries.bounds_of(self.env)
 
     def evaluate(self, params: Params, trials: int, splits: Sequence[str]) -> dict[str, Any]:
-        """Greedy returns on every problem of each split, as in summary.json.
+        """Greedy returns on every problem of each split, as in summary.json, with a table.
+
+        The table "problems" has a row for each problem, with means over its trials.
 
         Args:
           params: leaves [seeds, ...].
@@ -59,6 +61,7 @@ class AgentPrograms:
             results[split] |= {
                 "trials": len(trial_set.problem),
                 "exploration_length_per_seed": got.exploration_length.mean(axis=1).tolist(),
+                "problems": _by_problem(trial_set.problem, got),
             }
         return results
 
@@ -108,3 +111,20 @@ class AgentPrograms:
         )
         self._information_names[trained_on] = name  # noted when the program is traced
         return Rolled(test, information)
+
+
+def _by_problem(problems: np.ndarray, got: evaluation.Evaluation) -> list[dict[str, Any]]:
+    """Means over the trials of each problem. problems: [n]; got: leaves [seeds, n]."""
+    rows = []
+    for problem in np.unique(problems).tolist():
+        mine = problems == problem
+        per_seed = got.trial_return[:, mine].mean(axis=1)
+        rows.append(
+            {
+                "problem": problem,
+                "return_mean": float(per_seed.mean()),
+                "return_per_seed": per_seed.tolist(),
+                "exploration_length": float(got.exploration_length[:, mine].mean()),
+            }
+        )
+    return rows

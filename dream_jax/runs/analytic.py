@@ -9,11 +9,13 @@ from dream_jax import envs
 from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.splits import split_names
-from dream_jax.runs import milestones
+from dream_jax.runs import milestones, page_data
 from dream_jax.runs import summary as summaries
 from dream_jax.runs.metrics import to_json
 from dream_jax.runs.rows import Row, make_summary
+from dream_jax.runs.run_page import PAGE, about_run
 from dream_jax.runs.storage import InMemory, Storage
+from dream_jax.viz import report_page
 
 
 class ComputedRun:
@@ -74,6 +76,9 @@ class ComputedRun:
                 for row in self.rows:
                     write(row)
                 storage.summarise(self.summary)
+            if self.out is not None:
+                about = about_run(self.out, config, self.seeds, self.rows, self.summary, bounds)
+                report_page.write(self.out / PAGE, [page_data.of_run(about)])
         finally:
             storage.release()
 

@@ -76,11 +76,11 @@ def load_run(folder: str | Path, overrides: Mapping[str, Any] | None = None) -> 
         raise ConfigError(f"{folder} holds no run (no {RUN_FILE})")
     saved = saved_run(folder, flag="")
     try:
-        config = provenance.config_of(saved)
+        trained = provenance.config_of(saved)
     except ConfigError as error:
         raise ConfigError(f"{folder / RUN_FILE}: {error}") from error
-    config = configs.override(config, overrides or {})
-    trainer = setup.make_trainer(config, checked_env(config))
+    # Restored as it was trained, so that what overrides change never meets the replay's shape.
+    trainer = setup.make_trainer(trained, checked_env(trained))
     try:
         seeds = checkpoint.seeds_of(folder / "checkpoints", saved["seeds"])
         shape = scaling.state_shape(trainer, len(seeds))
@@ -89,16 +89,17 @@ def load_run(folder: str | Path, overrides: Mapping[str, Any] | None = None) -> 
         raise ConfigError(f"{folder}: {error}") from error
     for step, reason in found.damaged.items():
         print(f"checkpoint {step} is damaged ({reason}); {found.step} is used", file=sys.stderr)
-    params = jax.tree.map(np.array, evaluation.evaluation_params(config, found.state))
+    params = jax.tree.map(np.array, evaluation.evaluation_params(trained, found.state))
     failed = failures_of(found.metadata)
     for seed, failure in failed.items():
         if failure.checkpoint is not None:
             before, _ = checkpoint.restore(folder / "checkpoints", shape, failure.checkpoint)
-            good, place = evaluation.evaluation_params(config, before), seeds.index(seed)
+            good, place = evaluation.evaluation_params(trained, before), seeds.index(seed)
             for leaf, was in zip(jax.tree.leaves(params), jax.tree.leaves(good), strict=True):
                 leaf[place] = was[place]
     trials = found.metadata["trials"]
-    return LoadedRun(AgentPrograms(trainer.agent), params, seeds, trials, failed)
+    loaded = LoadedRun(AgentPrograms(trainer.agent), params, seeds, trials, failed)
+    return _with(loaded, overrides, folder)
 
 
 def initial_params(source: str, agent: Agent, seeds: Sequence[int]) -> Params:
@@ -136,8 +137,28 @@ def initial_params(source: str, agent: Agent, seeds: Sequence[int]) -> Params:
 
 def load_file(file: str | Path) -> TrainedAgent:
     """The agent of a file that `TrainedAgent.save` wrote. Raises ConfigError for other files."""
+    return load_agent(file).trained_agent()
+
+
+def load_agent(file: str | Path, overrides: Mapping[str, Any] | None = None) -> LoadedRun:
+    """The agent of such a file as a run of one seed; otherwise as `load_run`."""
     saved = agent_file.read(file)
     agent = registry.make(saved.config, checked_env(saved.config))
     template = jax.eval_shape(agent.init, jax.random.key(0))
-    params = agent_file.params_of(saved, template, file)
-    return TrainedAgent(AgentPrograms(agent), params, saved.seed, saved.trials)
+    params = jax.tree.map(lambda x: x[None], agent_file.params_of(saved, template, file))
+    loaded = LoadedRun(AgentPrograms(agent), params, [saved.seed], saved.trials, {})
+    return _with(loaded, overrides, Path(file))
+
+
+def _with(loaded: LoadedRun, overrides: Mapping[str, Any] | None, path: Path) -> LoadedRun:
+    """The run with other settings. Raises ConfigError if they need other parameters."""
+    if not overrides:
+        return loaded
+    config = configs.override(loaded.config, overrides)
+    agent = registry.make(config, checked_env(config))
+    template = jax.eval_shape(agent.init, jax.random.key(0))
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), loaded.params)
+    difference = agent_file.difference(one, template)
+    if difference is not None:
+        raise ConfigError(f"{path}: {difference}; leave the networks as they were")
+    return loaded._replace(programs=AgentPrograms(agent))

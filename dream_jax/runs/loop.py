@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dream_jax.config import Config, ConfigError
+from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import rows as run_rows
 from dream_jax.runs import summary as summaries
 from dream_jax.runs.agent_programs import AgentPrograms
@@ -15,6 +16,7 @@ from dream_jax.runs.device_training import Chunk, DeviceTraining
 from dream_jax.runs.files import NotWritten
 from dream_jax.runs.load import initial_params
 from dream_jax.runs.rows import NotFinite, Row
+from dream_jax.runs.run_page import RunPage
 from dream_jax.runs.run_view import RunView
 from dream_jax.runs.signals import StopSignal
 from dream_jax.runs.storage import InMemory, Storage
@@ -64,6 +66,7 @@ class Run(RunView):
         self._training = DeviceTraining(config, self.seeds, log)
         self._agent_programs = AgentPrograms(self._training.agent)
         resumed = self._storage.read(self._training.trainer, log)
+        self._page = RunPage(self._agent_programs, self.out, log) if self.out else None
         self._first_state: TrainState | None = resumed.state  # until it is on the devices
         self._first_params = None if resumed.state is not None else self._initial_params()
         self._progress = resumed.progress
@@ -79,6 +82,11 @@ class Run(RunView):
             self._first_state = None
             self._storage.repair()
             self._storage.release()
+
+    @property
+    def bounds(self) -> dict[str, Bounds]:
+        """The oracles' returns by split, once the run has been compiled."""
+        return self._training.programs.bounds
 
     @property
     def out(self) -> Path | None:
@@ -163,6 +171,8 @@ class Run(RunView):
                     self._log(line)
                     if self._checkpoint_is_due():
                         self._save()
+                    if self._page:
+                        self._page.evaluated(self)
                     event = Evaluation(self, rows, self.trials, line)
                     go_on = on_evaluation is None or on_evaluation(event) is not False
                     stopped_by = stop.requested or (None if go_on else "on_evaluation")
@@ -172,6 +182,8 @@ class Run(RunView):
             raise
         self._storage.draw(self.rows, self._training.programs.bounds, self._title)
         if self.trials < total or stop.requested:
+            if self._page:
+                self._page.stopped(self)
             if until_trials is None or self.trials < goal:
                 goes_on = f"--resume goes on from {self.out}" if self.out else "run.train() goes on"
                 self._log(f"stopped by {stopped_by}; {goes_on}")
@@ -240,14 +252,12 @@ class Run(RunView):
             self._clock.seconds(),
             self.failed,
         )
-        if self.out is not None:
-            for seed in self.seeds:
-                if seed not in self.failed:
-                    self.agent(seed).save_video(self.out / "videos")
+        if self._page:
+            self._page.finished(self, summary)
         self._storage.summarise(summary)
         self._log(summaries.describe(summary))
         if self.out is not None:
-            written = "summary.json, metrics.jsonl, curves.png, videos/"
+            written = "summary.json, metrics.jsonl, curves.png, report.html, videos/"
             self._log(f"written to {self.out}: {written}")
         self.summary = summary
 

@@ -190,7 +190,7 @@ class OnDisk:
     def repair(self) -> None:
         path, rows = self.out / "metrics.jsonl", self._resumed.rows
         if not path.exists() or json_lines(path) != rows or not path.read_bytes().endswith(b"\n"):
-            with MetricsWriter(self.out, rows):
+            with MetricsWriter(self.out, rows, self._request.log):
                 pass
 
     def begin(self, found: Restored) -> None:
@@ -229,7 +229,7 @@ class OnDisk:
         def write(row: Row) -> None:
             if self._writer is None:
                 self._prepare()
-                self._writer = MetricsWriter(self.out, before)
+                self._writer = MetricsWriter(self.out, before, self._request.log)
             self._writer.write(row)
 
         try:

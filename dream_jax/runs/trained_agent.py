@@ -140,13 +140,6 @@ class TrainedAgent:
         """
         agent_file.write(file, self.config, self.params, self.seed, self.trained_trials)
 
-    def save_video(self, folder: Path) -> None:
-        """Write the GIF of a held-out trial into a folder."""
-        problem = problems.first(self.env, "test")
-        folder.mkdir(parents=True, exist_ok=True)
-        record = self.trial(problem, seed=self.seed)
-        record.gif(folder / f"problem{problem}_seed{self.seed}.gif")
-
     def __repr__(self) -> str:
         config = self.config
         return (
@@ -181,7 +174,7 @@ class TrainedAgent:
         Instructions that the family does not list are drawn, or taken as they are given.
         """
         count, space = self.config.trial.exploitation_episodes, specs.instruction(self.env)
-        if space.component_sizes is None or not hasattr(self.env, "instructions"):
+        if space.component_sizes is None or not problems.lists_instructions(self.env):
             if instruction is None:
                 return problems.draw_instructions(self.env, np.full(count, problem, np.int32))
             wrong = specs.mistake(space, instruction) or specs.outside(space, instruction)
@@ -192,8 +185,10 @@ class TrainedAgent:
         trial, rows = self.config.trial, np.asarray(self.env.instructions(problem))
         size = rows.shape[1]
         if instruction is None:
-            # The middle one: in cooking it names one of two ingredients.
-            chosen = [len(rows) // 2 + n * trial.redraw_instruction for n in range(count)]
+            # From the middle on, the first with the most different parts: two ingredients.
+            order = [(len(rows) // 2 + k) % len(rows) for k in range(len(rows))]
+            first = max(order, key=lambda k: len(set(rows[k].tolist())))
+            chosen = [first + n * trial.redraw_instruction for n in range(count)]
             return rows[np.array(chosen) % len(rows)]
         if np.ndim(instruction) < 2:
             return np.tile(_shaped(instruction, rows, problem), (count, 1))

@@ -8,9 +8,12 @@ import jax
 import numpy as np
 
 from dream_jax.data import pictures
+from dream_jax.drawing.view import WorldView, view_of
 from dream_jax.runs.agent_programs import Rolled
 from dream_jax.types import Env, Episode
-from dream_jax.viz import page, plots
+from dream_jax.viz import film, page
+
+NO_INSTRUCTION = "no instruction yet: find out what differs here"
 
 
 class QValues(NamedTuple):
@@ -41,26 +44,38 @@ class TrialRecord:
     exploration_states: list[Any]  # L + 1 states of the environment
     exploitation_states: list[list[Any]]  # T_n + 1 states of each episode
     returns: np.ndarray  # [N] undiscounted returns of the exploitation episodes
+    longest_exploration: int  # the most steps that exploration could have taken
     env: Env = dataclasses.field(repr=False)
 
     def text(self) -> str:
         """Every step as text."""
-        steps = [*self._exploration_steps()]
+        states = [*self.exploration_states]
         for n in range(len(self.exploitation)):
-            steps += self._exploitation_steps(n)
-        return "\n\n".join(f"{caption}\n{self.env.render_text(state)}" for state, caption in steps)
+            states += self.exploitation_states[n]
+        captions = [film.caption(frame) for frame in self.frames(*range(len(self.exploitation)))]
+        return "\n\n".join(
+            f"{caption}\n{self.env.render_text(state)}"
+            for state, caption in zip(states, captions, strict=True)
+        )
 
     def gif(self, file: str | Path | IO[bytes]) -> None:
         """Write a GIF: exploration with its information gain, then the first exploitation."""
-        steps = [*self._exploration_steps(), *self._exploitation_steps(0)]
-        frames = [self.env.render_image(state) for state, _ in steps]
-        plots.save_gif(file, frames, [caption for _, caption in steps])
+        film.save(file, self.frames(0))
+
+    def frames(self, *episodes: int) -> list[film.Frame]:
+        """Exploration, then these exploitation episodes: before the first step and after each."""
+        view = view_of(self.env)
+        frames = self._exploration_frames(view)
+        for n in episodes:
+            frames += self._exploitation_frames(view, n)
+        return frames
 
     def __repr__(self) -> str:
         steps = len(self.exploration.action)
         returns = ", ".join(f"{value:+.2f}" for value in self.returns)
+        told = jax.tree.map(lambda x: x.tolist(), self.instructions)
         return (
-            f"TrialRecord(problem {self.problem}, instructions {self._instruction(slice(None))}, "
+            f"TrialRecord(problem {self.problem}, instructions {told}, "
             f"{steps} exploration steps, return {returns})"
         )
 
@@ -68,26 +83,47 @@ class TrialRecord:
         """For notebooks: the film of the trial."""
         return page.picture(page.written(self.gif), "image/gif", repr(self))
 
-    def _instruction(self, index: Any) -> Any:
-        """Some of the instructions, as plain lists."""
-        return jax.tree.map(lambda x: x[index].tolist(), self.instructions)
+    def _exploration_frames(self, view: WorldView) -> list[film.Frame]:
+        frames, states = [], self.exploration_states
+        for t, state in enumerate(states):
+            action = view.action_names[int(self.exploration.action[t - 1])] if t else ""
+            told = float(self.information_gain[t - 1]) if t else 0.0
+            frames.append(
+                film.Frame(
+                    view.draw(state, states[:t], told=False),
+                    exploring=True,
+                    goal=NO_INSTRUCTION,
+                    action=action,
+                    step=t,
+                    left=self.longest_exploration - t,
+                    value_name=self.information_name,
+                    value=told,
+                )
+            )
+        return frames
 
-    def _exploration_steps(self) -> list[tuple[Any, str]]:
-        """(state, caption) before the first step and after each step."""
-        steps = []
-        for t, state in enumerate(self.exploration_states):
-            told = f": {self.information_name} {self.information_gain[t - 1]:.3f}" if t else ""
-            steps.append((state, f"exploration, step {t}{told}"))
-        return steps
+    def _exploitation_frames(self, view: WorldView, n: int) -> list[film.Frame]:
+        frames, states = [], self.exploitation_states[n]
+        episode, goal = self.exploitation[n], view.instruction(self._instruction(n))
+        for t, state in enumerate(states):
+            before = [*self.exploration_states, *states[:t]]
+            frames.append(
+                film.Frame(
+                    view.draw(state, before, told=True),
+                    exploring=False,
+                    goal=goal,
+                    action=view.action_names[int(episode.action[t - 1])] if t else "",
+                    step=t,
+                    left=self.env.horizon - t,
+                    value_name="return",
+                    value=float(episode.reward[:t].sum()),
+                )
+            )
+        return frames
 
-    def _exploitation_steps(self, n: int) -> list[tuple[Any, str]]:
-        """The same of exploitation episode n."""
-        instruction, reward = self._instruction(n), self.exploitation[n].reward
-        steps = []
-        for t, state in enumerate(self.exploitation_states[n]):
-            so_far = f"return {reward[:t].sum():+.2f}"
-            steps.append((state, f"exploitation, instruction {instruction}, step {t}: {so_far}"))
-        return steps
+    def _instruction(self, n: int) -> Any:
+        """Of episode n, [I] or a tree of arrays."""
+        return jax.tree.map(lambda x: x[n], self.instructions)
 
 
 def make_record(
@@ -95,47 +131,46 @@ def make_record(
 ) -> TrialRecord:
     """The record of a trial on the host. instructions: leaves [N, ...]."""
     test = rolled.test
-    steps = _steps(test.exploration)
+    taken = steps(test.exploration)
     count = len(jax.tree.leaves(instructions)[0])
     episodes = [jax.tree.map(lambda x, n=n: x[n], test.exploitation) for n in range(count)]
     states = [jax.tree.map(lambda x, n=n: x[n], test.exploitation_states) for n in range(count)]
     return TrialRecord(
         problem=problem,
         instructions=jax.tree.map(np.asarray, instructions),
-        exploration=_trimmed(test.exploration),
-        exploitation=[_trimmed(episode) for episode in episodes],
+        exploration=trimmed(test.exploration),
+        exploitation=[trimmed(episode) for episode in episodes],
         z=None if test.z is None else np.asarray(test.z),
-        information_gain=np.asarray(rolled.information)[:steps],
+        information_gain=np.asarray(rolled.information)[:taken],
         information_name=information_name,
         q_values=QValues(
-            np.asarray(test.exploration_q)[:steps],
-            [
-                q[: _steps(e)]
-                for q, e in zip(np.asarray(test.exploitation_q), episodes, strict=True)
-            ],
+            np.asarray(test.exploration_q)[:taken],
+            [q[: steps(e)] for q, e in zip(np.asarray(test.exploitation_q), episodes, strict=True)],
         ),
-        exploration_states=_listed(env, test.exploration_states, steps),
+        exploration_states=listed(env, test.exploration_states, taken),
         exploitation_states=[
-            _listed(env, s, _steps(e)) for s, e in zip(states, episodes, strict=True)
+            listed(env, s, steps(e)) for s, e in zip(states, episodes, strict=True)
         ],
-        returns=np.array([episode.reward[: _steps(episode)].sum() for episode in episodes]),
+        returns=np.array([episode.reward[: steps(episode)].sum() for episode in episodes]),
+        longest_exploration=len(test.exploration.mask),
         env=env,
     )
 
 
-def _steps(episode: Episode) -> int:
+def steps(episode: Episode) -> int:
+    """How many steps of an episode were taken."""
     return int(np.sum(episode.mask))
 
 
-def _trimmed(episode: Episode) -> Episode:
+def trimmed(episode: Episode) -> Episode:
     """The episode without its padding."""
-    steps = _steps(episode)
-    observation = jax.tree.map(lambda x: x[: steps + 1], episode.observation)
-    rest = jax.tree.map(lambda x: x[:steps], episode._replace(observation=None))
+    taken = steps(episode)
+    observation = jax.tree.map(lambda x: x[: taken + 1], episode.observation)
+    rest = jax.tree.map(lambda x: x[:taken], episode._replace(observation=None))
     return rest._replace(observation=observation)
 
 
-def _listed(env: Env, states: Any, steps: int) -> list[Any]:
-    """The states before the first step and after each step."""
-    each = [jax.tree.map(lambda x, t=t: x[t], states) for t in range(steps + 1)]
+def listed(env: Env, states: Any, taken: int) -> list[Any]:
+    """The states before the first step and after each step, with their keys."""
+    each = [jax.tree.map(lambda x, t=t: x[t], states) for t in range(taken + 1)]
     return [pictures.with_keys(env, state) for state in each]

@@ -57,7 +57,8 @@ def trial_set(
     limit = most if cover else trials
     listed = problems.is_listed(env)
     total = len(env.problem_ids(split)) if listed else trials
-    if not listed or total > limit or not hasattr(env, "instructions"):
+    # A longer list of pairs would take long to make. Otherwise the pairs alone decide.
+    if not listed or total > max(most, 1_000) or not problems.lists_instructions(env):
         count = min(limit, max(trials, total)) if cover else trials
         return _drawn_trials(env, split, count, episodes, redraw)
     pairs = [

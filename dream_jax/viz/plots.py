@@ -1,11 +1,10 @@
-"""Learning curves and GIFs."""
+"""Learning curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,53 +62,6 @@ def curves(
     figure.text(0.02, 0.925, subtitle, fontsize=9, color=_FAINT, va="top")
     _legend(figure, left)
     canvas.print_png(str(file) if isinstance(file, Path) else file)
-
-
-def save_gif(
-    file: str | Path | IO[bytes],
-    frames: Sequence[np.ndarray],
-    captions: Sequence[str],
-    fps: float = 3,
-    scale: int | None = None,
-) -> None:
-    """Write a GIF with a caption in a strip below each frame. The last frame stays 2 s longer.
-
-    Identical consecutive frames are stored as one frame that lasts longer.
-
-    Args:
-      file: the path of the GIF, or a file to write it to.
-      frames: uint8 [H, W, 3], of any sizes. They are centred on a canvas of the largest size.
-      captions: one per frame, wrapped to the width.
-      fps: frames per second.
-      scale: enlargement, a whole number; by default the least that makes the width 320 pixels.
-    """
-    if not frames or len(frames) != len(captions):
-        raise ValueError(f"{len(frames)} frames with {len(captions)} captions: need one for each")
-    height, width = (max(frame.shape[axis] for frame in frames) for axis in (0, 1))
-    scale = scale or max(1, -(-320 // width))
-    font = ImageFont.load_default()
-    margin, line_height = 6, 4 + _text_height(font)
-    texts = [_wrap(caption, font, width * scale - 2 * margin) for caption in captions]
-    strip = 2 * margin + line_height * max(text.count("\n") + 1 for text in texts)
-    images = []
-    for frame, text in zip(frames, texts, strict=True):
-        image = Image.new("RGB", (width * scale, height * scale + strip), "white")
-        h, w = frame.shape[:2]
-        enlarged = Image.fromarray(frame).resize((w * scale, h * scale), Image.Resampling.NEAREST)
-        image.paste(enlarged, ((width - w) * scale // 2, (height - h) * scale // 2))
-        draw = ImageDraw.Draw(image)
-        for i, line in enumerate(text.split("\n")):
-            draw.text((margin, height * scale + margin + i * line_height), line, _INK, font)
-        images.append(image.quantize(256, dither=Image.Dither.NONE))
-    each = round(1000 / fps)
-    images[0].save(
-        file,
-        format="GIF",
-        save_all=True,
-        append_images=images[1:],
-        duration=[each] * (len(images) - 1) + [each + 2000],
-        loop=0,
-    )
 
 
 def _panel(
@@ -194,23 +146,3 @@ def _short(x: float) -> str:
         if abs(x) >= factor:
             return f"{x / factor:g}{letter}"
     return f"{x:g}"
-
-
-def _text_height(font: Any) -> int:
-    top, bottom = font.getbbox("Ág")[1::2]
-    return round(bottom - top)
-
-
-def _wrap(text: str, font: Any, width: int) -> str:
-    """Break lines at spaces so that each fits. A word that is too long has its own line."""
-    wrapped = []
-    for line in text.split("\n"):
-        current = ""
-        for word in line.split(" "):
-            longer = f"{current} {word}" if current else word
-            if current and font.getlength(longer) > width:
-                wrapped.append(current)
-                longer = word
-            current = longer
-        wrapped.append(current)
-    return "\n".join(wrapped)

@@ -8,12 +8,13 @@ import numpy as np
 
 from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.config import ConfigError
-from dream_jax.envs.sign3d import miniworld_adapter, top_view
+from dream_jax.drawing.view import view_of
+from dream_jax.envs.sign3d import miniworld_adapter, sign_view
 from dream_jax.runs.load import LoadedRun
+from dream_jax.runs.trial_record import NO_INSTRUCTION
 from dream_jax.training import evaluation as evaluate
 from dream_jax.training import host_player as play
-from dream_jax.viz import plots as report
-from dream_jax.viz import statistics
+from dream_jax.viz import film, statistics
 
 GIF_TRIALS = 3  # of each seed: one of each colour
 
@@ -48,7 +49,7 @@ def run(loaded: LoadedRun, trials: int, out: Path | None) -> dict[str, Any]:
             lengths[i, n] = len(played.exploration.action)
             if out is not None and n % 2 == 0 and n < 2 * GIF_TRIALS:
                 name = f"miniworld_problem{problem}_seed{seed}.gif"
-                _save_gif(out / name, played, instructions[0])
+                _save_gif(out / name, played, instructions[0], view_of(env))
     world.close()
     means = returns.mean(axis=1)
     return {
@@ -60,25 +61,30 @@ def run(loaded: LoadedRun, trials: int, out: Path | None) -> dict[str, Any]:
     }
 
 
-def _save_gif(path: Path, played: play.PlayedTrial, instruction: np.ndarray) -> None:
+def _save_gif(path: Path, played: play.PlayedTrial, instruction: np.ndarray, view: Any) -> None:
     """Exploration with the information gain of each step, then the first exploitation episode."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    frames, captions = [], []
+    frames = []
 
-    def show(episode: play.Played, t: int, caption: str) -> None:
-        frames.append(top_view.beside(episode.observation[t], *episode.watched[t]))
-        captions.append(caption)
+    def show(episode: play.Played, gain: np.ndarray | None) -> None:
+        count = len(episode.action)
+        for t in range(count + 1):
+            scene, pose = episode.watched[t]
+            way = [(float(p.position[0]), float(p.position[1])) for _, p in episode.watched[:t]]
+            value = episode.reward[:t].sum() if gain is None else gain[t - 1] if t else 0.0
+            frames.append(
+                film.Frame(
+                    sign_view.beside(episode.observation[t], scene, pose, way),
+                    exploring=gain is not None,
+                    goal=view.instruction(instruction) if gain is None else NO_INSTRUCTION,
+                    action=view.action_names[int(episode.action[t - 1])] if t else "",
+                    step=t,
+                    left=count - t,
+                    value_name="return" if gain is None else "gain",
+                    value=float(value),
+                )
+            )
 
-    for t in range(len(played.exploration.action) + 1):
-        last = f": gain {played.gain[t - 1]:.3f}" if t else ""
-        show(played.exploration, t, f"Miniworld, exploration, step {t}{last}")
-    exploitation = played.exploitation[0]
-    for t in range(len(exploitation.action) + 1):
-        so_far = exploitation.reward[:t].sum()
-        show(
-            exploitation,
-            t,
-            f"Miniworld, exploitation, instruction {instruction.tolist()}, step {t}: "
-            f"return {so_far:+.2f}",
-        )
-    report.save_gif(path, frames, captions)
+    show(played.exploration, np.asarray(played.gain))
+    show(played.exploitation[0], None)
+    film.save(path, frames, width=480)

@@ -12,6 +12,7 @@ from dream_jax.bandit.problem import Bandit, Sizes
 from dream_jax.viz.statistics import power_law
 
 FIRST_CHUNK_TRIALS = 512
+CALL_TRIALS = 2_048
 
 
 class Case(NamedTuple):
@@ -71,8 +72,10 @@ def trials_of_cases(
     done = 0
     while len(case_of):
         total = min(max(FIRST_CHUNK_TRIALS, 2 * done), config.max_trials)
-        state = advance(bandit, chosen, keys, state, total - done)
-        done = total
+        while done < total:  # in calls of about a second, so that Ctrl-C is answered
+            call = min(CALL_TRIALS, total - done)
+            state = jax.block_until_ready(advance(bandit, chosen, keys, state, call))
+            done += call
         first_right = np.asarray(state.last_wrong) + 1.0
         settled = 2 * first_right <= done
         for case in map(int, np.unique(case_of)):

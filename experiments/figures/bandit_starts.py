@@ -136,7 +136,9 @@ class Pairing(NamedTuple):
     rl2: Start
     dream: Start
     fewer: bool  # DREAM needs fewer trials at every A; a learner that does not settle needs more
-    slower: bool | None  # the interval of DREAM's exponent is below RL2's; None: one is not known
+    slower: (
+        bool | None
+    )  # the interval of DREAM's exponent is below RL2's; None: some seed did not settle
 
 
 def pairings(measured: Mapping[tuple[Start, int], np.ndarray], step_size: float) -> list[Pairing]:
@@ -153,12 +155,11 @@ def pairings(measured: Mapping[tuple[Start, int], np.ndarray], step_size: float)
     found = []
     for rl2 in (s for s in rows if s.method == "rl2"):
         for dream in mine:
-            means = [
-                (rows[rl2]["mean_trials"][a], rows[dream]["mean_trials"][a])
-                for a in rows[rl2]["mean_trials"]
-            ]
+            sizes = rows[rl2]["mean_trials"]
+            means = [(sizes[a], rows[dream]["mean_trials"][a]) for a in sizes]
             fewer = all(few is not None and (many is None or few < many) for many, few in means)
+            # A fit without the sizes that did not settle would be too low.
+            known = all(None not in pair for pair in means)
             low, high = rows[rl2]["ci95"], rows[dream]["ci95"]
-            known = low is not None and high is not None
             found.append(Pairing(rl2, dream, fewer, low[0] > high[1] if known else None))
     return found

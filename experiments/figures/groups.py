@@ -30,6 +30,11 @@ class Group(NamedTuple):
     def finished(self) -> list[Record]:
         return [record for record in self.found if record.finished]
 
+    @property
+    def failed(self) -> int:
+        """Seeds whose training failed, for example by a loss that was not finite."""
+        return sum(record.failed for record in self.found)
+
     def returns(self, split: str, steps: int | None = None) -> list[float]:
         """Return of each seed at the end of its run, or within a number of environment steps.
 
@@ -83,7 +88,9 @@ def normalised(record: Record, split: str, value: float) -> float | None:
     part = record.about["splits"][split]
     if part["optimal"] is None or part["no_exploration"] is None:
         return None
-    return summaries.normalised(value, Bounds(part["optimal"], part["no_exploration"]))
+    floor = part.get("no_reading")  # of sign alone
+    bounds = Bounds(part["optimal"], part["no_exploration"], floor)
+    return summaries.normalised(value, bounds)
 
 
 def at_most(steps: int | None) -> str:
@@ -92,9 +99,8 @@ def at_most(steps: int | None) -> str:
 
 
 def _return(record: Record, split: str, steps: int | None) -> float | None:
-    final = float(record.about["splits"][split]["return_mean"])
     if steps is None or (record.finished and record.about["env_steps"] <= steps):
-        return final if record.finished else None
+        return float(record.about["splits"][split]["return_mean"]) if record.finished else None
     within = [row for row in record.rows if row["env_steps"] <= steps]
     if not within or record.rows[-1]["env_steps"] < steps:
         return None

@@ -88,7 +88,7 @@ def _draw_profiles(shown: list[Any]) -> Any:
 
 
 def _exponents(known: Records) -> list[Any] | None:
-    """[method, step size, starts, exponent, low, high] of every start whose seeds settled."""
+    """[method, step size, starts, exponent, low, high] of every start whose seeds all settled."""
     record = known.get(f"{BANDIT}/bandit-starts-s{FIRST_SEED}")
     if record is None:
         return None
@@ -101,7 +101,7 @@ def _exponents(known: Records) -> list[Any] | None:
             *(round(x, 4) for x in (row["exponent"], *row["ci95"])),
         ]
         for row in rows
-        if row["exponent"] is not None
+        if None not in row["mean_trials"].values()
         and not (row["method"] == "dream" and row["exploitation"] != "neutral")
     ]
 
@@ -110,7 +110,9 @@ def _draw_exponents(shown: list[Any]) -> Any:
     figure = _figure((9, 3.9))
     colours = {"rl2": "#D55E00", "dream": "#0072B2"}
     steps = sorted({row[1] for row in shown})
-    for axes, step in zip(figure.subplots(1, len(steps), squeeze=False)[0], steps, strict=True):
+    for axes, step in zip(
+        figure.subplots(1, len(steps), squeeze=False, sharex=True)[0], steps, strict=True
+    ):
         rows = [row for row in shown if row[1] == step]
         for k, (method, _, _, value, low, high) in enumerate(rows):
             spread = [[max(0.0, value - low)], [max(0.0, high - value)]]
@@ -125,7 +127,7 @@ def _draw_exponents(shown: list[Any]) -> Any:
             axes.axvline(exponent, color=_FAINT, lw=0.8, ls=":")
         axes.set_xlabel("exponent of A, 95% interval")
         name = f"constant steps of {step:g}" if step else "sample averages"
-        axes.set_title(f"{name}; Q_exp starts, Q_task starts", fontsize=9, loc="left")
+        axes.set_title(name, fontsize=9, loc="left")
         _plain(axes)
     return figure
 

@@ -8,14 +8,13 @@ import numpy as np
 from dream_jax.viz import statistics
 from experiments.figures import bandit_runs, bandit_tables, claims, estimates, records, studies
 from experiments.figures import bandit_starts as starts
-from experiments.figures.groups import Group, group, groups
-from experiments.figures.paper import COLOURS, LINE_STYLES, PANELS
+from experiments.figures.groups import Group, group
+from experiments.figures.paper import COLOURS, LINE_STYLES, WITHOUT_EXPLORATION
 from experiments.figures.records import Record, Records
 from experiments.figures.studies import BANDIT, FIRST_SEED, STUDIES, Setting
 
 NONE = "no record yet"
 _BUDGETS = ("250000", "500000", "1000000", "2000000", "5000000")
-SPLIT_PANELS = tuple(panel for panels in PANELS.values() for panel in panels)
 TEST = ("map", "distracting_bus", "cooking", "sign")  # benchmarks, each on its test split
 
 
@@ -25,51 +24,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def claims_of(known: Records) -> list[claims.Verdict]:
-    """Every claim of the paper that runs can judge."""
-    found = groups(STUDIES["comparison"], FIRST_SEED, known)
-    verdicts = claims.grid_verdicts(SPLIT_PANELS, found)
-    one_head = [_group(s, known) for s in STUDIES["bottleneck"]]
-    for each in one_head:
-        if each.setting.preset == "dream_no_bottleneck":
-            panel = {("distracting_bus", "dream_no_bottleneck"): each}
-            verdict = claims.bottleneck_verdict("distracting_bus", "test", panel)
-            verdicts.append(verdict._replace(claim=f"{verdict.claim}, with the paper's decoder"))
-    paper = known.get(f"{BANDIT}/bandit-paper-s{FIRST_SEED}")
-    if paper is not None:
-        fitted = fits_of(paper)
-        verdicts += claims.bandit_verdicts(
-            fitted["complexity"],
-            fitted["exponents"],
-            len(paper.about["seeds"]),
-            command_of(paper),
-        )
-    measured = known.get(f"{BANDIT}/bandit-starts-s{FIRST_SEED}")
-    if measured is not None:
-        seeds = len(measured.about["seeds"])
-        verdicts += claims.start_verdicts(starts_of(measured), seeds, command_of(measured))
-    return verdicts
-
-
-def claims_table(verdicts: Sequence[claims.Verdict]) -> str:
-    """One row per claim."""
-    rows = [
-        (v.claim, v.budget, v.seeds, v.measured or "", v.interval, v.verdict, f"`{v.command}`")
-        for v in verdicts
-    ]
-    header = ("claim", "budget", "seeds", "measured", "95% interval of the mean", "verdict")
-    return table((*header, "command"), rows)
-
-
-def claims_block(known: Records) -> str:
-    verdicts = claims_of(known)
-    kinds = ("holds", "holds on", "does not hold", "not measured")
-    counts = [sum(_kind(v.verdict) == kind for v in verdicts) for kind in kinds]
-    words = ("hold", "hold on the seeds so far", "do not hold", "are not measured yet")
-    text = ", ".join(f"{count} {word}" for count, word in zip(counts, words, strict=True))
-    return f"Of {len(verdicts)} claims {text}.\n\n{claims_table(verdicts)}"
-
-
 def references(known: Records) -> str:
     """Exact returns without training."""
     rows = []
@@ -77,7 +31,7 @@ def references(known: Records) -> str:
         cells = [benchmark]
         for name in LINE_STYLES:
             setting = studies.find("comparison", f"{benchmark}-{name}")
-            found = _group(setting, known).finished
+            found = group_of(setting, known).finished
             cells.append(
                 " / ".join(_return(found[0], s) for s in ("train", "test")) if found else NONE
             )
@@ -85,11 +39,22 @@ def references(known: Records) -> str:
     return table(("train / test", *LINE_STYLES), rows)
 
 
+def pearl_ub(known: Records) -> str:
+    """PEARL-UB under other assumptions than the preset's."""
+    rows = []
+    for setting in STUDIES["pearl_ub"]:
+        ((path, value),) = setting.overrides
+        found = group_of(setting, known).finished
+        both = [_return(record, s) for record in found for s in ("train", "test")]
+        rows.append((setting.benchmark, f"{path}={value}", " / ".join(both) or NONE))
+    return table(("", "assumption", "PEARL-UB, train / test"), rows)
+
+
 def dream(known: Records) -> str:
     """How fast DREAM learns: one row per benchmark."""
     rows = []
     for benchmark in ("bus", *TEST):
-        each = _group(studies.find("comparison", f"{benchmark}-dream"), known)
+        each = group_of(studies.find("comparison", f"{benchmark}-dream"), known)
         at = [f"{claims.numbers(each.normalised('test', int(b)))}" or NONE for b in _BUDGETS[:4]]
         steps = _listed(each.each("env_steps_to_95"), lambda x: f"{x / 1e6:.2f}M")
         times = _listed(each.each("time_to_95_s"), lambda x: f"{x:.0f}")
@@ -109,6 +74,18 @@ def dream(known: Records) -> str:
     header = ("", "seeds", "train, at the end", "test, at the end")
     budgets = [f"test, {int(b) / 1e6:g}M steps" for b in _BUDGETS[:4]]
     return table((*header, *budgets, "steps to 0.95", "seconds to 0.95", "seconds in all"), rows)
+
+
+def summary(known: Records) -> str:
+    """DREAM beside the paper's comparisons: normalised test returns, one row per benchmark."""
+    rows = []
+    for benchmark in TEST:
+        cells = [benchmark]
+        for name in ("dream", *WITHOUT_EXPLORATION):
+            each = group_of(studies.find("comparison", f"{benchmark}-{name}"), known)
+            cells.append(claims.numbers(each.normalised("test")) or NONE)
+        rows.append(cells)
+    return table(("test problems", "DREAM", "E-RL2", "IMPORT", "VariBAD"), rows)
 
 
 def comparison(known: Records) -> str:
@@ -148,9 +125,17 @@ def kitchens(known: Records) -> str:
     """DREAM on cooking with other kitchens held out."""
     rows = []
     for setting in STUDIES["kitchens"]:
-        each = _group(setting, known)
+        each = group_of(setting, known)
         kitchen = dict(setting.overrides)["env.held_out"][0]
         rows.append((str(kitchen), _seeds(each), _final(each, "train"), _final(each, "test")))
+    found = [group_of(setting, known).normalised("test") for setting in STUDIES["kitchens"]]
+    strata = [values for values in found if values]
+    if strata:
+        every = np.concatenate(strata)
+        interval = _ends(statistics.stratified_ci95(strata))
+        solved = int((every >= claims.REACHED).sum())
+        text = f"mean {every.mean() + 0.0:.2f} ({interval}); {solved} of {len(every)} at 0.95"
+        rows.append(("all", str(len(every)), "", text))
     return table(("held-out kitchen", "seeds", "train", "held out"), rows)
 
 
@@ -169,7 +154,7 @@ def bottleneck(known: Records) -> str:
         ("one, usual start", STUDIES["bottleneck"]),
     ):
         for setting in wanted:
-            each = _group(setting, known)
+            each = group_of(setting, known)
             name = "none" if setting.preset == "dream_no_bottleneck" else "the preset's"
             rows.append((heads, name, _seeds(each), _final(each, "train"), _final(each, "test")))
     return table(("decoder heads", "bottleneck", "seeds", "train", "test"), rows)
@@ -179,7 +164,7 @@ def paper_settings(known: Records) -> str:
     """The authors' networks and hyperparameters."""
     rows = []
     for setting in STUDIES["paper_settings"]:
-        each = _group(setting, known)
+        each = group_of(setting, known)
         at = claims.numbers(each.normalised("test", 1_000_000)) or NONE
         steps = _listed(each.each("env_steps"), lambda x: f"{x / 1e6:.2f}M")
         rows.append((setting.benchmark, _seeds(each), at, _final(each, "test"), steps))
@@ -229,6 +214,19 @@ def bandit_starts(known: Records) -> str:
     return f"{text}\n\nMean of {len(record.about['seeds'])} seeds. `{command_of(record)}`"
 
 
+def validation(known: Records) -> str:
+    """What was tried while settings were chosen: returns on validation problems alone."""
+    rows = []
+    for setting in STUDIES["validation"]:
+        each = group_of(setting, known)
+        fields = ", ".join(f"{path.split('.')[1]}={value}" for path, value in setting.overrides)
+        found = [each.normalised("validation", steps) for steps in (500_000, 1_000_000, None)]
+        cells = [claims.numbers(values) or NONE for values in found]
+        rows.append((f"{setting.benchmark} {setting.preset}", fields, _seeds(each), *cells))
+    budgets = ("0.5M steps", "1M steps", "the end")
+    return table(("", "settings", "seeds", *(f"at {b}" for b in budgets)), rows)
+
+
 def missing(known: Records) -> str:
     """How many runs have no record, and how long they take."""
     rows = []
@@ -258,13 +256,13 @@ def command_of(record: Record) -> str:
     return f"python -m experiments.results --run='{record.path}'"
 
 
-def _group(setting: Setting, known: Records) -> Group:
+def group_of(setting: Setting, known: Records) -> Group:
     return group(setting, setting.runs(), known)
 
 
 def strata(name: str, benchmarks: Sequence[str], known: Records) -> dict[str, list[float]]:
     """The normalised test returns of a preset by benchmark, where there are any."""
-    every = {b: _group(studies.find("comparison", f"{b}-{name}"), known) for b in benchmarks}
+    every = {b: group_of(studies.find("comparison", f"{b}-{name}"), known) for b in benchmarks}
     found = {b: each.normalised("test") for b, each in every.items()}
     return {b: values for b, values in found.items() if values}
 
@@ -272,7 +270,7 @@ def strata(name: str, benchmarks: Sequence[str], known: Records) -> dict[str, li
 def _by_benchmark(wanted: Sequence[Setting], known: Records) -> str:
     rows = []
     for setting in wanted:
-        each = _group(setting, known)
+        each = group_of(setting, known)
         steps = _listed(each.each("env_steps"), lambda x: f"{x / 1e6:.1f}M")
         cells = (_seeds(each), _final(each, "train"), _final(each, "test"), steps)
         rows.append((setting.benchmark, setting.preset, *cells))
@@ -289,8 +287,10 @@ def _final(each: Group, split: str) -> str:
 
 
 def _seeds(each: Group) -> str:
-    stopped = len(each.found) - len(each.finished)
-    return f"{len(each.finished)} of {each.wanted}" + (f" ({stopped} stopped)" if stopped else "")
+    stopped = len(each.found) - len(each.finished) - each.failed
+    counts = {"stopped": stopped, "failed": each.failed}
+    notes = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{len(each.finished)} of {each.wanted}" + (f" ({notes})" if notes else "")
 
 
 def _return(record: Record, split: str) -> str:
@@ -321,9 +321,3 @@ def _exponent(fit: Mapping[str, Any]) -> str:
     if fit["exponent"] is None:
         return "too few settled"
     return "{:.2f} ({:.2f} to {:.2f})".format(fit["exponent"], *fit["ci95"])
-
-
-def _kind(verdict: str) -> str:
-    if verdict.startswith("holds on"):
-        return "holds on"
-    return "does not hold" if verdict.startswith("does not hold") else verdict

@@ -61,7 +61,7 @@ def write(out: Path, figure: int, groups: Groups, folders: Sequence[Path]) -> No
         _draw(out / f"figure{figure}", panels, groups)
     write_records(out / f"table{figure}.csv", [verdict._asdict() for verdict in verdicts])
     for v in verdicts:
-        text = f"{v.claim}, {v.budget}: {v.measured or 'no run'}"
+        text = f"{v.where}: {v.claim}, {v.budget}: {v.measured or 'no run'}"
         print(f"{v.verdict:13}  {text}" + (f" ({v.interval})" if v.interval else ""))
 
 

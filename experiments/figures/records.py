@@ -24,6 +24,7 @@ from experiments.figures.studies import BANDIT, Listed, Setting
 from experiments.figures.tables import write_csv
 
 RUNS = Path("runs/results")  # where recorded commands put their runs
+DATA = Path(__file__).parents[2] / "docs" / "data"  # the records of this project
 _COUNTS = ("seed", "env_steps", "trials", "updates")
 _COLUMNS = (
     *_COUNTS,
@@ -52,6 +53,11 @@ class Record(NamedTuple):
     @property
     def finished(self) -> bool:
         return bool(self.about["state"] == "finished")
+
+    @property
+    def failed(self) -> bool:
+        """Whether training failed, for example by a loss that was not finite."""
+        return str(self.about["state"]).startswith("failed")
 
     def config(self) -> Any:
         """The settings that the run had."""
@@ -136,9 +142,9 @@ def _trained(folder: Path, listed: Listed) -> dict[str, Any]:
     path = folder / "summary.json"
     if path.exists():
         summary = provenance.read_json(path)
-        return {"state": "finished"} | {
-            key: summary[key] for key in ("splits", *_MILESTONES, *_TOTALS)
-        }
+        failures = [each["reason"] for each in summary.get("failed", {}).values()]
+        state = f"failed: {failures[0]}" if failures else "finished"
+        return {"state": state} | {key: summary[key] for key in ("splits", *_MILESTONES, *_TOTALS)}
     rows = curves.read_rows(folder / "metrics.jsonl") if (folder / "metrics.jsonl").exists() else []
     if not rows:
         raise ConfigError(f"--add={folder}: this run has not been evaluated yet; train it further")

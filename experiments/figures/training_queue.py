@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dream_jax.runs import provenance
+from dream_jax.runs.folder import saved_run
 from dream_jax.runs.metrics import duration
 from experiments import bandit
 from experiments.cli import flags as cli
@@ -36,11 +38,17 @@ def folder(run: Listed, out: Path) -> Path:
 
 
 def finished(run: Listed, out: Path, smoke: bool = False) -> bool:
-    """Whether a run has finished. Raises ConfigError if its folder holds another run."""
+    """Whether a run has finished. Raises ConfigError if its folder holds another run.
+
+    A run with fewer trials than the list has today has not finished: it can be resumed.
+    """
     benchmark = run.setting.benchmark
     parse = bandit.parse if benchmark == BANDIT else functools.partial(cli.parse, benchmark)
-    parse(command(run, out, smoke)[3:])
-    return (folder(run, out) / "summary.json").exists()
+    request = parse(command(run, out, smoke)[3:])
+    if not (folder(run, out) / "summary.json").exists():
+        return False
+    saved = provenance.config_of(saved_run(folder(run, out)), type(request.config))
+    return bool(saved == request.config)
 
 
 def command(run: Listed, out: Path, smoke: bool = False) -> list[str]:
@@ -83,7 +91,8 @@ def train(
     expected = {run: 10.0 if smoke else estimates.seconds(run, known) for run in left}
     left.sort(key=lambda run: -expected[run])
     workers = min(workers or default_workers(), max(1, len(left))) if left else 1
-    print(f"{len(runs)} runs: {len(done)} finished, {len(left)} to train", flush=True)
+    word = "run" if len(runs) == 1 else "runs"
+    print(f"{len(runs)} {word}: {len(done)} finished, {len(left)} to train", flush=True)
     for run in done:
         yield Landed(run, folder(run, out))
     if not left:

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from experiments import bandit as experiment
+from experiments import report
+from experiments.figures import bandit_config, bandit_progress
 
 
 def refused(capsys, *flags):
@@ -92,6 +94,19 @@ def test_a_run_leaves_its_files(capsys, tmp_path):
     saved = json.loads((out / "config.json").read_text())
     assert saved["seeds"] == list(range(7, 13))
     assert (out / "figure3.svg").read_text().lstrip().startswith("<?xml")
+    # Its report is a page of its own.
+    assert report.main([str(out)]) == 0
+    text = (out / "report.html").read_text()
+    assert "paper on the bandit" in text
+    assert text.count("data:image/png;base64,") == 2
+    row = next(r for r in summary["complexity"] if r["method"] == "rl2" and r["actions"] == 4)
+    assert f"<td>{row['mean_trials']:,.1f}</td><td>6 of 6</td>" in text
+    assert "<td>action_counts</td><td>(2, 4)</td>" in text
+    capsys.readouterr()
+    (out / "thesis.html").write_text("precious")
+    assert report.main([str(out), f"--out={out / 'thesis.html'}"]) == 2
+    assert "no report of ours" in capsys.readouterr().err
+    (out / "thesis.html").unlink()
     # Again: refused; or resumed after half of its rows, with another result for no seed.
     before = (out / "complexity.csv").read_text()
     capsys.readouterr()
@@ -108,3 +123,19 @@ def test_a_run_leaves_its_files(capsys, tmp_path):
     assert (out / "complexity.csv").read_text() == before
     (out / "complexity.csv").write_text("".join(lines[:5]))
     assert "damaged" in refused(capsys, *again)
+
+
+def test_progress_says_what_is_left():
+    config = bandit_config.smoke(bandit_config.PRESETS["paper"])
+    sizes = bandit_progress.sizes(config, ("rl2", "dream"), ())
+    assert len(sizes) == 6
+    known = [key for key in sizes if key.method == "rl2"][:2]
+    seconds = [0.0]
+    progress = bandit_progress.Progress(sizes, known, 30, lambda: seconds[0])
+    assert progress.announcement().startswith("6 sizes, 30 seeds each, 2 of them measured before: ")
+    left = [key for key in sizes if key not in known]
+    seconds[0] = 10.0
+    said = [progress.done(key) for key in left]
+    assert said[0].startswith("[3 of 6, about ")
+    assert said[0].endswith(" left]")
+    assert said[-1] == "[6 of 6]"

@@ -1,5 +1,6 @@
 """`python -m experiments.evaluate`: a run's checkpoint on its benchmark, or in Miniworld."""
 
+import csv
 import json
 import types
 
@@ -21,6 +22,7 @@ from dream_jax.types import MetaTest
 from experiments import evaluate as command_module
 from experiments.analyses import bus_rides, fridges, miniworld, sign_decoding
 from tests.envs.sign3d.test_miniworld_adapter import StandIn
+from tests.experiments.test_report_command import Page
 
 SIGN = {"env.horizon": "4", "networks.hidden_size": "8", "networks.head_size": "8"}
 
@@ -69,9 +71,16 @@ def test_the_same_is_shown_as_text(run_folder, capsys):
         (["--checkpoint={run}", "--env=miniworld_sign"], "trained on bus, Miniworld's is sign"),
         (["--checkpoint={run}", "--trials=0"], "--trials=0 must be at least 1"),
         (["--checkpoint={run}", "--trial=3"], "unknown argument '--trial=3'; nearest: --trials"),
-        (["--checkpoint={run}", "--out=x"], "--out=x: GIFs are drawn with --env=miniworld_sign"),
+        (["--checkpoint={run}", "--pretrained=map"], "--checkpoint and --pretrained exclude each"),
+        (["--pretrained=mpa"], "unknown agent pretrained:mpa; nearest: map"),
+        (["--checkpoint={run}", "--problems=3,x"], "--problems=3,x must be problem ids"),
+        (["--checkpoint={run}", "--problems=24"], "--problems=24: bus has 0 to 23"),
+        (["--checkpoint={run}", "--page={run}"], "is a folder; give a file"),
+        (["--checkpoint={run}", "--table={run}/config.json"], "exists; give another name"),
+        (["--checkpoint={run}", "--watch", "--json"], "--watch and --json exclude each other"),
+        (["--checkpoint={run}", "--env=miniworld_sign", "--page=x"], "--page is not for --env"),
         (["--checkpoint={run}", "--config.env.horizons=3"], "unknown config key 'env.horizons'"),
-        (["--checkpoint={run}", "--config.networks.z_size=3"], "holds another state"),
+        (["--checkpoint={run}", "--config.networks.z_size=3"], "leave the networks"),
     ],
 )
 def test_bad_input_is_one_clear_line(run_folder, flags, message, capsys, tmp_path, monkeypatch):
@@ -80,6 +89,54 @@ def test_bad_input_is_one_clear_line(run_folder, flags, message, capsys, tmp_pat
     out, error = capsys.readouterr()
     assert message in error and error.count("\n") == 1 and not out
     assert not list(tmp_path.iterdir())
+
+
+def test_everything_is_written_about_chosen_problems(run_folder, capsys, tmp_path):
+    page, table, gifs = tmp_path / "new" / "a.html", tmp_path / "a.csv", tmp_path / "gifs"
+    flags = [f"--checkpoint={run_folder}", "--trials=30", "--problems=3,7", f"--page={page}"]
+    flags += [f"--table={table}", f"--out={gifs}", "--config.env.horizon=7"]
+    flags += ["--config.trial.exploitation_episodes=3", "--watch"]
+    assert command_module.main(flags) == 0
+    text = capsys.readouterr().out
+    # Watched first, as text, since this is no terminal; then the returns.
+    assert text.startswith("exploration, step 0\n")
+    assert "It was problem 3: bus 1 to" in text and "It was problem 7: bus 1 to" in text
+    assert "exploitation, go to the" in text and "optimal " in text and "normalised per" in text
+    assert "evaluated with env.horizon=7, trial.exploitation_episodes=3" in text
+    assert sorted(path.name for path in gifs.iterdir()) == [
+        "problem3_seed0.gif",
+        "problem7_seed0.gif",
+    ]
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert {(row["split"], row["problem"]) for row in rows} == {
+        (split, problem) for split in ("train", "test") for problem in ("3", "7")
+    }
+    (run,) = Page(page).data["runs"]
+    assert {trial["problem"] for trial in run["trials"]} == {3, 7}
+    assert {trial["horizon"] for trial in run["trials"]} == {7}
+    for trial in run["trials"]:
+        assert len(trial["exploitation"]["exploration"]) == 3 == len(trial["instructions"])
+        assert len(trial["exploration"]["actions"]) <= 7
+    for row in rows:
+        shown = [p for p in run["problems"] if str(p["problem"]) == row["problem"]]
+        assert float(row["return_mean"]) in [p["return_mean"] for p in shown]
+
+
+def test_returns_by_problem_average_to_those_of_the_split(run_folder, capsys):
+    flags = [f"--checkpoint={run_folder}", "--trials=30", "--json"]
+    assert command_module.main([*flags, "--config.env.horizon=7"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["overrides"] == {"env.horizon": "7"}
+    for part in result["splits"].values():
+        rows = part["problems"]
+        assert [row["problem"] for row in rows] == list(range(24))
+        # Every problem has as many trials.
+        np.testing.assert_allclose(
+            np.mean([row["return_per_seed"] for row in rows], axis=0),
+            part["return_per_seed"],
+            rtol=1e-5,
+        )
+        assert max(part["exploration_length_per_seed"]) <= 7
 
 
 def test_gifs_of_an_earlier_evaluation_are_kept(run_folder, capsys, tmp_path):

@@ -12,18 +12,17 @@ from dream_jax.runs import provenance
 from dream_jax.runs import summary as summaries
 from experiments import report
 
-GIF = b"GIF89a-of-a-trial"
-
 
 def fake_run(folder, preset="dream", done=True, changes=None):
     config = configs.override(presets.get("map", preset), changes or {})
-    (folder / "videos").mkdir(parents=True)
+    folder.mkdir(parents=True)
     record = provenance.record(config, [0, 1])
     (folder / "config.json").write_text(json.dumps(record))
     rows = [
         {
             "seed": seed,
             "env_steps": 1_000 * k,
+            "updates": 100 * k,
             "trials": 2_560 * k,
             "wall_s": 10.0 * k,
             "train_return": 0.1 * k,
@@ -40,36 +39,51 @@ def fake_run(folder, preset="dream", done=True, changes=None):
         splits = {s: summaries.split_summary([0.8, 0.55], bounds) for s in ("train", "test")}
         summary = {"splits": splits, "time_to_95_s": [12.3, None], "wall_s": 99.0}
         (folder / "summary.json").write_text(json.dumps(summary))
-        (folder / "videos" / "problem3_seed0.gif").write_bytes(GIF)
     return folder
 
 
 class Page(html.parser.HTMLParser):
-    """Cells by row, pictures, and whether every tag is closed."""
+    """Cells by row, cells by field, whether every tag is closed, and what is referred to."""
+
+    VOID = ("meta", "img", "link", "input")
 
     def __init__(self, path):
         super().__init__()
-        self.rows, self.images, self.open, self.text = [], [], [], ""
-        self.feed(path.read_text())
+        self.rows, self.fields, self.open, self.text, self.links = [], {}, [], "", []
+        self._data, self.data = "", None
+        self.feed(path.read_text(encoding="utf-8"))
         assert self.open == []
+        self.data = json.loads(self._data)
 
     def handle_starttag(self, tag, attributes):
-        if tag in ("meta", "img"):
-            self.images += [dict(attributes)["src"]] if tag == "img" else []
+        found = dict(attributes)
+        self.links += [found[name] for name in ("src", "href") if name in found]
+        if tag in self.VOID:
             return
-        self.open.append(tag)
+        self.open.append((tag, found))
         if tag == "tr":
             self.rows.append([])
-        elif tag in ("td", "th"):
+        elif tag in ("td", "th") and self.rows:
             self.rows[-1].append("")
 
     def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+        assert self.open.pop()[0] == tag
 
     def handle_data(self, data):
+        tag, found = self.open[-1] if self.open else ("", {})
+        if found.get("id") == "data":
+            self._data += data
+            return
+        if tag in ("script", "style"):
+            return
         self.text += data
-        if self.open and self.open[-1] in ("td", "th"):
+        cell = any(name in ("td", "th") for name, _ in self.open)
+        if cell and self.rows and self.rows[-1]:
             self.rows[-1][-1] += data
+        if "data-field" in found:
+            split = next((a["data-split"] for _, a in self.open[::-1] if "data-split" in a), None)
+            name = found["data-field"]
+            self.fields.setdefault((split, name), []).append(data)
 
 
 def test_a_run_as_a_page(tmp_path, capsys):
@@ -77,22 +91,24 @@ def test_a_run_as_a_page(tmp_path, capsys):
     assert report.main([str(folder)]) == 0
     assert capsys.readouterr().out == f"written to {folder / 'report.html'}\n"
     page = Page(folder / "report.html")
-    row = dict(zip(*page.rows[:2], strict=True))
-    assert row["run"] == str(folder)  # characters of HTML in it came through
-    assert (row["preset"], row["seeds"], row["state"]) == ("dream", "2", "done")
-    assert row["test return, per seed"] == "0.800, 0.550"
-    assert row["test, normalised"] == "1.000, 0.500"
-    assert row["test: optimal, no exploration"] == "0.800, 0.300"
-    assert row["seconds to 0.95"] == "12, never"
+    assert str(folder) in page.text  # characters of HTML in it came through
+    assert page.fields["test", "return_per_seed"] == ["0.800, 0.550"]
+    assert page.fields["test", "normalised_per_seed"] == ["1.000, 0.500"]
+    assert page.fields["test", "optimal"] == ["0.800"]
+    assert page.fields[None, "state"] == ["finished"]
+    assert "seconds to 0.95 12, never" in page.text
     assert ["td.discount", "0.9", "0.99"] in page.rows
-    assert ["0", "0.5"] in page.rows  # the loss, and not the one that there never was
-    kinds = [source.split(";")[0] for source in page.images]
-    assert kinds == ["data:image/png", "data:image/gif"]
-    assert not any(source.startswith("http") for source in page.images)
+    (run,) = page.data["runs"]
+    assert run["name"] == str(folder)
+    assert run["curves"]["1"]["test_return"] == [1.2, 1.4]
+    assert run["curves"]["0"]["loss_never"] == [None, None]
+    assert run["command"].endswith(f"--seeds=2 --config.td.discount=0.9 --out={folder}")
+    assert "No trials are shown: " in page.text  # there is no checkpoint
+    assert page.links == ["data:,"]  # nothing outside the file
     assert report.main([str(folder)]) == 0  # its own page is made anew
 
 
-def test_several_runs_share_a_picture(tmp_path):
+def test_several_runs_share_a_page(tmp_path):
     folders = [
         fake_run(tmp_path / "one"),
         fake_run(tmp_path / "two", "e_rl2", done=False),
@@ -100,13 +116,26 @@ def test_several_runs_share_a_picture(tmp_path):
     out = tmp_path / "new" / "page.html"
     assert report.main([*map(str, folders), f"--out={out}"]) == 0
     page = Page(out)
-    head, first, second = page.rows[:3]
-    row = dict(zip(head, second, strict=True))
-    assert row["state"] == "at 5,120 of 51,200 trials"
-    assert row["test return, per seed"] == "0.400, 1.400"
-    assert dict(zip(head, first, strict=True))["state"] == "done"
-    assert len(page.images) == 2  # one of curves, one of the video
+    assert page.fields[None, "state"] == ["finished", "at 5,120 of 51,200 trials"]
+    assert page.fields["test", "return_per_seed"] == ["0.800, 0.550", "0.400, 1.400"]
+    assert [run["preset"] for run in page.data["runs"]] == ["dream", "e_rl2"]
     assert "All settings are the preset's." in page.text
+
+
+def test_a_real_run_has_its_trials(finished_run, tmp_path):
+    folder, _ = finished_run
+    own = Page(folder / "report.html")
+    assert report.main([str(folder), f"--out={tmp_path / 'page.html'}"]) == 0
+    again = Page(tmp_path / "page.html")
+    for page in (own, again):
+        (run,) = page.data["runs"]
+        assert len(run["trials"]) > 4 and run["frames"] and run["visits"]["columns"] == 9
+    # The checkpoint is that of the end, so both show the same.
+    for name in ("trials", "encodings", "visits", "splits", "curves"):
+        assert own.data["runs"][0][name] == again.data["runs"][0][name]
+    summary = json.loads((folder / "summary.json").read_text())
+    for split, part in summary["splits"].items():
+        assert own.fields[split, "return_mean"] == [f"{part['return_mean']:.3f}"]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +150,7 @@ def test_several_runs_share_a_picture(tmp_path):
         (["run", "--out=notes.txt/page.html"], "notes.txt", "folder"),
         (["broken"], "broken is no run", "runs/cooking"),
         (["empty"], "empty is no run", "has not been evaluated"),
+        (["foreign"], "foreign is no run", "config.json"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(
@@ -133,6 +163,8 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     (tmp_path / "broken" / "metrics.jsonl").write_text('{"seed": 0, "env')
     fake_run(tmp_path / "empty", done=False)
     (tmp_path / "empty" / "metrics.jsonl").write_text("")
+    record = json.loads((fake_run(tmp_path / "foreign") / "config.json").read_text())
+    (tmp_path / "foreign" / "config.json").write_text(json.dumps(record | {"versions": 3}))
     (tmp_path / "notes.txt").write_text("precious")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert report.main(flags) == 2

@@ -1,29 +1,34 @@
 """Figures of the paper: which runs they need, and what is made of them. Nothing is trained."""
 
 import csv
-import json
 
 import pytest
 
 from dream_jax.runs import provenance
 from experiments import reproduce
-from experiments.cli import flags as cli
-from experiments.cli import parallel_commands as side_by_side
+from experiments.cli import parallel_commands
 from experiments.cli import process as common
-from experiments.figures import claims as reproduce_report
+from experiments.figures import claims, curves, records, studies, training_queue
+from experiments.figures.groups import group
+from experiments.figures.paper import PANELS
 from experiments.reproduce import Options
+from tests.experiments import fake_runs
 
 
 def options(tmp_path, figure=6, budget="full", smoke=False, workers=2):
     return Options((figure,), tmp_path, budget, smoke, workers)
 
 
-def no_run_succeeds(monkeypatch):
-    def run(commands, workers):
-        for one in commands:
-            yield side_by_side.Ended(one, 1, 0.5, "no such luck")
+def names(figure, budget):
+    return {each.name for each in studies.of_figure(PANELS[figure], budget)}
 
-    monkeypatch.setattr(side_by_side, "run", run)
+
+def no_run_succeeds(monkeypatch):
+    def run(commands, workers, watch):
+        for one in commands:
+            yield parallel_commands.Ended(one, 1, 0.5, "no such luck")
+
+    monkeypatch.setattr(parallel_commands, "run", run)
 
 
 @pytest.mark.parametrize(
@@ -48,62 +53,62 @@ def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, flag, offending, r
     assert list(tmp_path.iterdir()) == [tmp_path / "a_file"]
 
 
+def test_runs_of_a_figure(tmp_path):
+    assert names(3, "full") == {"bandit-paper"}
+    assert {"map-dream", "distracting_bus-pearl_ub"} <= names(6, "full")
+    assert not any(name.startswith("bus-") for name in names(6, "full"))
+    fewer = {name for name in names(7, "quick") if name.startswith("sign-")}
+    assert fewer == {"sign-dream", "sign-optimal", "sign-no_exploration", "sign-pearl_ub"}
+    full = [run.name for run in reproduce.runs(6, options(tmp_path))]
+    assert [name for name in full if name.startswith("map-dream-")] == [
+        f"map-dream-s{seed}" for seed in range(100, 105)
+    ]
+    quick = [run.name for run in reproduce.runs(6, options(tmp_path, budget="quick"))]
+    assert "map-dream-s100" in quick  # the same run as in full, so it is trained once
+    assert "map-e_rl2-quick-s100" in quick  # with fewer trials than in full
+    assert len(quick) == len(PANELS[6]) * 8
+
+
 def test_commands(tmp_path):
-    assert reproduce.jobs(3, "full") == [("bandit", "paper")]
-    names = {benchmark for benchmark, _ in reproduce.jobs(7, "full")}
-    assert names == {"cooking", "sign"}
-    assert {("map", "dream"), ("distracting_bus", "pearl_ub")} <= set(reproduce.jobs(6, "full"))
-    fewer = set(reproduce.jobs(7, "full")) - set(reproduce.jobs(7, "quick"))
-    assert fewer == {("sign", m) for m in ("dream_no_bottleneck", "e_rl2", "import", "varibad")}
-    line = reproduce.command("map", "dream", options(tmp_path))
+    run = fake_runs.listed("comparison/map-dream-s101")
+    line = training_queue.command(run, tmp_path)
     assert line[1:3] == ["-m", "experiments.map"]
-    assert {"--config=dream", "--seeds=3", "--resume"} <= set(line)
+    assert {"--config=dream", "--seeds=1", "--first_seed=101", "--resume"} <= set(line)
+    assert f"--out={tmp_path}/comparison/map-dream-s101" in line
     assert not any(part.startswith("--config.training") for part in line)
-    quick = reproduce.command("map", "dream", options(tmp_path, budget="quick"))
-    assert "--seeds=1" in quick
-    # Four times 51,200 trials: over five times those that DREAM needs.
-    assert "--config.training.trials=204800" in reproduce.command("map", "e_rl2", options(tmp_path))
-    assert set(line) & set(quick) >= {"-m", "--resume"}
-    assert len({part for part in [*line, *quick] if part.startswith("--out=")}) == 2
-    assert "--seeds=1" in reproduce.command("map", "optimal", options(tmp_path))
-    assert "--smoke" in reproduce.command("bandit", "paper", options(tmp_path, 3, smoke=True))
+    longer = training_queue.command(fake_runs.listed("comparison/map-e_rl2-s100"), tmp_path)
+    assert "--config.training.trials=122880" in longer
+    smoke = training_queue.command(
+        fake_runs.listed("comparison/map-e_rl2-s100"), tmp_path, smoke=True
+    )
+    assert smoke[-1] == "--smoke"
+    assert not any(part.startswith("--config.") for part in smoke)
 
 
-def test_runs_are_made_once(tmp_path, monkeypatch):
-    calls = []
-
-    def run(commands, workers):
-        for one in commands:
-            calls.append(one)
-            assert one.line == reproduce.command("map", "dream", options(tmp_path))
-            assert one.log == tmp_path / "full" / "map-dream.log"
-            fake_run("map", "dream", options(tmp_path), [1.0])
-            yield side_by_side.Ended(one, 0, 0.5, "written")
-
-    monkeypatch.setattr(side_by_side, "run", run)
-    for _ in range(2):
-        assert reproduce.train_missing([("map", "dream")], options(tmp_path)) == {("map", "dream")}
-    assert len(calls) == 1
-    no_run_succeeds(monkeypatch)
-    assert reproduce.train_missing([("map", "optimal")], options(tmp_path)) == set()
+def test_other_seeds(tmp_path):
+    other = options(tmp_path)._replace(first_seed=200)
+    assert {run.first_seed for run in reproduce.runs(6, other)} == set(range(200, 205))
 
 
-def test_what_takes_longest_is_begun_first(tmp_path, monkeypatch):
+def test_what_takes_longest_is_begun_first(tmp_path, monkeypatch, capsys):
     order, at_once = [], []
 
-    def run(commands, workers):
+    def run(commands, workers, watch):
         order.extend(one.log.stem for one in commands)
         at_once.append(workers)
         return iter(())
 
-    monkeypatch.setattr(side_by_side, "run", run)
+    monkeypatch.setattr(parallel_commands, "run", run)
     assert reproduce.main(["--figure=all", f"--out={tmp_path}"]) == 1
     assert at_once == [len(common.cores())]  # there is no accelerator here
-    assert reproduce.default_workers("full") == 1
-    assert all(name.startswith("sign-") for name in order[:4])
-    assert order.index("cooking-varibad") < order.index("cooking-dream")
-    assert order.index("cooking-dream") < order.index("map-varibad") < order.index("map-dream")
+    assert order[0] == "sign-dream-s100"
+    assert order.index("cooking-varibad-quick-s100") < order.index("cooking-dream-s100")
+    assert order.index("map-varibad-quick-s100") < order.index("map-dream-s100")
     assert len(order) == len(set(order)) == 29
+    said = capsys.readouterr().out
+    assert "29 runs: 0 finished, 29 to train" in said
+    assert "comparison/map-dream: about " in said
+    assert f"{at_once[0]} at once" in said
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -111,39 +116,14 @@ def test_a_run_of_other_settings_is_not_taken_for_one_of_these(
     tmp_path, monkeypatch, capsys, ended
 ):
     """Nor trained further, and before anything else is trained."""
-    fake_run("map", "dream", options(tmp_path), [1.0])
-    folder = reproduce.folder("map", "dream", options(tmp_path))
+    run = fake_runs.listed("comparison/map-dream-s100")
+    folder = fake_runs.make(run, tmp_path, 1.0, finished=ended)
     path = folder / "config.json"
-    path.write_text(path.read_text().replace(": 51200", ": 12800"))
-    if not ended:
-        (folder / "summary.json").unlink()
-    monkeypatch.setattr(side_by_side, "run", None)
+    path.write_text(path.read_text().replace('"discount": 0.99', '"discount": 0.9'))
+    monkeypatch.setattr(parallel_commands, "run", None)
     assert reproduce.main(["--figure=6", "--budget=full", f"--out={tmp_path}"]) == 2
     shown = capsys.readouterr().err
-    assert "was trained with training.trials=12800, not 51200" in shown.splitlines()[-1]
-
-
-def fake_run(benchmark, name, options, shares):
-    """A run on an environment where 0.3 is no exploration and 0.8 optimal."""
-    folder = reproduce.folder(benchmark, name, options)
-    arguments = cli.parse(benchmark, reproduce.command(benchmark, name, options)[3:])
-    folder.mkdir(parents=True)
-    record = provenance.record(arguments.config, arguments.seeds)
-    (folder / "config.json").write_text(json.dumps(record))
-    returns = [0.3 + 0.5 * share for share in shares]
-    split = {
-        "return_mean": sum(returns) / len(returns),
-        "return_per_seed": returns,
-        "normalised_per_seed": shares,
-    }
-    summary = {"splits": {"train": split, "test": split}, "env_steps": 100}
-    (folder / "summary.json").write_text(json.dumps(summary))
-    rows = [
-        {"seed": seed, "env_steps": steps, "test_return": value * steps / 100}
-        for steps in (50, 100)
-        for seed, value in enumerate(returns)
-    ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "was trained with td.discount=0.9, not 0.99" in shown.splitlines()[-1]
 
 
 def read(path):
@@ -154,47 +134,87 @@ def read(path):
 def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
     no_run_succeeds(monkeypatch)  # all that is missing
     measured = {
-        ("distracting_bus", "dream"): [1.0, 0.98, 0.99],
-        ("distracting_bus", "dream_no_bottleneck"): [0.5, 0.6, 0.4],
-        ("distracting_bus", "e_rl2"): [0.0, 0.1, 0.05],
-        ("map", "dream"): [0.9, 0.5, 1.0],
-        ("map", "dream_no_bottleneck"): [1.0, 1.0, 0.97],
-        ("map", "e_rl2"): [0.0, 0.0, 0.9],
-        ("map", "import"): [-4.0, 0.0, 0.0],
+        "distracting_bus-dream": [1.0, 0.98, 0.99, 0.96, 1.0],
+        "distracting_bus-dream_no_bottleneck": [0.5, 0.6, 0.4, 0.94, 0.2],
+        "distracting_bus-e_rl2": [0.0, 0.1, 0.05],
+        "map-dream": [1.0, 1.0, 1.0, 1.0, 0.9],
+        "map-dream_no_bottleneck": [1.0, 1.0, 0.97, 0.96, 0.99],
+        "map-e_rl2": [0.0, 0.0, 0.9, 0.0, 0.0],
+        "map-import": [-4.0, 0.0, 0.0, 0.0, 0.0],
+        "map-optimal": [1.0],
+        "distracting_bus-optimal": [1.0],
+        "map-pearl_ub": [0.4],
     }
-    for benchmark in ("distracting_bus", "map"):
-        measured[benchmark, "optimal"] = [1.0]
-    for (benchmark, name), shares in measured.items():
-        fake_run(benchmark, name, options(tmp_path), shares)
+    for name, shares in measured.items():
+        setting = studies.find("comparison", name)
+        for run, share in zip(setting.runs(), shares, strict=False):
+            fake_runs.make(run, tmp_path, share)
     assert reproduce.main(["--figure=6", "--budget=full", f"--out={tmp_path}"]) == 1
-    said = capsys.readouterr().err
-    for missing in ("varibad", "pearl_ub", "no_exploration"):
-        log = tmp_path / "full" / f"map-{missing}.log"
+    said = capsys.readouterr()
+    for missing in ("varibad-s104", "no_exploration-s100"):
+        log = tmp_path / "comparison" / f"map-{missing}.log"
         assert (
-            f"error: experiments.map --config={missing}: exit status 1: no such luck; see {log}\n"
-            in said
+            f"error: comparison/map-{missing}: exit status 1: no such luck; see {log}" in said.err
         )
-    rows = {(r["benchmark"], r["preset"]): r for r in read(tmp_path / "figure6.csv")}
-    assert set(rows) == set(measured)
-    row = rows["distracting_bus", "dream_no_bottleneck"]  # 0.55, 0.6, 0.5
-    assert [float(row[key]) for key in ("mean", "sd", "iqm")] == pytest.approx([0.55, 0.05, 0.55])
-    assert float(row["ci95_low"]) == pytest.approx(0.5)
-    curves = read(tmp_path / "curves6.csv")
-    assert {(r["benchmark"], r["preset"]) for r in curves} == set(rows) - {
-        (benchmark, "optimal") for benchmark in ("distracting_bus", "map")
-    }
-    mine = [r for r in curves if (r["benchmark"], r["preset"]) == ("distracting_bus", "e_rl2")]
-    assert len(mine) == 2 * 3 and float(mine[-1]["test_return"]) == pytest.approx(0.325)
-    verdicts = {r["claim"]: r["verdict"] for r in read(tmp_path / "table6.csv")}
-    assert verdicts["DREAM is optimal on distracting_bus (test)"] == "holds"
-    assert verdicts["DREAM is optimal on map (test)"] == "does not hold"
-    assert verdicts["without the bottleneck it is not, on distracting_bus (test)"] == "holds"
-    claim = "{} learns what can be had without exploring and no more, on map (test)"
-    assert verdicts[claim.format("e_rl2")] == "does not hold"  # it does better
-    assert verdicts[claim.format("import")] == "does not hold"  # it has learned nothing
-    assert verdicts[claim.format("varibad")] == "not measured"
+    assert f"figure 6 is in {tmp_path}: figure6.png" in said.out
+    rows = {(row["benchmark"], row["preset"]): row for row in read(tmp_path / "figure6.csv")}
+    row = rows["map", "dream"]
+    assert [float(row[key]) for key in ("mean", "iqm")] == pytest.approx([0.79, 0.8])
+    assert float(row["ci95_low"]) < 0.79 <= float(row["ci95_high"]) <= 0.8
+    assert rows["map", "optimal"]["ci95_low"] == rows["map", "optimal"]["sd"] == ""  # one value
+    assert ("map", "varibad") not in rows
+    assert len(read(tmp_path / "curves6.csv")) == 4 * sum(
+        len(shares)
+        for name, shares in measured.items()
+        if "optimal" not in name and "pearl" not in name
+    )
+    table = read(tmp_path / "table6.csv")
+    verdicts = {(r["claim"], r["where"], r["budget"].split()[0]): r["verdict"] for r in table}
+    bus, world = "distracting_bus (test)", "map (test)"
+    assert verdicts["DREAM is optimal", bus, "1M"] == "holds"
+    # One of five seeds fails; their mean, 0.98, would not.
+    assert verdicts["DREAM is optimal", world, "end"] == "does not hold (4 of 5 seeds)"
+    assert verdicts["without the bottleneck DREAM is not optimal", bus, "end"] == "holds"
+    assert verdicts["without the bottleneck DREAM is optimal too", world, "end"] == "holds"
+    claim = "{} learns what can be had without exploring, and no more"
+    assert verdicts[claim.format("e_rl2"), bus, "end"] == "holds on 3 of 5 seeds so far"
+    assert verdicts[claim.format("e_rl2"), world, "end"] == "does not hold (4 of 5 seeds)"
+    assert verdicts[claim.format("import"), world, "end"] == "does not hold (4 of 5 seeds)"
+    assert verdicts[claim.format("varibad"), world, "end"] == "not measured"
+    claim = "the best that PEARL could do (PEARL-UB) is not optimal"
+    assert verdicts[claim, world, "end"] == "holds"
     assert (tmp_path / "figure6.png").read_bytes()[:4] == b"\x89PNG"
     assert (tmp_path / "figure6.svg").read_text().startswith("<?xml")
+
+
+def groups_of(tmp_path, shares):
+    """Groups of cooking's presets with these normalised returns."""
+    found = {}
+    for name, values in shares.items():
+        setting = studies.find("comparison", f"cooking-{name}")
+        known = {}
+        for run, share in zip(setting.runs(), values, strict=False):
+            known[run.path] = records.of_folder(fake_runs.make(run, tmp_path, share), run)
+        found["cooking", name] = group(setting, setting.runs(), known)
+    return found
+
+
+def test_times_the_return_of_the_next_best(tmp_path):
+    """Returns are 0.3 + 0.5 * share: 0.8 of DREAM against 0.3, or 0.4 of one seed."""
+    others = {"e_rl2": [0.0] * 5, "import": [-1.0] * 5, "varibad": [0.0, 0.2], "pearl_ub": [-0.4]}
+    found = groups_of(tmp_path, {"dream": [1.0] * 5, **others})
+    verdicts = {
+        (v.claim.split()[2], v.budget.split()[0]): v
+        for v in claims.grid_verdicts([("cooking", "test")], found)
+        if v.claim.startswith("DREAM returns")
+    }
+    assert verdicts["90%", "end"].verdict == "holds"  # 0.8 >= 1.9 * 0.4
+    assert verdicts["90%", "end"].measured == "2.29 times varibad"
+    assert verdicts["3.8", "1M"].verdict == "does not hold (0 of 5 seeds)"
+    del found["cooking", "import"]
+    verdicts = claims.grid_verdicts([("cooking", "test")], found)
+    (verdict,) = (v for v in verdicts if v.claim.startswith("DREAM returns 3.8"))
+    assert verdict.verdict == "not measured"
 
 
 def bandit_summary(rl2, dream):
@@ -207,15 +227,32 @@ def bandit_summary(rl2, dream):
         for method, means in trials.items()
         for actions, mean in zip((4, 8), means, strict=True)
     ]
-    return {"complexity": rows, "exponents": [fit("rl2", rl2), fit("dream", dream)]}
+    return rows, [fit("rl2", rl2), fit("dream", dream)], 10, "command"
 
 
 def test_verdicts_on_the_bandit():
-    clear = reproduce_report.bandit_verdicts(bandit_summary((2.2, 2.0, 2.4), (1.0, 0.9, 1.1)))
+    clear = claims.bandit_verdicts(*bandit_summary((2.2, 2.0, 2.4), (1.0, 0.9, 1.1)))
     assert [verdict.verdict for verdict in clear] == ["holds", "holds"]
-    assert clear[0].measured == "in 1 of 1 settings"  # 8 actions did not settle
-    blurred = reproduce_report.bandit_verdicts(bandit_summary((1.5, 0.9, 2.4), (1.0, 0.9, 1.1)))
+    assert clear[0].measured == "in 1 of 1 sizes"  # 8 actions did not settle
+    blurred = claims.bandit_verdicts(*bandit_summary((1.5, 0.9, 2.4), (1.0, 0.9, 1.1)))
     assert blurred[1].verdict == "does not hold"
+
+
+def test_time_left_is_estimated_from_the_runs_that_have_ended(capsys, tmp_path):
+    one, other = (fake_runs.listed(f"comparison/map-dream-s{seed}") for seed in (100, 101))
+    seconds = [0.0]
+    log = tmp_path / "one.log"
+    watch = training_queue._Watch({log: one}, {one: 100.0, other: 100.0}, 1, lambda: seconds[0])
+    assert (watch.count, watch.left) == ("[0 of 2]", "about 3m20s left")
+    watch.ended(one, 200.0)  # half as fast as expected
+    assert (watch.count, watch.left) == ("[1 of 2]", "about 3m20s left")
+    watch.look([log])
+    assert capsys.readouterr().out == ""
+    seconds[0] = 61.0
+    log.write_text("compiling\nupdates 3/9 | 5s left\n\n")
+    watch.look([log])
+    said = capsys.readouterr().out
+    assert said == "[1 of 2]  comparison/map-dream-s100: updates 3/9 | 5s left\n"
 
 
 def test_curves_are_drawn_over_the_mean_steps_of_the_seeds():
@@ -224,6 +261,10 @@ def test_curves_are_drawn_over_the_mean_steps_of_the_seeds():
         for seed, scale, value in ((0, 1, 0.0), (1, 3, 1.0))
         for steps in (10, 20, 30)
     ]
-    steps, returns = reproduce_report.curve(rows[:-1], "test_return")  # one has ended early
+    steps, returns = curves.curve(rows[:-1], "test_return")  # one has ended early
     assert steps.tolist() == [20.0, 40.0]
     assert returns.tolist() == [[0.0, 0.0], [1.0, 1.0]]
+
+
+def test_the_processor_is_recorded():
+    assert "cpu" in provenance.versions()

@@ -77,7 +77,7 @@ def test_the_first_observation_counts():
     class Open(Doors):
         shows_problem_at_first = True
 
-    assert oracles.bounds(Open(2), "train") == pytest.approx((1.0, 1.0), abs=1e-6)
+    assert oracles.bounds(Open(2), "train")[:2] == pytest.approx((1.0, 1.0), abs=1e-6)
 
 
 def test_the_reward_counts():

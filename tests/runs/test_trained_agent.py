@@ -97,7 +97,7 @@ def test_a_record_draws_itself(agent, tmp_path):
     assert html.startswith("<img") and "data:image/gif;base64," in html
     text = record.text()
     assert text.startswith("exploration, step 0\n")
-    assert text.count("exploitation, instruction") == sum(
+    assert text.count("exploitation, go to the") == sum(
         len(states) for states in record.exploitation_states
     )
     assert "problem 3" in repr(record)

@@ -3,6 +3,7 @@
 import collections
 import math
 
+import numpy as np
 import pytest
 
 from dream_jax import envs
@@ -73,3 +74,13 @@ def test_trials_of_the_curves_are_a_fixed_subset():
     env = envs.make("bus")
     some = evaluate.trial_set(env, "test", 250, 1, cover=False)
     assert set(pairs(env, some).values()) == {math.ceil(250 / 96)}
+
+
+def test_the_trials_of_curves_are_a_fixed_choice_of_pairs():
+    """Curves of different versions are comparable: the pairs are those of one permutation."""
+    env = envs.make("map")
+    trials = evaluate.trial_set(env, "train", 8, 1, cover=False)
+    chosen = np.sort(np.random.default_rng(0).permutation(24 * 4)[:8])
+    np.testing.assert_array_equal(trials.problem, chosen // 4)
+    rows = env.instructions(0)[chosen % 4]
+    np.testing.assert_array_equal(trials.instruction[:, 0], rows)

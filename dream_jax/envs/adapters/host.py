@@ -120,8 +120,8 @@ class HostFamily:
         world.reset(**({"seed": int(state.seed)} if is_gymnasium else {}))
         for action in np.asarray(state.actions)[: int(state.step)].tolist():
             world.step(action)
-        image = np.asarray(world.render()) if hasattr(world, "render") else np.zeros(())
-        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3:
+        image: Any = np.asarray(world.render() if hasattr(world, "render") else 0)
+        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
             return image
         return picture_of(self.render_text(state))
 

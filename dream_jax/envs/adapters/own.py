@@ -51,6 +51,17 @@ def make(name: str, **options: Any) -> Env:
     Raises ValueError if the constructor fails, or if the result does not follow
     `dream_jax.types.Env`, or does other things than it declares.
     """
+    found, env = load(name), make_untried(name, **options)
+    made_as = repr(sorted(options.items()))
+    # Validation refuses other horizons, by the name of the setting.
+    if env.horizon >= 1 and made_as not in _tried.setdefault(found, set()):
+        check.quick(name, env)
+        _tried[found].add(made_as)
+    return env
+
+
+def make_untried(name: str, **options: Any) -> Env:
+    """As `make`, but nothing of it has been run."""
     found = load(name)
     made_as = ", ".join(f"{key}={value!r}" for key, value in options.items())
     try:
@@ -68,9 +79,6 @@ def make(name: str, **options: Any) -> Env:
         raise ValueError(f"{name} lacks {', '.join(missing)}; see dream_jax.types.Env")
     _complete(env, name)
     _check(name, env, options)
-    if made_as not in _tried.setdefault(found, set()):
-        check.quick(name, env)
-        _tried[found].add(made_as)
     return env
 
 
@@ -86,8 +94,6 @@ def _needed(env: Any) -> list[str]:
     needed = list(_NEEDED)
     if not any(hasattr(env, x) for x in ("observation_spec", "observation_shape")):
         needed.append("observation_sizes")
-    if not hasattr(env, "instruction_spec"):
-        needed.append("instruction_sizes")
     drawn = getattr(env, "num_problems", 0) is None
     return [*needed, "sample_problem" if drawn else "problem_ids"]
 
@@ -173,7 +179,7 @@ def _check_lists(name: str, env: Any, need: Callable[[Any, str, Any], None]) -> 
             raise ValueError(f"{name}: problem_ids({split!r}): {_line(error)}") from error
         some = ids.ndim == 1 and ids.size > 0 and np.issubdtype(ids.dtype, np.integer)
         good = some and ids.min() >= 0 and ids.max() < count
-        shown = ids.tolist() if ids.size <= 20 else f"{ids.ravel()[:5].tolist()} and more"
+        shown = ids.tolist() if ids.size <= 200 else [*ids.ravel()[:5].tolist(), ...]
         need(good, f"problem_ids({split!r}) must be [n] ids from 0 to {count - 1}", shown)
         splits[split] = ids
     both = np.intersect1d(splits["train"], splits["test"])
@@ -183,7 +189,7 @@ def _check_lists(name: str, env: Any, need: Callable[[Any, str, Any], None]) -> 
             f"{name}: {both.size} problem ids are in both splits ({listed}); the splits must be "
             "disjoint, or the same"
         )
-    if specs.instruction(env).component_sizes is not None and hasattr(env, "instructions"):
+    if specs.instruction(env).component_sizes is not None and problems.lists_instructions(env):
         rows, columns = np.shape(env.instructions(int(ids[0]))), len(env.instruction_sizes)
         if not hasattr(env, "instruction_spec"):
             filled = len(rows) == 2 and rows[0] > 0 and rows[1] == columns

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax.drawing import raster
 from dream_jax.envs.grids import grid
+from dream_jax.envs.grids.bus_view import BusView
 from dream_jax.types import Array, Key, TimeStep
 
 SIZE = 9
@@ -18,8 +20,6 @@ STOPS = ((4, 5), (5, 4), (3, 4), (4, 3))
 DESTINATIONS = ((0, 1), (0, 7), (8, 1), (8, 7))
 GREY_STOPS = ((5, 5), (3, 3), (3, 5), (5, 3))
 GREY_DESTINATIONS = ((0, 4), (4, 0), (8, 4), (4, 8))
-COLOURS = ((214, 69, 65), (63, 127, 191), (76, 165, 80), (240, 180, 41))
-GREY = (150, 150, 150)
 
 
 class BusState(NamedTuple):
@@ -128,15 +128,11 @@ class Bus(grid.GridProblems):
         return "\n".join(" ".join(board[:, y]) for y in reversed(range(SIZE)))
 
     def render_image(self, state: BusState) -> np.ndarray:
-        """[216, 216, 3] uint8. The goal is light green, the map violet, the agent a disc."""
-        cells = np.full((SIZE, SIZE, 3), 255, np.uint8)
-        if self.has_map:
-            cells[MAP_CELL] = (190, 150, 220)
-        for index, pair in enumerate(self._buses[int(state.problem)]):
-            for cell in pair:
-                cells[cell] = COLOURS[index] if index < 4 else np.array(GREY) + 20 * (index - 4)
-        cells[tuple(np.asarray(state.goal))] = (170, 235, 170)
-        return grid.draw_grid(cells, (int(state.position[0]), int(state.position[1])))
+        """[348, 348, 3] uint8: the grid as `view` draws it, with the goal."""
+        return raster.pixels(self.view().draw(state, [], told=True), 348)
+
+    def view(self) -> BusView:
+        return BusView(self._buses, self.bus_at, MAP_CELL if self.has_map else None)
 
 
 class DistractingBus(Bus):

@@ -1,13 +1,15 @@
 """Cooking: three fridges with unknown contents, one pot, recipes of two ingredients."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax.drawing import raster
 from dream_jax.envs.grids import grid
+from dream_jax.envs.grids.cooking_view import CookingView
 from dream_jax.types import Array, Key, TimeStep
 
 SIZE = 3
@@ -15,7 +17,10 @@ POT = (1, 1)
 FRIDGE_X = 2
 EMPTY = 4
 HELD_OUT = 10
-COLOURS = ((214, 69, 65), (63, 127, 191), (76, 165, 80), (240, 180, 41), (235, 235, 235))
+COLOURS = (
+    (214, 69, 65), (63, 127, 191), (76, 165, 80), (240, 180, 41),
+    (150, 90, 180), (230, 130, 60), (70, 190, 190), (120, 80, 60),
+)  # fmt: skip
 
 
 class CookingState(NamedTuple):
@@ -60,12 +65,19 @@ class Cooking(grid.GridProblems):
     """
 
     name = "cooking"
-    observation_sizes = (SIZE, SIZE, 4, 5, 5, 5, 5)
-    instruction_sizes = (5, 5)
-    num_problems = 64
+    observation_sizes: tuple[int, ...] = (SIZE, SIZE, 4, 5, 5, 5, 5)
+    instruction_sizes: tuple[int, ...] = (5, 5)
+    num_problems: Any = 64
+    # The kitchen: its side, the columns of pot and fridges, and the number that means "no
+    # ingredient". There is a fridge in every row.
+    size, pot, fridge_x, empty = SIZE, POT, FRIDGE_X, EMPTY
 
     def __init__(self, horizon: int = 20, held_out: Sequence[int] = ()):
         super().__init__(horizon)
+        self._fill(held_out)
+
+    def _fill(self, held_out: Sequence[int]) -> None:
+        """What the fridges of each problem hold, and the splits."""
         everything = np.arange(self.num_problems)
         test = np.unique(held_out or (HELD_OUT,))
         valid = len(test) == max(1, len(held_out)) and np.isin(test, everything).all()
@@ -78,43 +90,51 @@ class Cooking(grid.GridProblems):
         self._contents = np.stack([everything // 4**k % 4 for k in range(3)], axis=1)
         self._contents = self._contents.astype(np.int32)  # [64, 3]
 
+    def contents(self, problem: Array) -> Array:
+        """[fridges] int32: the ingredient in each fridge of a problem []."""
+        return jnp.asarray(self._contents)[problem]
+
+    def held(self, problem: int) -> list[int]:
+        """`contents`, outside of JAX."""
+        return self._contents[problem].tolist()
+
     def instructions(self, problem: int) -> np.ndarray:
-        fridges = self._contents[problem]
+        fridges = self.held(problem)
         return np.array([(i, j) for i in fridges for j in fridges], np.int32)
 
     def sample_instruction(self, key: Key, problem: Array) -> Array:
-        return jnp.asarray(self._contents)[problem][jax.random.randint(key, (2,), 0, 3)]
+        return self.contents(problem)[jax.random.randint(key, (2,), 0, self.size)]
 
     def reset(self, key: Key, problem: Array, instruction: Array) -> tuple[CookingState, TimeStep]:
         zero = jnp.zeros((), jnp.int32)
         state = CookingState(
             jnp.asarray(problem, jnp.int32),
             jnp.asarray(instruction, jnp.int32),
-            jnp.array(POT, jnp.int32),
-            jnp.full((), EMPTY, jnp.int32),
-            jnp.full((3,), EMPTY, jnp.int32),
+            jnp.array(self.pot, jnp.int32),
+            jnp.full((), self.empty, jnp.int32),
+            jnp.full((3,), self.empty, jnp.int32),
             zero,
             zero,
         )
         no = jnp.zeros((), bool)
-        return state, TimeStep(_observe(state), jnp.zeros((), jnp.float32), no, no)
+        return state, TimeStep(self._observe(state), jnp.zeros((), jnp.float32), no, no)
 
     def step(self, state: CookingState, action: Array) -> tuple[CookingState, TimeStep]:
         x, y = state.position
-        at_fridge = x == FRIDGE_X
-        at_pot = (x == POT[0]) & (y == POT[1])
+        at_fridge = x == self.fridge_x
+        at_pot = (x == self.pot[0]) & (y == self.pot[1])
         inventory, pot = state.inventory, state.pot
 
-        free = pot == EMPTY
+        free = pot == self.empty
         put = (action == grid.DROP) & at_pot & jnp.any(free)
         slot = jnp.argmax(free)
         pot = jnp.where(put & (jnp.arange(3) == slot), inventory, pot)
-        content = jnp.where(at_fridge, jnp.asarray(self._contents)[state.problem, y], EMPTY)
+        content = jnp.where(at_fridge, self.contents(state.problem)[y], self.empty)
         inventory = jnp.where((action == grid.PICK) & (at_fridge | at_pot), content, inventory)
-        inventory = jnp.where(action == grid.DROP, EMPTY, inventory)
+        inventory = jnp.where(action == grid.DROP, self.empty, inventory)
 
         state = state._replace(
-            position=grid.move(state.position, action, SIZE),
+            position=grid.move(state.position, action, self.size),
             inventory=inventory,
             pot=pot,
             step=state.step + 1,
@@ -126,49 +146,39 @@ class Cooking(grid.GridProblems):
         state = state._replace(stage=stage)
         terminated = finished | ended
         truncated = (state.step >= self.horizon) & ~terminated
-        return state, TimeStep(_observe(state), reward, terminated, truncated)
+        return state, TimeStep(self._observe(state), reward, terminated, truncated)
+
+    def _observe(self, state: CookingState) -> Array:
+        x, y = state.position
+        at_pot = (x == self.pot[0]) & (y == self.pot[1])
+        kind = jnp.where(at_pot, 2, jnp.where(x == self.fridge_x, 3, 0))
+        head = jnp.stack([x, y, kind, state.inventory])
+        return jnp.concatenate([head, state.pot]).astype(jnp.int32)
 
     def render_text(self, state: CookingState) -> str:
         """The grid as text: F fridge (contents beside it), P pot, @ agent.
 
         The last line shows the inventory, the pot and the recipe.
         """
-        board = np.full((SIZE, SIZE), ".")
-        board[POT] = "P"
-        board[FRIDGE_X] = "F"
+        board = np.full((self.size, self.size), ".")
+        board[self.pot] = "P"
+        board[self.fridge_x] = "F"
         board[tuple(np.asarray(state.position))] = "@"
-        contents = self._contents[int(state.problem)]
-        rows = [" ".join(board[:, y]) + f"  {contents[y]}" for y in reversed(range(SIZE))]
+        contents = np.asarray(self.contents(state.problem))
+        rows = [" ".join(board[:, y]) + f"  {contents[y]}" for y in reversed(range(self.size))]
 
         def show(items):
-            return " ".join("-" if int(i) == EMPTY else str(int(i)) for i in items)
+            return " ".join("-" if int(i) == self.empty else str(int(i)) for i in items)
 
         held = f"holds {show([state.inventory])}, pot {show(state.pot)}"
         return "\n".join([*rows, f"{held}, recipe {show(state.recipe)}"])
 
     def render_image(self, state: CookingState) -> np.ndarray:
-        """[200, 120, 3] uint8: the grid, each fridge in the colour of its content.
+        """[306, 408, 3] uint8: the kitchen as `view` draws it, with the recipe."""
+        return raster.pixels(self.view().draw(state, [], told=True), 408)
 
-        The row below the grid shows the pot's slots. The row above shows the inventory, then the
-        recipe.
-        """
-        cells = np.full((SIZE, SIZE + 2, 3), 255, np.uint8)
-        palette = np.array(COLOURS, np.uint8)
-        cells[FRIDGE_X, 1 : SIZE + 1] = palette[self._contents[int(state.problem)]]
-        cells[POT[0], POT[1] + 1] = (120, 120, 120)
-        cells[:, 0] = palette[np.asarray(state.pot)]
-        cells[0, SIZE + 1] = palette[int(state.inventory)]
-        cells[1:, SIZE + 1] = palette[np.asarray(state.recipe)]
-        x, y = (int(v) for v in state.position)
-        return grid.draw_grid(cells, (x, y + 1), cell_pixels=40)
-
-
-def _observe(state: CookingState) -> Array:
-    x, y = state.position
-    at_pot = (x == POT[0]) & (y == POT[1])
-    kind = jnp.where(at_pot, 2, jnp.where(x == FRIDGE_X, 3, 0))
-    head = jnp.stack([x, y, kind, state.inventory])
-    return jnp.concatenate([head, state.pot]).astype(jnp.int32)
+    def view(self) -> CookingView:
+        return CookingView(self)
 
 
 def _stage_reward(state: CookingState, action: Array) -> tuple[Array, Array, Array]:

@@ -1,4 +1,4 @@
-"""What the grid worlds share: actions, moves, splits of problem ids and drawing."""
+"""What the grid worlds share: actions, moves and splits of problem ids."""
 
 import jax
 import jax.numpy as jnp
@@ -53,20 +53,3 @@ def disjoint_splits(train: np.ndarray, test: np.ndarray) -> dict[str, np.ndarray
     if both.size:
         raise ValueError(f"problem ids {both.tolist()} are in both splits; they must be disjoint")
     return {"train": train.astype(np.int32), "test": test.astype(np.int32)}
-
-
-def draw_grid(cells: np.ndarray, agent: tuple[int, int], cell_pixels: int = 24) -> np.ndarray:
-    """Draws `cells` [X, Y, 3] uint8 as a picture [Y * cell_pixels, X * cell_pixels, 3] uint8.
-
-    The y axis points up. The agent, at cell (x, y), is a dark disc.
-    """
-    image = np.kron(cells.transpose(1, 0, 2)[::-1], np.ones((cell_pixels, cell_pixels, 1)))
-    image = image.astype(np.uint8)
-    image[::cell_pixels] = 200
-    image[:, ::cell_pixels] = 200
-    row = (cells.shape[1] - 1 - agent[1]) * cell_pixels
-    column = agent[0] * cell_pixels
-    yy, xx = np.mgrid[:cell_pixels, :cell_pixels] - (cell_pixels - 1) / 2
-    disc = yy**2 + xx**2 < (0.32 * cell_pixels) ** 2
-    image[row : row + cell_pixels, column : column + cell_pixels][disc] = (40, 40, 40)
-    return image

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dream_jax.drawing import raster
 from dream_jax.envs.sign3d import raycast, top_view
 from dream_jax.envs.sign3d import world as sign_world
+from dream_jax.envs.sign3d.sign_view import SignView
 from dream_jax.envs.sign3d.world import Pose, Scene
 from dream_jax.types import Array, Key, TimeStep
 
@@ -162,9 +164,11 @@ class Sign:
         return top_view.as_text(*view(state))
 
     def render_image(self, state: SignState) -> np.ndarray:
-        """[240, W, 3] uint8: the observation, and to its right the room from above."""
-        scene, pose = jax.device_get(view(state))
-        return top_view.beside(np.asarray(self._draw(state)), scene, pose)
+        """[H, 720, 3] uint8: the observation, and to its right the room from above."""
+        return raster.pixels(self.view().draw(state, [], told=True), 720)
+
+    def view(self) -> SignView:
+        return SignView(self._draw)
 
 
 def view(state: SignState) -> tuple[Scene, Pose]:

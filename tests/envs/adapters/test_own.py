@@ -152,7 +152,7 @@ def test_a_search_without_end_is_given_up(monkeypatch):
         (["broken:Lamps"], "error: unknown environment 'broken:Lamps': SyntaxError: "),
         (["lamps:Lamp"], "error: unknown environment 'lamps:Lamp': lamps has no class 'Lamp'"),
         (["others:function"], "TypeError: len() takes no keyword arguments, raised by len("),
-        (["others:Halved"], "others:Halved lacks horizon, instruction_sizes, num_actions, "),
+        (["others:Halved"], "others:Halved lacks horizon, num_actions, num_problems, "),
         (["others:Fixed"], "raised by Fixed(horizon=5)"),
         (["others:Failing"], "error: others:Failing: KeyError: 'fuse', raised by Failing("),
         (["others:Deaf"], "error: others:Deaf: horizon must be the 5 given, not 7"),

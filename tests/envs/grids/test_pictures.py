@@ -1,10 +1,12 @@
 """Grid worlds as text and as pictures."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import dream_jax.envs
+from dream_jax.drawing.shapes import Line, Text
 from dream_jax.envs.grids.bus import BusState
 from dream_jax.envs.grids.cooking import CookingState
 
@@ -69,51 +71,94 @@ def test_text_of_a_kitchen():
     ]
 
 
-def changed_cells(before, after, rows, columns):
-    """(row, column) of the cells, counted from the top left, in which two pictures differ."""
-    height, width = before.shape[0] // rows, before.shape[1] // columns
-    differs = (before != after).any(-1).reshape(rows, height, columns, width).any((1, 3))
-    return set(zip(*(index.tolist() for index in np.nonzero(differs)), strict=True))
+def shapes(env, state, before=(), told=True):
+    return set(env.view().draw(state, list(before), told=told).shapes)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_image_of_a_bus_world_shows_the_agent_in_its_cell(name):
+def words(env, state, before=(), told=True):
+    return {shape.text for shape in shapes(env, state, before, told) if isinstance(shape, Text)}
+
+
+def walk(env, problem, instruction, actions):
+    """The states of an episode, numpy."""
+    state, _ = env.reset(jax.random.key(0), jnp.int32(problem), jnp.asarray(instruction))
+    states = [state]
+    for action in actions:
+        states.append(env.step(states[-1], action)[0])
+    return jax.device_get(states)
+
+
+LEFT, UP, RIGHT, DOWN, NO_OP, RIDE, END, PICK, DROP = range(9)
+
+
+@pytest.mark.parametrize("name", ("cooking", *NAMES))
+def test_a_picture_shows_where_the_agent_is(name):
     env = dream_jax.envs.make(name)
-    images = [
-        env.render_image(
-            BusState(jnp.int32(5), jnp.array([8, 8]), jnp.array(position), jnp.int32(1))
-        )
-        for position in ((1, 2), (6, 8))
-    ]
-    for image in images:
-        assert image.dtype == np.uint8
-        assert image.ndim == 3 and image.shape[2] == 3
-        assert image.shape[0] == image.shape[1]
-    # y points up: (1, 2) is row 8 - 2 = 6 from the top, (6, 8) is row 0.
-    assert changed_cells(*images, rows=9, columns=9) == {(6, 1), (0, 6)}
+    states = walk(env, 5, env.instructions(5)[0], [LEFT, DOWN])
+    pictures = [env.render_image(state) for state in states]
+    for picture in pictures:
+        assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+    assert (pictures[0] != pictures[1]).any() and (pictures[1] != pictures[2]).any()
+    places = [env.view().cell(state) for state in states]
+    x, y = places[0]
+    assert places == [(x, y), (x - 1, y), (x - 1, y + 1)]  # rows count from the top
 
 
-def test_image_of_a_bus_world_shows_what_differs_between_problems():
-    env = dream_jax.envs.make("bus")
-    # The ids 0 and 1 differ in the last two destinations, (8, 1) and (8, 7): rows 7 and 1.
-    images = [
-        env.render_image(
-            BusState(jnp.int32(problem), jnp.array([8, 8]), jnp.array([4, 4]), jnp.int32(0))
-        )
-        for problem in (0, 1)
-    ]
-    assert changed_cells(*images, rows=9, columns=9) == {(7, 8), (1, 8)}
-
-
-def test_image_of_a_kitchen_shows_the_agent_and_what_it_holds():
+def test_fridges_open_when_they_are_used_and_stay_open():
     env = dream_jax.envs.make("cooking")
-    before = env.render_image(cooking_state((0, 2)))
-    assert before.dtype == np.uint8
-    assert before.ndim == 3 and before.shape[2] == 3
-    # From the top: hand and recipe, the kitchen's y = 2, 1, 0, the pot slots.
-    after = env.render_image(cooking_state((2, 0)))
-    assert changed_cells(before, after, rows=5, columns=3) == {(1, 0), (3, 2)}
-    holding = env.render_image(cooking_state((0, 2))._replace(inventory=jnp.int32(1)))
-    assert changed_cells(before, holding, rows=5, columns=3) == {(0, 0)}
-    filled = env.render_image(cooking_state((0, 2))._replace(pot=jnp.array([2, 3, 0])))
-    assert changed_cells(before, filled, rows=5, columns=3) == {(4, 2)}
+    # 27: from the bottom, the fridges hold cheese, lettuce, onion. Only walking opens none.
+    states = walk(env, 27, (3, 2), [RIGHT, UP, NO_OP, PICK, DOWN, PICK])
+    closed = [
+        sum(isinstance(shape, Text) and shape.text == "?" for shape in shapes(env, s, states[:i]))
+        for i, s in enumerate(states)
+    ]
+    assert closed == [3, 3, 3, 3, 2, 2, 1]
+    later = walk(env, 27, (3, 2), [])  # the episode after: what was found is still shown
+    told = words(env, later[0], states)
+    assert len([shape for shape in shapes(env, later[0], states) if shape == FRIDGE_DOOR]) == 1
+    assert told == {"?"}
+
+
+FRIDGE_DOOR = Text(6 + 90 + 6 + 11 + 1, 6 + 60 + 2 + 17, "?", 9, "#8b96a1", bold=True)  # the lowest
+
+
+def test_the_hand_the_pot_and_the_recipe_are_shown():
+    env = dream_jax.envs.make("cooking")
+    bare = cooking_state((0, 2))
+    assert shapes(env, bare) != shapes(env, bare._replace(inventory=jnp.int32(1)))
+    assert shapes(env, bare) != shapes(env, bare._replace(pot=jnp.array([2, 3, 0])))
+    other = bare._replace(recipe=jnp.array([0, 1]))
+    assert shapes(env, bare) != shapes(env, other)
+    # While exploring the recipe is hidden.
+    assert shapes(env, bare, told=False) == shapes(env, other, told=False)
+
+
+def test_a_bus_is_unknown_until_it_is_ridden():
+    env = dream_jax.envs.make("distracting_bus")
+    states = walk(env, 0, (8, 0), [UP, UP, DOWN, RIDE, RIGHT])
+    for i, state in enumerate(states):
+        texts = [s.text for s in shapes(env, state, states[:i]) if isinstance(s, Text)]
+        ridden = i >= 4
+        assert texts.count("?") == 8 - ridden and texts.count("1") == 1 + ridden
+        lines = [s for s in shapes(env, state, states[:i]) if isinstance(s, Line) and s.dash]
+        assert len(lines) == ridden
+
+
+def test_the_goal_is_hidden_while_exploring():
+    env = dream_jax.envs.make("map")
+    one, other = (walk(env, 3, goal, [])[0] for goal in ((8, 0), (0, 8)))
+    assert shapes(env, one, told=False) == shapes(env, other, told=False)
+    assert shapes(env, one) != shapes(env, other)
+
+
+def test_words():
+    view = dream_jax.envs.make("cooking").view()
+    assert view.instruction(np.array([0, 1])) == "cook: tomato, then onion"
+    assert view.problem(27) == "fridges: onion, lettuce, cheese"  # from the top, as drawn
+    assert [values[27] for values in view.groups().values()] == ["cheese", "lettuce", "onion"]
+    view = dream_jax.envs.make("distracting_bus").view()
+    assert view.instruction(np.array([8, 0])) == "go to the lower right corner"
+    assert view.problem(0).startswith("bus 1 to lower left, bus 2 to upper left, bus 3 to lower")
+    groups = view.groups()
+    assert len(set(groups["coloured buses"])) == len(set(groups["grey buses"])) == 24
+    assert all(len(values) == 576 for values in groups.values())

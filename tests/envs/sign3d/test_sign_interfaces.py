@@ -1,5 +1,7 @@
 """Sign navigation as jax, dm_env and people see it."""
 
+import io
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,10 @@ import numpy as np
 import pytest
 from absl.testing import absltest
 from dm_env import test_utils
+from PIL import Image
 
 import dream_jax.envs
+from dream_jax.drawing.shapes import Line, Text
 from dream_jax.envs.adapters.dm_env import DmEnvAdapter
 from dream_jax.envs.sign3d.sign import view
 from tests.envs.sign3d.sign_cases import BOX, END, FORWARD, GREEN, KEY, LEFT, RED, RIGHT, at
@@ -99,13 +103,29 @@ def test_text(env):
     ]
 
 
-def test_image_shows_the_view_beside_the_room(env):
-    state = at(4.5, 5.2, 0.0, RED)
+def test_the_view_is_beside_the_room(env):
+    state = jax.device_get(at(4.5, 5.2, 0.0, RED))
+    picture, *plan = env.view().draw(state, [], told=True).shapes
+    with Image.open(io.BytesIO(picture.png)) as image:
+        seen = np.asarray(image.convert("RGB")).astype(int)
+    # A palette of 64 colours is enough.
+    assert np.abs(seen - jax.jit(env.observe)(state)).mean() < 4
+    assert "RED" in [shape.text for shape in plan if isinstance(shape, Text)]
     image = env.render_image(state)
-    assert image.dtype == np.uint8 and image.shape[0] == 240 and image.shape[1] > 320 + 150
-    np.testing.assert_array_equal(image[:, :320][::4, ::4], jax.jit(env.observe)(state))
+    assert image.dtype == np.uint8 and image.shape[1] == 720
     moved = env.render_image(at(4.5, 3.2, 0.0, RED))
-    rows = np.nonzero((moved[:, 328:] != image[:, 328:]).any((1, 2)))[0]
-    # 240 rows show 14 m, the room begins at 0.5 m: the arrows are around rows 63 and 98.
-    assert rows.min() > 50 and rows.max() < 110
+    height, left = image.shape[0], round(720 * picture.width / (picture.width + 5 + 99))
+    rows = np.nonzero((moved[:, left + 20 :] != image[:, left + 20 :]).any((1, 2)))[0]
+    # The height shows 14 m, the room begins at 0.5 m, and 4 m of the field of view are drawn.
+    assert rows.min() > height * (3.7 - 2.8) / 14 and rows.max() < height * (5.7 + 2.8) / 14
     assert view(state)[0].colour == RED
+
+
+def test_the_path_of_the_episode_is_drawn(env):
+    states = [jax.device_get(at(4.5, 5.2 - 0.7 * t, 0.0, RED)) for t in range(3)]
+    states = [state._replace(step=t) for t, state in enumerate(states)]
+    drawing = env.view().draw(states[2], states[:2], told=True)
+    (path,) = [shape for shape in drawing.shapes if isinstance(shape, Line)]
+    assert len(path.points) == 3
+    alone = env.view().draw(states[0], states, told=True)  # the episode after
+    assert not [shape for shape in alone.shapes if isinstance(shape, Line)]

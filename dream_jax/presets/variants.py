@@ -1,0 +1,38 @@
+"""The variants of cooking and bus: large, in sentences, with pictures as ids, without instructions.
+
+Not tuned: each starts from its benchmark's settings and changes what its form asks for.
+"""
+
+from dataclasses import replace
+
+from dream_jax.presets import bus, cooking
+
+COOKING_LARGE = replace(
+    cooking.CONFIG,
+    benchmark="cooking_large",
+    env=replace(cooking.CONFIG.env, horizon=30),
+    # Ids are described by what the fridges hold, so few bits of z are shared by many kitchens.
+    training=replace(
+        cooking.CONFIG.training,
+        trials=276_480,
+        evaluation_trials=512,
+        final_evaluation_trials=4_096,
+    ),
+    replay=replace(cooking.CONFIG.replay, capacity_trials=32_768),
+)
+COOKING_SENTENCES = replace(
+    cooking.CONFIG,
+    benchmark="cooking_sentences",
+    training=replace(cooking.CONFIG.training, evaluation_trials=512),
+)
+COOKING_PICTURES = replace(cooking.CONFIG, benchmark="cooking_pictures")
+BUS_TASKS = replace(
+    bus.CONFIG,
+    benchmark="bus_tasks",
+    # The task shows only in rewards. A goal that is reached while exploring ends exploration, as in
+    # `bus`.
+    trial=replace(bus.CONFIG.trial, rewards_in_exploration=True),
+    training=replace(bus.CONFIG.training, trials=102_400),
+)
+
+ALL = (COOKING_LARGE, COOKING_SENTENCES, COOKING_PICTURES, BUS_TASKS)

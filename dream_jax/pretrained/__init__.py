@@ -1,0 +1,1 @@
+"""Trained agents, NAME.npz, each with its card, NAME.json. `runs.pretrained` reads them."""

@@ -1,0 +1,102 @@
+"""MiniGrid on the host: which box has the ball of my colour? Needs the package minigrid.
+
+    python -m experiments.own_problem examples.minigrid_boxes:Boxes --out=runs/minigrid
+
+Four grey boxes in the corners of a room hold balls of four colours: 24 problems, 4 of them unseen
+in training. Exploration may open boxes. Exploitation is told a colour; picking up its ball pays 1,
+any other ball -0.5, and both end the episode. A step costs 0.02.
+"""
+
+import itertools
+from typing import Any
+
+import gymnasium
+import jax
+import numpy as np
+from dm_env import specs
+from minigrid.core.grid import Grid
+from minigrid.core.mission import MissionSpace
+from minigrid.core.world_object import Ball, Box
+from minigrid.minigrid_env import MiniGridEnv
+
+from dream_jax import HostFamily
+
+COLOURS = ("red", "green", "blue", "yellow")
+ORDERS = list(itertools.permutations(range(4)))  # colour in each corner
+ACTIONS = (0, 1, 2, 3, 5)  # of MiniGrid: left, right, forward, pick up, toggle (opens a box)
+PICK_UP = 3
+SIDE = 6  # with walls
+
+
+def _mission() -> str:
+    return "pick up the ball"
+
+
+class BoxRoom(MiniGridEnv):
+    """A room of 4 x 4 cells with a box in each corner."""
+
+    def __init__(self, order: tuple[int, ...], wanted: int):
+        self._order, self._wanted = order, wanted
+        mission = MissionSpace(mission_func=_mission)
+        super().__init__(mission, grid_size=SIDE, max_steps=1_000, render_mode="rgb_array")
+
+    def _gen_grid(self, width: int, height: int) -> None:
+        self.grid = Grid(width, height)
+        self.grid.wall_rect(0, 0, width, height)
+        corners = itertools.product((1, width - 2), (1, height - 2))
+        for colour, (x, y) in zip(self._order, corners, strict=True):
+            self.put_obj(Box("grey", contains=Ball(COLOURS[colour])), x, y)
+        self.place_agent(top=(2, 2), size=(2, 2))
+        self.mission = _mission()
+
+    def step(self, action: int) -> Any:
+        ahead = self.grid.get(*self.front_pos)
+        kind = ACTIONS[action]
+        if kind == PICK_UP and not isinstance(ahead, Ball):
+            kind = 6  # boxes cannot be carried: nothing happens
+        observation, _, _, _, information = super().step(kind)
+        if isinstance(self.carrying, Ball):
+            right = self.carrying.color == COLOURS[self._wanted]
+            return observation, 1.0 if right else -0.5, True, False, {"goal": right}
+        return observation, -0.02, False, False, information
+
+
+class Boxes(HostFamily):
+    num_actions = len(ACTIONS)
+    observation_spec = {
+        # What each cell of the 7 x 7 view holds: object, colour, state.
+        "image": specs.BoundedArray((7, 7, 3), np.uint8, 0, np.array([10, 5, 3], np.uint8)),
+        "direction": specs.BoundedArray((), np.int32, 0, 3),
+    }
+    instruction_sizes = (4,)
+    num_problems = len(ORDERS)
+    descriptors = np.eye(4, dtype=np.float32)[np.array(ORDERS)].reshape(len(ORDERS), 16)
+    settings = {
+        "env": {"horizon": 40},
+        "trial": {"hidden_goal_ends_exploration": False},
+        "acting": {"random_action_counts": [1, 1, 2, 1, 1]},
+        "training": {
+            "trials": 51_200,
+            "trials_per_iteration": 128,
+            "updates_per_iteration": 16,
+            "evaluation_trials": 96,
+            "final_evaluation_trials": 480,
+        },
+        "replay": {"capacity_trials": 8_192, "warmup_trials_exploration": 2_048},
+    }
+
+    def problem_ids(self, split: str) -> np.ndarray:
+        test = np.arange(3, len(ORDERS), 6, dtype=np.int32)
+        return test if split == "test" else np.setdiff1d(np.arange(len(ORDERS)), test)
+
+    def instructions(self, problem: int) -> np.ndarray:
+        return np.arange(4, dtype=np.int32)[:, None]
+
+    def sample_instruction(self, key: Any, problem: Any) -> Any:
+        return jax.random.randint(key, (1,), 0, 4)
+
+    def make(self, problem: int, instruction: np.ndarray) -> gymnasium.Env:
+        return BoxRoom(ORDERS[problem], int(instruction[0]))
+
+    def read(self, observation: dict[str, Any]) -> dict[str, Any]:
+        return {"image": observation["image"], "direction": observation["direction"]}

@@ -1,0 +1,169 @@
+"""The page of runs in a real Chromium: it opens from disk, plays, toggles, and fits."""
+
+import json
+
+import pytest
+
+from dream_jax.runs import pretrained
+from experiments import evaluate, report
+from tests.browser import chromium
+from tests.tiers import quick
+
+
+@pytest.fixture(scope="module")
+def driver():
+    driver = chromium.start()
+    yield driver
+    driver.quit()
+
+
+def state(page):
+    """Where the player is."""
+    return page.run(
+        """
+        const stage = document.querySelector(".stage");
+        return {
+          badge: document.querySelector(".badge").textContent,
+          at: Number(document.getElementById("step").value),
+          last: Number(document.getElementById("step").max),
+          did: document.querySelector(".did").textContent,
+          picture: document.querySelector(".scene svg").innerHTML,
+          actions: stage.dataset.actions,
+          return: Number(stage.dataset.return),
+        };
+        """
+    )
+
+
+def check_opens(page):
+    assert page.complaints() == []
+    assert page.overflows() == []
+    for name in ("player", "learning", "encodings", "visits"):
+        assert page.run("return document.getElementById(arguments[0]).hidden", name) in (
+            (False,) if name in ("player", "encodings", "visits") else (False, True)
+        )
+
+
+def check_plays(page, trial):
+    """Buttons and keys step through exploration, then exploitation."""
+    start = state(page)
+    assert (start["badge"], start["at"], start["did"]) == ("EXPLORE", 0, "start")
+    page.click("#next")
+    page.press("\ue014")  # the right arrow
+    after = state(page)
+    assert after["at"] == 2 and after["did"] != "start"
+    page.click("#back")
+    page.press("\ue012")  # the left arrow
+    assert state(page) == start
+    steps = len(trial["exploration"]["actions"])
+    page.click("#skip")
+    assert (state(page)["badge"], state(page)["at"]) == ("EXPLOIT", steps + 1)
+    page.press(" ")  # plays
+    assert page.text("#play") == "Pause"
+    page.press(" ")
+    assert page.text("#play") == "Play"
+    page.run(
+        "const s = document.getElementById('step'); s.value = s.max;"
+        "s.dispatchEvent(new Event('input'))"
+    )
+    end = state(page)
+    own = trial["exploitation"]["exploration"][0]
+    assert end["at"] == end["last"] == steps + 1 + len(own["actions"])
+    assert end["actions"] == ",".join(map(str, own["actions"]))
+    assert end["return"] == pytest.approx(sum(own["rewards"]), abs=1e-3)
+
+
+def check_toggle(page, trial):
+    """Where z is from changes the episode that is shown, at once."""
+    seen = {}
+    for key, source in enumerate(("exploration", "id", "other", "zero"), 1):
+        page.press(str(key))
+        page.run(
+            "const s = document.getElementById('step'); s.value = s.max;"
+            "s.dispatchEvent(new Event('input'))"
+        )
+        pressed = page.run("return document.querySelector(`[data-value='${arguments[0]}']`)"
+                           ".getAttribute('aria-pressed')", source)  # fmt: skip
+        assert pressed == "true"
+        episode = trial["exploitation"][source][0]
+        assert state(page)["actions"] == ",".join(map(str, episode["actions"]))
+        assert state(page)["return"] == pytest.approx(sum(episode["rewards"]), abs=1e-3)
+        seen[source] = state(page)["actions"]
+    return seen
+
+
+def data(page):
+    return json.loads(page.text("#data"))["runs"]
+
+
+def test_the_page_of_a_run(driver, finished_run):
+    folder, _ = finished_run
+    page = chromium.Page(driver, folder / "report.html")
+    check_opens(page)
+    (run,) = data(page)
+    check_plays(page, run["trials"][0])
+    check_toggle(page, run["trials"][0])
+    # Lines are switched off and on; the axis and what is drawn change.
+    count = "return document.querySelectorAll('#learning path[data-series]').length"
+    lines = page.run(count)
+    page.click("#learning .legend button")
+    assert page.run(count) < lines
+    page.click("#learning .legend button")
+    page.click("#seeds")
+    assert 0 < page.run(count) < lines  # the means alone
+    page.click("[data-value=wall_s]")
+    page.click("[data-value=loss]")
+    assert "seconds" in page.text("#learning svg")
+    assert page.run(count) == sum(name.startswith("loss_") for name in run["curves"]["0"])
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize("theme", ("light", "dark"))
+@pytest.mark.parametrize("width", (400, 1000, 1600))
+def test_nothing_overflows(driver, finished_run, width, theme):
+    folder, _ = finished_run
+    page = chromium.Page(driver, folder / "report.html", width, theme)
+    check_opens(page)
+    ground = page.run("return getComputedStyle(document.body).backgroundColor")
+    assert (min(int(x) for x in ground[4:-1].split(",")) < 100) == (theme == "dark")
+    for _ in range(3):
+        page.click("#next")
+    assert page.overflows() == []
+
+
+@pytest.mark.parametrize("name", quick(pretrained.names(), "map"))
+def test_the_page_of_an_evaluation_has_its_numbers(driver, tmp_path, capsys, name):
+    file = tmp_path / "page.html"
+    assert evaluate.main([f"--pretrained={name}", f"--page={file}", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert file.stat().st_size < 5_000_000
+    page = chromium.Page(driver, file, 400)
+    check_opens(page)
+    for split, part in result["splits"].items():
+        for field in ("return_mean", "optimal", "no_exploration"):
+            shown = page.text(f"tr[data-split={split}] [data-field={field}]")
+            assert shown == f"{part[field]:.3f}"
+        for row in part["problems"]:
+            where = f"tr[data-split={split}][data-problem='{row['problem']}'] [data-field=return]"
+            assert page.text(where) == f"{row['return_mean']:.3f}"
+    page = chromium.Page(driver, file)
+    (run,) = data(page)
+    check_plays(page, run["trials"][0])
+    seen = check_toggle(page, run["trials"][0])
+    assert seen["zero"] != seen["exploration"] or seen["other"] != seen["exploration"]
+    # The agent is trained: what it reads from a training problem ends near its encoding.
+    trained = [t["exploration"]["distance"] for t in run["trials"] if t["split"] == "train"]
+    assert all(falling[-1] < 0.5 * falling[0] for falling in trained)
+
+
+def test_runs_are_compared_side_by_side(driver, finished_run, tmp_path):
+    folder, _ = finished_run
+    file = tmp_path / "page.html"
+    assert report.main([str(folder), str(folder), f"--out={file}"]) == 0
+    page = chromium.Page(driver, file, 1600)
+    check_opens(page)
+    assert page.run("return document.querySelectorAll('.stage').length") == 2
+    page.click("#next")
+    did = page.run("return [...document.querySelectorAll('.did')].map((one) => one.textContent)")
+    assert len(did) == 2 and did[0] == did[1] != "start"
+    assert chromium.Page(driver, file, 400).overflows() == []
