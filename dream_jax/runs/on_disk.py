@@ -188,8 +188,16 @@ class OnDisk:
         return (rows, summary) if whole and summary is not None else None
 
     def repair(self) -> None:
-        path, rows = self.out / "metrics.jsonl", self._resumed.rows
-        if not path.exists() or json_lines(path) != rows or not path.read_bytes().endswith(b"\n"):
+        self._mend(self._resumed.rows)
+
+    def _mend(self, rows: Sequence[Row]) -> None:
+        """Make metrics.jsonl hold these rows and no other, if it does not."""
+        path = self.out / "metrics.jsonl"
+        if (
+            not path.exists()
+            or json_lines(path) != list(rows)
+            or not path.read_bytes().endswith(b"\n")
+        ):
             with MetricsWriter(self.out, rows, self._request.log):
                 pass
 
@@ -214,8 +222,6 @@ class OnDisk:
         prepare_folder(self._request, self._changes, trials)
         if self.last_step is not None:
             checkpoint.delete_after(self._checkpoints, self.last_step)  # damaged
-        if self._resumed.rows:
-            self.repair()
 
     def discard(self) -> None:
         if self._prepared and self._new:
@@ -243,6 +249,8 @@ class OnDisk:
         self._prepare()
         if self._writer is not None:
             self._writer.sync()
+        else:
+            self._mend(rows)
         metadata = progress._asdict() | {
             "seeds": list(self._request.seeds),
             "failed": {str(seed): failure._asdict() for seed, failure in failed.items()},
