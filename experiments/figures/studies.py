@@ -120,7 +120,7 @@ def _methods(study: str, benchmark: str, names: Iterable[str]) -> list[Setting]:
         seeds = 1 if name in LINE_STYLES else SEEDS
         if benchmark == "sign" and name not in LINE_STYLES:
             seeds = SIGN_SEEDS.get(name, 3)
-        whole_trial = name in (*WITHOUT_EXPLORATION, "rl2") and benchmark in LONGER
+        whole_trial = name in (*WITHOUT_EXPLORATION, "rl2", "pearl") and benchmark in LONGER
         longer = (("training.trials", LONGER[benchmark]),) if whole_trial else ()
         found.append(Setting(study, benchmark, name, seeds, longer))
     return found
@@ -176,7 +176,7 @@ def _studies() -> dict[str, tuple[Setting, ...]]:
         "more_methods": tuple(
             each
             for benchmark in (*buses, "cooking")
-            for each in _methods("more_methods", benchmark, ("rl2",))
+            for each in _methods("more_methods", benchmark, ("rl2", "pearl"))
         ),
         "pearl_ub": (
             *(
@@ -196,10 +196,13 @@ def _studies() -> dict[str, tuple[Setting, ...]]:
             )
             for k in KITCHENS
         ),
-        "ablations": tuple(
-            each
-            for benchmark in ("map", "distracting_bus", "cooking")
-            for each in _methods("ablations", benchmark, ablations)
+        "ablations": (
+            *(
+                each
+                for benchmark in (*buses, "cooking")
+                for each in _methods("ablations", benchmark, ablations)
+            ),
+            *_methods("ablations", "sign", ("random_exploration",)),
         ),
         "bottleneck": tuple(
             Setting("bottleneck", "distracting_bus", name, SEEDS, head, "one_head")
