@@ -120,7 +120,7 @@ def _methods(study: str, benchmark: str, names: Iterable[str]) -> list[Setting]:
         seeds = 1 if name in LINE_STYLES else SEEDS
         if benchmark == "sign" and name not in LINE_STYLES:
             seeds = SIGN_SEEDS.get(name, 3)
-        whole_trial = name in (*WITHOUT_EXPLORATION, "rl2") and benchmark in LONGER
+        whole_trial = name in (*WITHOUT_EXPLORATION, "rl2", "pearl") and benchmark in LONGER
         longer = (("training.trials", LONGER[benchmark]),) if whole_trial else ()
         found.append(Setting(study, benchmark, name, seeds, longer))
     return found
@@ -154,6 +154,33 @@ def _tried(
     )
 
 
+def _pearl_ub() -> tuple[Setting, ...]:
+    return (
+        *(
+            Setting("pearl_ub", b, "pearl_ub", 1, (("pearl_ub.exploitation", "sample"),), "sample")
+            for b in ("bus", "map", "cooking", "sign")
+        ),
+        *(
+            Setting("pearl_ub", "cooking", "pearl_ub", 1, (("pearl_ub.ties", ties),), ties)
+            for ties in ("first", "last")
+        ),
+    )
+
+
+def _validation() -> tuple[Setting, ...]:
+    """What was tried while settings were chosen. Seeds below 100, and never the test split."""
+    return (
+        _tried("map", 32, 15_360, 20),
+        _tried("map", 64, 25_600, 20),
+        _tried("distracting_bus", 32, 24_320, 20),
+        _tried("distracting_bus", 32, 20_480, 21, capacity=3_072),
+        _tried("distracting_bus", 32, 20_480, 20, seeds=2, capacity=6_144),
+        _tried("distracting_bus", 64, 30_720, 20),
+        _tried("cooking", 128, 138_240, 20),
+        _tried("cooking", 128, 138_240, 20, capacity=8_192),
+    )
+
+
 def _studies() -> dict[str, tuple[Setting, ...]]:
     buses, all_four = ("map", "distracting_bus"), ("map", "distracting_bus", "cooking", "sign")
     ablations = (
@@ -176,46 +203,28 @@ def _studies() -> dict[str, tuple[Setting, ...]]:
         "more_methods": tuple(
             each
             for benchmark in (*buses, "cooking")
-            for each in _methods("more_methods", benchmark, ("rl2",))
+            for each in _methods("more_methods", benchmark, ("rl2", "pearl"))
         ),
-        "pearl_ub": (
-            *(
-                Setting(
-                    "pearl_ub", b, "pearl_ub", 1, (("pearl_ub.exploitation", "sample"),), "sample"
-                )
-                for b in ("bus", "map", "cooking", "sign")
-            ),
-            *(
-                Setting("pearl_ub", "cooking", "pearl_ub", 1, (("pearl_ub.ties", ties),), ties)
-                for ties in ("first", "last")
-            ),
-        ),
+        "pearl_ub": _pearl_ub(),
         "kitchens": tuple(
             Setting(
                 "kitchens", "cooking", "dream", SEEDS, (("env.held_out", (k,)),), f"held{k:02d}"
             )
             for k in KITCHENS
         ),
-        "ablations": tuple(
-            each
-            for benchmark in ("map", "distracting_bus", "cooking")
-            for each in _methods("ablations", benchmark, ablations)
+        "ablations": (
+            *(
+                each
+                for benchmark in (*buses, "cooking")
+                for each in _methods("ablations", benchmark, ablations)
+            ),
+            *_methods("ablations", "sign", ("random_exploration",)),
         ),
         "bottleneck": tuple(
             Setting("bottleneck", "distracting_bus", name, SEEDS, head, "one_head")
             for name in ("dream", "dream_no_bottleneck")
         ),
-        # What was tried while settings were chosen. Seeds below 100, and never the test split.
-        "validation": (
-            _tried("map", 32, 15_360, 20),
-            _tried("map", 64, 25_600, 20),
-            _tried("distracting_bus", 32, 24_320, 20),
-            _tried("distracting_bus", 32, 20_480, 21, capacity=3_072),
-            _tried("distracting_bus", 32, 20_480, 20, seeds=2, capacity=6_144),
-            _tried("distracting_bus", 64, 30_720, 20),
-            _tried("cooking", 128, 138_240, 20),
-            _tried("cooking", 128, 138_240, 20, capacity=8_192),
-        ),
+        "validation": _validation(),
         "paper_settings": tuple(
             Setting("paper_settings", benchmark, "dream_paper", 3)
             for benchmark in (*buses, "cooking")
