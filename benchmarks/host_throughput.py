@@ -68,7 +68,9 @@ def measure(name: str, trials: int, steps: int) -> dict[str, float]:
             lambda: gymnasium.vector.SyncVectorEnv(one), steps, actions
         ),
         "bare_processes": _steps_per_s(
-            lambda: gymnasium.vector.AsyncVectorEnv(many, shared_memory=False), steps, actions
+            lambda: gymnasium.vector.AsyncVectorEnv(many, shared_memory=False, context="spawn"),
+            steps,
+            actions,
         ),
     }
     half = max(1, trials // 2 // count) * count

@@ -39,6 +39,7 @@ def _picture(name: str, alternative: str) -> Callable[[Records], str]:
 BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "glance": page_claims.glance,
     "references": page_tables.references,
+    "pearl_ub": page_tables.pearl_ub,
     "dream": page_tables.dream,
     "comparison": page_tables.comparison,
     "comparison figure": _picture("results_comparison.png", "learning curves of every method"),
@@ -48,6 +49,7 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "ablations": page_tables.ablations,
     "bottleneck": page_tables.bottleneck,
     "paper settings": page_tables.paper_settings,
+    "validation": page_tables.validation,
     "bandit": page_tables.bandit,
     "bandit starts": page_tables.bandit_starts,
     "bandit figure": _picture("results_bandit.png", "exponents of every start"),

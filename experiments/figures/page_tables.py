@@ -39,6 +39,17 @@ def references(known: Records) -> str:
     return table(("train / test", *LINE_STYLES), rows)
 
 
+def pearl_ub(known: Records) -> str:
+    """PEARL-UB under other assumptions than the preset's."""
+    rows = []
+    for setting in STUDIES["pearl_ub"]:
+        ((path, value),) = setting.overrides
+        found = group_of(setting, known).finished
+        both = [_return(record, s) for record in found for s in ("train", "test")]
+        rows.append((setting.benchmark, f"{path}={value}", " / ".join(both) or NONE))
+    return table(("", "assumption", "PEARL-UB, train / test"), rows)
+
+
 def dream(known: Records) -> str:
     """How fast DREAM learns: one row per benchmark."""
     rows = []
@@ -203,6 +214,19 @@ def bandit_starts(known: Records) -> str:
     return f"{text}\n\nMean of {len(record.about['seeds'])} seeds. `{command_of(record)}`"
 
 
+def validation(known: Records) -> str:
+    """What was tried while settings were chosen: returns on validation problems alone."""
+    rows = []
+    for setting in STUDIES["validation"]:
+        each = group_of(setting, known)
+        fields = ", ".join(f"{path.split('.')[1]}={value}" for path, value in setting.overrides)
+        found = [each.normalised("validation", steps) for steps in (500_000, 1_000_000, None)]
+        cells = [claims.numbers(values) or NONE for values in found]
+        rows.append((f"{setting.benchmark} {setting.preset}", fields, _seeds(each), *cells))
+    budgets = ("0.5M steps", "1M steps", "the end")
+    return table(("", "settings", "seeds", *(f"at {b}" for b in budgets)), rows)
+
+
 def missing(known: Records) -> str:
     """How many runs have no record, and how long they take."""
     rows = []
@@ -263,8 +287,10 @@ def _final(each: Group, split: str) -> str:
 
 
 def _seeds(each: Group) -> str:
-    stopped = len(each.found) - len(each.finished)
-    return f"{len(each.finished)} of {each.wanted}" + (f" ({stopped} stopped)" if stopped else "")
+    stopped = len(each.found) - len(each.finished) - each.failed
+    counts = {"stopped": stopped, "failed": each.failed}
+    notes = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{len(each.finished)} of {each.wanted}" + (f" ({notes})" if notes else "")
 
 
 def _return(record: Record, split: str) -> str:
