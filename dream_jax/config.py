@@ -6,6 +6,7 @@ settings of each benchmark and method.
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,15 @@ from typing import Any, Literal
 SHORT_LIST = 20  # names; a message prints a list of at most this length in full
 
 
+_LONGEST_WORD = 300  # of a message; a longer one is a value that nobody wants to read in full
+
+
 class ConfigError(ValueError):
     """A bad setting. The message is one line that names the value and a valid one."""
+
+    def __init__(self, message: str):
+        long = rf"\S{{{_LONGEST_WORD},}}"
+        super().__init__(re.sub(long, lambda word: f"{word[0][:40]}...{word[0][-40:]}", message))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,8 +77,9 @@ def run(options: Options) -> int:
     """0, or 1 if a run failed. The figure of a failed run is drawn without it."""
     wanted = dict.fromkeys(run for number in options.figures for run in runs(number, options))
     known: dict[str, records.Record] = {}
+    earlier = records.read(records.DATA)  # for estimates of time alone
     for landed in training_queue.train(
-        list(wanted), options.runs_folder, options.workers, {}, options.smoke
+        list(wanted), options.runs_folder, options.workers, earlier, options.smoke
     ):
         known[landed.run.path] = records.of_folder(landed.folder, landed.run)
     for number in options.figures:

@@ -22,8 +22,6 @@ from experiments.cli import process
 from experiments.cli.command_line import CommandLine
 from experiments.figures import estimates, page, records, studies, training_queue
 
-_ROOT = Path(__file__).parents[1]
-
 
 class Options(NamedTuple):
     """What the command line asks for. At most one of the four is set; else the page is written."""
@@ -59,8 +57,8 @@ def parse(argv: Sequence[str]) -> Options:
     line.text("to", "", "the study that --add looks in (default: all)")
     line.switch("list", "list the runs without a record, with estimates of their time")
     line.switch("check", "exit with 1 if the page is not what the records give; writes nothing")
-    line.text("data", str(_ROOT / "docs" / "data"), "the folder of the records")
-    line.text("page", str(_ROOT / "docs" / "results.md"), "the page")
+    line.text("data", str(records.DATA), "the folder of the records")
+    line.text("page", str(records.DATA.parent / "results.md"), "the page")
     values = line.read(argv)
     asked = [name for name in ("run", "add", "list", "check") if getattr(values, name)]
     if len(asked) > 1:

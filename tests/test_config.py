@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from dream_jax import config as configs
-from dream_jax.config import Config
+from dream_jax.config import Config, ConfigError
 from tests.settings import FIELDS, message, value_of
 
 
@@ -152,3 +152,9 @@ def test_differences():
     }
     swapped = {path: (new, old) for path, (old, new) in configs.differences(old, new).items()}
     assert configs.differences(new, old) == swapped
+
+
+def test_a_long_value_is_shortened_in_a_message():
+    text = message(configs.override, Config(), {"td.discount": "a" * 3_000})
+    assert len(text) < 200 and text.startswith("td.discount='aaaa") and "aaa...aaa" in text
+    assert str(ConfigError("a " * 400)) == "a " * 400

@@ -11,6 +11,7 @@ from dream_jax.agents.dream import Dream
 from dream_jax.agents.dream_ablations import DreamDynamics, DreamEndToEnd, DreamHalfCoupled
 from dream_jax.agents.e_rl2 import ERl2
 from dream_jax.agents.import_agent import Import
+from dream_jax.agents.pearl import Pearl
 from dream_jax.agents.reference_lines import NeverExplores, Told
 from dream_jax.agents.varibad import VariBad
 from dream_jax.config import Config, ConfigError, nearest
@@ -24,6 +25,7 @@ _CLASSES: tuple[Any, ...] = (
     ERl2,
     Import,
     VariBad,
+    Pearl,
     Told,
     NeverExplores,
     Optimal,

@@ -101,6 +101,20 @@ def never_explores(config: Config) -> Config:
     return replace(config, agent="never_explores")
 
 
+def pearl(config: Config) -> Config:
+    """PEARL, which sees instruction and rewards of exploration, as published.
+
+    Its posterior starts at the usual scale, or exploitation could not tell explorations apart.
+    """
+    base = dream_with_rewards(config)
+    return replace(
+        base,
+        agent="pearl",
+        trial=replace(base.trial, instruction_in_exploration=True),
+        networks=replace(config.networks, encoder_init_scale=1.0),
+    )
+
+
 def random_exploration(config: Config) -> Config:
     """DREAM that explores at random: only exploitation, encoder and decoder learn."""
     return replace(config, acting=replace(config.acting, random_exploration=True))
@@ -134,6 +148,7 @@ METHODS: dict[str, Callable[[Config], Config]] = {
     "rl2": rl2,
     "import": import_,
     "varibad": varibad,
+    "pearl": pearl,
     "random_exploration": random_exploration,
     "told": told,
     "never_explores": never_explores,

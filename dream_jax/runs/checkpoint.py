@@ -8,12 +8,14 @@ all of them save: each writes the parts that it holds.
 """
 
 import contextlib
+import functools
 import gc
 import hashlib
 import json
 import logging
 import re
 import shutil
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,6 +109,7 @@ def _write(
         except Exception as error:  # orbax and tensorstore raise nearly anything on a full disk
             failure = _reason(error)
         if failure is not None:
+            _drop_late_complaints()
             gc.collect()  # tasks that failed besides say so when they are deleted
     return failure
 
@@ -285,6 +288,23 @@ def _quiet() -> Iterator[None]:
             logger.disabled = disabled
 
 
+@functools.cache
+def _drop_late_complaints() -> None:
+    """From the first failure on, print no traceback of a closed event loop.
+
+    Where one of tensorstore's operations fails, orbax closes their event loop. The others report to
+    it later, from threads of tensorstore, which hand each exception to `sys.unraisablehook`.
+    """
+    before = sys.unraisablehook
+
+    def hook(about: Any) -> None:
+        closed = str(about.exc_value) == "Event loop is closed"
+        if not (closed and isinstance(about.exc_value, RuntimeError)):
+            before(about)
+
+    sys.unraisablehook = hook
+
+
 def _steps(directory: str | Path) -> list[int]:
     return sorted(ocp.utils.checkpoint_steps(directory)) if Path(directory).is_dir() else []
 
@@ -312,5 +332,6 @@ def _read(directory: str | Path, step: int, item: str, args: ocp.args.Checkpoint
         with _manager(directory) as manager:
             return manager.restore(step, args=ocp.args.Composite(**{item: args}))[item]
     except Exception as error:  # orbax and tensorstore raise nearly anything on a damaged file
+        _drop_late_complaints()
         reason = str(error).split("\n", 1)[0]
         raise Damaged(f"checkpoint {step} in {directory} cannot be read: {reason}") from error

@@ -1,8 +1,11 @@
 """A run as the command line makes it: in its folder, with lines of progress, to an exit status."""
 
+import contextlib
 import functools
 import sys
+from collections.abc import Callable
 
+from dream_jax.runs import live_line
 from dream_jax.runs import summary as summaries
 from dream_jax.runs.analytic import ComputedRun
 from dream_jax.runs.extend import StoppedWhileAdding, start
@@ -27,17 +30,20 @@ def run(request: RunRequest, started_s: float) -> int:
     Raises:
       ConfigError: the run is not possible on this machine, or its folder is damaged.
     """
-    log = functools.partial(print, flush=True)
+    log: Callable[[str], None] = functools.partial(print, flush=True)
     if not request.extendable:
         computed = ComputedRun(request.config, request.seeds, OnDisk(request), started_s)
         log(nothing_to_do(computed) if computed.was_there else summaries.describe(computed.summary))
         return 0
+    live = live_line.of_terminal(sys.stdout)
     try:
-        training = start(request, started_s, StopSignal.of_command, log)
-        if training.finished:
-            log(nothing_to_do(training))
-            return 0
-        training.train()
+        with live.shown() if live else contextlib.nullcontext():
+            log = live.log if live else log
+            training = start(request, started_s, StopSignal.of_command, log)
+            if training.finished:
+                log(nothing_to_do(training))
+                return 0
+            training.train(live.evaluated if live else None)
     except StoppedWhileAdding as stopped:
         log(str(stopped))
         return RESUME_ME

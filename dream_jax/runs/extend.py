@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax import envs
-from dream_jax.config import ConfigError
+from dream_jax.config import Config, ConfigError
 from dream_jax.runs import checkpoint
 from dream_jax.runs.checkpoint import Restored
 from dream_jax.runs.folder import ADDED, MERGED, RUN_FILE, RunRequest, saved_run
@@ -25,6 +25,7 @@ from dream_jax.runs.on_disk import CHECKPOINTS, OnDisk
 from dream_jax.runs.signals import StopSignal
 from dream_jax.runs.storage import Progress
 from dream_jax.scaling import seeds as scaling
+from dream_jax.scaling.placement import make_placement
 from dream_jax.training import setup
 from dream_jax.types import is_key
 
@@ -86,8 +87,9 @@ def _add_seeds(
         raise ConfigError(f"--resume: {out} is damaged: {error}") from error
     trials = old.metadata["trials"]
     storage.begin(old)
-    again = (added / RUN_FILE).exists()
-    part = RunRequest(config, added, new, again, not again, True, storage.init_from)
+    together = (*new, *_fillers(config, request.seeds, there, new, log))
+    again = (added / RUN_FILE).exists() and saved_run(added)["seeds"] == list(together)
+    part = RunRequest(config, added, together, again, not again, True, storage.init_from)
     listed = ", ".join(map(str, new))
     log(f"added seeds {listed}: training them for the {trials:,} trials of the others")
     run = start(part, time.time(), signals, log)
@@ -98,8 +100,36 @@ def _add_seeds(
             f"stopped while seeds {listed} caught up, at {run.trials:,} of {trials:,} trials; "
             f"--resume goes on from {out}"
         )
-    found = checkpoint.restore(added / CHECKPOINTS, scaling.state_shape(trainer, len(new)), trials)
-    _merge(request, there, old, list(new), Restored(*found, trials, {}))
+    shape = scaling.state_shape(trainer, len(together))
+    state, about = checkpoint.restore(added / CHECKPOINTS, shape, trials)
+    about["metrics"] = [row for row in about["metrics"] if row["seed"] in new]
+    about["failed"] = {k: x for k, x in about["failed"].items() if int(k) in new}
+    only_new = jax.tree.map(lambda x: x[: len(new)], state)
+    _merge(request, there, old, list(new), Restored(only_new, about, trials, {}))
+
+
+def _fillers(
+    config: Config,
+    seeds: Sequence[int],
+    there: Sequence[int],
+    new: Sequence[int],
+    log: Callable[[str], None],
+) -> Sequence[int]:
+    """Seeds that train again beside the new ones, for nothing but their bits.
+
+    A program for several CPU devices may round in another way than a program for one. So the new
+    seeds use as many devices as the whole run. Idle devices train seeds that are there already.
+    """
+    shards, devices = config.training.trial_shards, jax.devices()
+    now = make_placement(len(seeds), shards, devices)
+    if now.vectorised:
+        return ()
+    if make_placement(len(there), shards, devices).rows != now.rows:
+        log(
+            f"{len(there)} seeds trained on fewer devices than {len(seeds)} do: they may differ in "
+            "the last bits from seeds of a run that had all of them from the start"
+        )
+    return there[: max(0, now.rows - len(new))]
 
 
 def _merge(

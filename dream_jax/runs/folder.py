@@ -22,6 +22,8 @@ RUN_FILE = "config.json"
 RUN_NAMES = (
     RUN_FILE,
     "metrics.jsonl",
+    "metrics.csv",
+    "wandb",
     "summary.json",
     "curves.png",
     "checkpoints",
@@ -52,6 +54,7 @@ class RunRequest(NamedTuple):
     overwrite: bool
     allow_changes: bool = False  # of the config, at a resume
     init_from: str | None = None  # a run's folder or an agent's file, whose parameters come first
+    log: tuple[str, ...] = ()  # where rows go beside metrics.jsonl: some of `loggers.NAMES`
 
     @property
     def extendable(self) -> bool:

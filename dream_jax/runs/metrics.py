@@ -1,7 +1,6 @@
 """Rows of metrics, the line of progress, and JSON files."""
 
 import contextlib
-import importlib
 import importlib.metadata
 import json
 import math
@@ -15,6 +14,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 
+from dream_jax.runs import loggers
 from dream_jax.runs.files import whole_file
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "chex", "rlax", "orbax-checkpoint", "numpy")
@@ -23,16 +23,22 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "chex", "rlax", "orbax-checkpoint
 class MetricsWriter:
     """Appends rows to DIR/metrics.jsonl, one JSON object a line, each flushed at once.
 
-    A number that is not finite is written as null, because JSON has no such numbers. If
-    tensorboardX is installed, the rows also go to DIR/tensorboard, one run per seed.
+    A number that is not finite is written as null, because JSON has no such numbers. The rows also
+    go to the loggers: to DIR/tensorboard if tensorboardX is installed, and where `log` says.
 
     Args:
       directory: of the run. It is made if it is missing.
       kept: the rows that the file begins with. Other rows of the file are dropped, so that a run
         resumed from an older checkpoint writes no row twice. Rows that the file lost come back.
+      log: names of more loggers, some of `loggers.NAMES`.
     """
 
-    def __init__(self, directory: str | Path, kept: Sequence[Mapping[str, Any]] = ()):
+    def __init__(
+        self,
+        directory: str | Path,
+        kept: Sequence[Mapping[str, Any]] = (),
+        log: Sequence[str] = (),
+    ):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "metrics.jsonl"
@@ -42,7 +48,7 @@ class MetricsWriter:
                 file.write(text)
         self._file = path.open("ab")
         self._file.truncate(len(text))
-        self._board = _TensorBoard(directory / "tensorboard", kept)
+        self._loggers = loggers.make(log, directory, kept)
         self.rows = len(kept)  # written so far
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -50,7 +56,8 @@ class MetricsWriter:
         row = to_json(row)
         self._file.write(_line(row))
         self._file.flush()
-        self._board.write(row)
+        for logger in self._loggers:
+            logger.write(row)
         self.rows += 1
 
     def sync(self) -> None:
@@ -59,7 +66,8 @@ class MetricsWriter:
 
     def close(self) -> None:
         self._file.close()
-        self._board.close()
+        for logger in self._loggers:
+            logger.close()
 
     def __enter__(self) -> Self:
         return self
@@ -71,36 +79,6 @@ class MetricsWriter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _TensorBoard:
-    """Rows as scalars over environment steps. Does nothing if tensorboardX is missing."""
-
-    def __init__(self, directory: Path, earlier_rows: Sequence[Mapping[str, Any]]):
-        self._library: Any = None
-        with contextlib.suppress(Exception):  # missing or broken: never a reason not to train
-            self._library = importlib.import_module("tensorboardX")
-        self._directory = directory
-        self._writers: dict[Any, Any] = {}
-        # Hides the rows that an interrupted run logged after those that are kept.
-        self._purge = {row.get("seed"): int(row.get("env_steps") or 0) + 1 for row in earlier_rows}
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        if self._library is None:
-            return
-        seed = row.get("seed")
-        if seed not in self._writers:
-            self._writers[seed] = self._library.SummaryWriter(
-                str(self._directory / f"seed_{seed}"), purge_step=self._purge.get(seed)
-            )
-        for name, value in row.items():
-            if name not in ("seed", "env_steps") and isinstance(value, int | float):
-                self._writers[seed].add_scalar(name, value, row.get("env_steps"))
-        self._writers[seed].flush()
-
-    def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
 
 
 def progress_line(

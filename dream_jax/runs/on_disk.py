@@ -190,7 +190,7 @@ class OnDisk:
     def repair(self) -> None:
         path = self.out / "metrics.jsonl"
         if not path.exists() or json_lines(path) != self._resumed.rows:
-            with MetricsWriter(self.out, self._resumed.rows):
+            with MetricsWriter(self.out, self._resumed.rows, self._request.log):
                 pass
 
     def begin(self, found: Restored) -> None:
@@ -227,7 +227,7 @@ class OnDisk:
         def write(row: Row) -> None:
             if self._writer is None:
                 self._prepare()
-                self._writer = MetricsWriter(self.out, before)
+                self._writer = MetricsWriter(self.out, before, self._request.log)
             self._writer.write(row)
 
         try:

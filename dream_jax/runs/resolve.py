@@ -68,10 +68,16 @@ def checked_env(config: Config) -> Env:
         env = envs.from_config(config.benchmark, config.env)
     except (ValueError, ImportError) as error:  # the latter: textures of a package that is missing
         if own.is_own(config.benchmark):
-            raise ConfigError(str(error)) from error
+            raise ConfigError(" ".join(str(error).split())) from error
         options = [f"{field.name}=" for field in dataclasses.fields(config.env)]
         named = str(error).startswith(tuple(options))
         raise ConfigError(f"env.{error}" if named else f"env: {error}") from error
+    except Exception as error:
+        if not own.is_own(config.benchmark):
+            raise
+        # A class of the user's may be wrong in any way.
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{config.benchmark} cannot be used: {what}") from error
     found = registry.check(config)
     validation.validate(config, env.num_actions)
     if not found.analytic:

@@ -10,7 +10,7 @@ from dream_jax import config as configs
 from dream_jax import presets
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.adapters import own
-from dream_jax.runs import provenance, resolve
+from dream_jax.runs import loggers, provenance, resolve
 from dream_jax.runs.files import holds_files
 from dream_jax.runs.folder import (
     LARGEST_SEED,
@@ -39,6 +39,7 @@ class Flags(NamedTuple):
     there: dict[str, Any] | None = None
     allow_changes: bool = False
     init_from: str | None = None
+    log: tuple[str, ...] = ()
 
 
 def read_flags(
@@ -76,6 +77,7 @@ def read_flags(
         line.text(
             "init_from", None, "start with the parameters of this run's folder or agent's file"
         )
+        line.text("log", "", f"where metrics go too, of {', '.join(loggers.NAMES)}: csv,wandb")
 
     plain, overrides = split_overrides(argv)
     values = line.read(plain)
@@ -104,6 +106,7 @@ def read_flags(
         there=None if line.given("config") else there,
         allow_changes=trains and _allow_changes(values),
         init_from=values.init_from if trains else None,
+        log=loggers.check(values.log.split(",")) if trains and values.log else (),
     )
 
 
@@ -187,6 +190,7 @@ def run_request(config: Any, given: Flags) -> RunRequest:
         given.overwrite,
         given.allow_changes,
         given.init_from,
+        given.log,
     )
     if given.init_from is not None and not request.extendable:
         raise ConfigError(f"--init_from={given.init_from}: this preset is computed, not trained")

@@ -18,49 +18,80 @@ from dream_jax.config import ConfigError
 from experiments.figures import page_claims, page_figures, page_tables
 from experiments.figures.records import Records
 
-BLOCKS: Mapping[str, Callable[[Records], str]] = {
-    "glance": page_claims.glance,
-    "references": page_tables.references,
-    "dream": page_tables.dream,
-    "comparison": page_tables.comparison,
-    "aggregate": page_tables.aggregate,
-    "kitchens": page_tables.kitchens,
-    "ablations": page_tables.ablations,
-    "bottleneck": page_tables.bottleneck,
-    "paper settings": page_tables.paper_settings,
-    "bandit": page_tables.bandit,
-    "bandit starts": page_tables.bandit_starts,
-    "missing": page_tables.missing,
-    "claims": page_claims.claims_block,
-}
 # File name in docs/figures: what it shows, as plain numbers (None: no record), and how it is drawn.
 FIGURES: Mapping[str, page_figures.Figure] = {
     "results_comparison.png": page_figures.COMPARISON,
     "results_profile.png": page_figures.PROFILE,
     "results_bandit.png": page_figures.BANDIT_STARTS,
 }
+
+
+def _picture(name: str, alternative: str) -> Callable[[Records], str]:
+    """A block with a figure, or with nothing while there are no records for it."""
+
+    def block(records: Records) -> str:
+        there = FIGURES[name].shown(records) is not None
+        return f"![{alternative}](figures/{name})" if there else "No figure: no record yet."
+
+    return block
+
+
+BLOCKS: Mapping[str, Callable[[Records], str]] = {
+    "glance": page_claims.glance,
+    "references": page_tables.references,
+    "pearl_ub": page_tables.pearl_ub,
+    "dream": page_tables.dream,
+    "comparison": page_tables.comparison,
+    "comparison figure": _picture("results_comparison.png", "learning curves of every method"),
+    "aggregate": page_tables.aggregate,
+    "profile figure": _picture("results_profile.png", "share of runs above each return"),
+    "kitchens": page_tables.kitchens,
+    "ablations": page_tables.ablations,
+    "bottleneck": page_tables.bottleneck,
+    "paper settings": page_tables.paper_settings,
+    "validation": page_tables.validation,
+    "bandit": page_tables.bandit,
+    "bandit starts": page_tables.bandit_starts,
+    "bandit figure": _picture("results_bandit.png", "exponents of every start"),
+    "missing": page_tables.missing,
+    "claims": page_claims.claims_block,
+}
+# A block that another page may have too, for example README.md.
+SUMMARY = "benchmarks"
 _DIGEST = "Data"  # the key of the digest in a PNG
 
 
 def render(text: str, records: Records) -> str:
     """The page with every block made anew. Raises ConfigError if it lacks a block."""
     for name, block in BLOCKS.items():
-        begin, end = f"<!-- results: {name} -->", f"<!-- end of {name} -->"
-        found = re.findall(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL)
-        if len(found) != 1:
-            raise ConfigError(f"the page must have {begin} and {end} once, in this order")
-        text = text.replace(found[0], f"{begin}\n\n{block(records)}\n\n{end}")
+        text = _replace(text, name, block(records))
     return text
+
+
+def render_summary(text: str, records: Records) -> str:
+    """Another page with its summary made anew; the same text if it has none."""
+    if f"<!-- results: {SUMMARY} -->" not in text:
+        return text
+    return _replace(text, SUMMARY, page_tables.summary(records))
+
+
+def _replace(text: str, name: str, made: str) -> str:
+    begin, end = f"<!-- results: {name} -->", f"<!-- end of {name} -->"
+    found = re.findall(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL)
+    if len(found) != 1:
+        raise ConfigError(f"the page must have {begin} and {end} once, in this order")
+    return text.replace(found[0], f"{begin}\n\n{made}\n\n{end}")
 
 
 def write(page: Path, records: Records) -> list[Path]:
     """Write the page's blocks and figures anew where they differ. Returns the changed files."""
     changed = []
-    before = page.read_text(encoding="utf-8")
-    after = render(before, records)
-    if after != before:
-        page.write_text(after, encoding="utf-8")
-        changed.append(page)
+    for path, made in ((page, render), (readme_of(page), render_summary)):
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        after = made(before, records) if path.exists() else ""
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            changed.append(path)
     for name, figure in FIGURES.items():
         path = page.parent / "figures" / name
         shown = figure.shown(records)
@@ -80,6 +111,10 @@ def differences(page: Path, records: Records) -> list[str]:
     if render(before, records) != before:
         found += [name for name, block in BLOCKS.items() if block(records) not in before]
         found = found or ["the page"]
+    readme = readme_of(page)
+    if readme.exists():
+        text = readme.read_text(encoding="utf-8")
+        found += [readme.name] if render_summary(text, records) != text else []
     for name, figure in FIGURES.items():
         shown = figure.shown(records)
         path = page.parent / "figures" / name
@@ -88,6 +123,11 @@ def differences(page: Path, records: Records) -> list[str]:
         ):
             found.append(name)
     return found
+
+
+def readme_of(page: Path) -> Path:
+    """README.md of the project whose page this is: beside the folder of the page."""
+    return page.absolute().parent.parent / "README.md"
 
 
 def digest(shown: Sequence[Any]) -> str:

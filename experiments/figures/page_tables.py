@@ -9,7 +9,7 @@ from dream_jax.viz import statistics
 from experiments.figures import bandit_runs, bandit_tables, claims, estimates, records, studies
 from experiments.figures import bandit_starts as starts
 from experiments.figures.groups import Group, group
-from experiments.figures.paper import COLOURS, LINE_STYLES
+from experiments.figures.paper import COLOURS, LINE_STYLES, WITHOUT_EXPLORATION
 from experiments.figures.records import Record, Records
 from experiments.figures.studies import BANDIT, FIRST_SEED, STUDIES, Setting
 
@@ -39,6 +39,17 @@ def references(known: Records) -> str:
     return table(("train / test", *LINE_STYLES), rows)
 
 
+def pearl_ub(known: Records) -> str:
+    """PEARL-UB under other assumptions than the preset's."""
+    rows = []
+    for setting in STUDIES["pearl_ub"]:
+        ((path, value),) = setting.overrides
+        found = group_of(setting, known).finished
+        both = [_return(record, s) for record in found for s in ("train", "test")]
+        rows.append((setting.benchmark, f"{path}={value}", " / ".join(both) or NONE))
+    return table(("", "assumption", "PEARL-UB, train / test"), rows)
+
+
 def dream(known: Records) -> str:
     """How fast DREAM learns: one row per benchmark."""
     rows = []
@@ -63,6 +74,18 @@ def dream(known: Records) -> str:
     header = ("", "seeds", "train, at the end", "test, at the end")
     budgets = [f"test, {int(b) / 1e6:g}M steps" for b in _BUDGETS[:4]]
     return table((*header, *budgets, "steps to 0.95", "seconds to 0.95", "seconds in all"), rows)
+
+
+def summary(known: Records) -> str:
+    """DREAM beside the paper's comparisons: normalised test returns, one row per benchmark."""
+    rows = []
+    for benchmark in TEST:
+        cells = [benchmark]
+        for name in ("dream", *WITHOUT_EXPLORATION):
+            each = group_of(studies.find("comparison", f"{benchmark}-{name}"), known)
+            cells.append(claims.numbers(each.normalised("test")) or NONE)
+        rows.append(cells)
+    return table(("test problems", "DREAM", "E-RL2", "IMPORT", "VariBAD"), rows)
 
 
 def comparison(known: Records) -> str:
@@ -105,6 +128,14 @@ def kitchens(known: Records) -> str:
         each = group_of(setting, known)
         kitchen = dict(setting.overrides)["env.held_out"][0]
         rows.append((str(kitchen), _seeds(each), _final(each, "train"), _final(each, "test")))
+    found = [group_of(setting, known).normalised("test") for setting in STUDIES["kitchens"]]
+    strata = [values for values in found if values]
+    if strata:
+        every = np.concatenate(strata)
+        interval = _ends(statistics.stratified_ci95(strata))
+        solved = int((every >= claims.REACHED).sum())
+        text = f"mean {every.mean() + 0.0:.2f} ({interval}); {solved} of {len(every)} at 0.95"
+        rows.append(("all", str(len(every)), "", text))
     return table(("held-out kitchen", "seeds", "train", "held out"), rows)
 
 
@@ -183,6 +214,19 @@ def bandit_starts(known: Records) -> str:
     return f"{text}\n\nMean of {len(record.about['seeds'])} seeds. `{command_of(record)}`"
 
 
+def validation(known: Records) -> str:
+    """What was tried while settings were chosen: returns on validation problems alone."""
+    rows = []
+    for setting in STUDIES["validation"]:
+        each = group_of(setting, known)
+        fields = ", ".join(f"{path.split('.')[1]}={value}" for path, value in setting.overrides)
+        found = [each.normalised("validation", steps) for steps in (500_000, 1_000_000, None)]
+        cells = [claims.numbers(values) or NONE for values in found]
+        rows.append((f"{setting.benchmark} {setting.preset}", fields, _seeds(each), *cells))
+    budgets = ("0.5M steps", "1M steps", "the end")
+    return table(("", "settings", "seeds", *(f"at {b}" for b in budgets)), rows)
+
+
 def missing(known: Records) -> str:
     """How many runs have no record, and how long they take."""
     rows = []
@@ -243,8 +287,10 @@ def _final(each: Group, split: str) -> str:
 
 
 def _seeds(each: Group) -> str:
-    stopped = len(each.found) - len(each.finished)
-    return f"{len(each.finished)} of {each.wanted}" + (f" ({stopped} stopped)" if stopped else "")
+    stopped = len(each.found) - len(each.finished) - each.failed
+    counts = {"stopped": stopped, "failed": each.failed}
+    notes = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{len(each.finished)} of {each.wanted}" + (f" ({notes})" if notes else "")
 
 
 def _return(record: Record, split: str) -> str:

@@ -24,6 +24,7 @@ from experiments.figures.studies import BANDIT, Listed, Setting
 from experiments.figures.tables import write_csv
 
 RUNS = Path("runs/results")  # where recorded commands put their runs
+DATA = Path(__file__).parents[2] / "docs" / "data"  # the records of this project
 _COUNTS = ("seed", "env_steps", "trials", "updates")
 _COLUMNS = (
     *_COUNTS,

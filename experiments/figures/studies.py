@@ -2,8 +2,8 @@
 
 A study answers one question. It lists settings, and each setting has seeds. Every run trains ONE
 seed, so that runs fill cores one by one and a finished run is kept whatever happens to the others.
-Seeds begin at 100: no setting was ever chosen by them. The bandit's runs are short and have many
-seeds each.
+Seeds begin at 100: no setting was ever chosen by them. Only the study "validation", of what was
+tried while choosing, has others. The bandit's runs are short and have many seeds each.
 
 To add a run behind a figure, add its setting here.
 """
@@ -37,6 +37,7 @@ PAPER_DECODER = {
     "networks.encoder_init_scale": 1.0,
     "optimizer.decay_encoder": False,
 }
+VALIDATION_PROBLEMS = {"map": 3, "distracting_bus": 6, "cooking": 7}  # a tenth of the training ones
 KITCHENS = tuple(sorted(random.Random(FIRST_SEED).sample(range(64), 8)))  # held out in turn
 
 
@@ -51,6 +52,7 @@ class Setting:
     overrides: tuple[tuple[str, Any], ...] = ()  # (path, value)
     variant: str = ""  # tells settings of the same preset apart
     seeds_per_run: int = 1
+    first_seed: int = FIRST_SEED
 
     @property
     def name(self) -> str:
@@ -65,10 +67,11 @@ class Setting:
             base = presets.get(self.benchmark, self.preset)
         return configs.override(base, dict(self.overrides))
 
-    def runs(self, first_seed: int = FIRST_SEED) -> "list[Listed]":
-        """Its runs, in the order of their seeds."""
+    def runs(self, first_seed: int | None = None) -> "list[Listed]":
+        """Its runs, in the order of their seeds. `first_seed` replaces the setting's own."""
+        first = self.first_seed if first_seed is None else first_seed
         count = self.seeds // self.seeds_per_run
-        return [Listed(self, first_seed + k * self.seeds_per_run) for k in range(count)]
+        return [Listed(self, first + k * self.seeds_per_run) for k in range(count)]
 
 
 class Listed(NamedTuple):
@@ -123,6 +126,34 @@ def _methods(study: str, benchmark: str, names: Iterable[str]) -> list[Setting]:
     return found
 
 
+def _tried(
+    benchmark: str,
+    per_iteration: int,
+    trials: int,
+    first_seed: int,
+    seeds: int = 1,
+    capacity: int | None = None,
+) -> Setting:
+    """DREAM with fewer trials between updates, and perhaps a smaller replay.
+
+    All fields that were varied are written out, so that the settings stay when a preset changes.
+    """
+    fields: dict[str, Any] = {
+        "env.validation_problems": VALIDATION_PROBLEMS[benchmark],
+        "training.trials_per_iteration": per_iteration,
+        "training.trials": trials,
+        "training.evaluation_period_trials": 20 * per_iteration,
+        "replay.warmup_trials_exploration": (20 if benchmark == "cooking" else 50) * per_iteration,
+    }
+    name = f"it{per_iteration}"
+    if capacity is not None:
+        fields["replay.capacity_trials"] = capacity
+        name += f"-cap{capacity}"
+    return Setting(
+        "validation", benchmark, "dream", seeds, tuple(fields.items()), name, first_seed=first_seed
+    )
+
+
 def _studies() -> dict[str, tuple[Setting, ...]]:
     buses, all_four = ("map", "distracting_bus"), ("map", "distracting_bus", "cooking", "sign")
     ablations = (
@@ -147,6 +178,18 @@ def _studies() -> dict[str, tuple[Setting, ...]]:
             for benchmark in (*buses, "cooking")
             for each in _methods("more_methods", benchmark, ("rl2",))
         ),
+        "pearl_ub": (
+            *(
+                Setting(
+                    "pearl_ub", b, "pearl_ub", 1, (("pearl_ub.exploitation", "sample"),), "sample"
+                )
+                for b in ("bus", "map", "cooking", "sign")
+            ),
+            *(
+                Setting("pearl_ub", "cooking", "pearl_ub", 1, (("pearl_ub.ties", ties),), ties)
+                for ties in ("first", "last")
+            ),
+        ),
         "kitchens": tuple(
             Setting(
                 "kitchens", "cooking", "dream", SEEDS, (("env.held_out", (k,)),), f"held{k:02d}"
@@ -161,6 +204,17 @@ def _studies() -> dict[str, tuple[Setting, ...]]:
         "bottleneck": tuple(
             Setting("bottleneck", "distracting_bus", name, SEEDS, head, "one_head")
             for name in ("dream", "dream_no_bottleneck")
+        ),
+        # What was tried while settings were chosen. Seeds below 100, and never the test split.
+        "validation": (
+            _tried("map", 32, 15_360, 20),
+            _tried("map", 64, 25_600, 20),
+            _tried("distracting_bus", 32, 24_320, 20),
+            _tried("distracting_bus", 32, 20_480, 21, capacity=3_072),
+            _tried("distracting_bus", 32, 20_480, 20, seeds=2, capacity=6_144),
+            _tried("distracting_bus", 64, 30_720, 20),
+            _tried("cooking", 128, 138_240, 20),
+            _tried("cooking", 128, 138_240, 20, capacity=8_192),
         ),
         "paper_settings": tuple(
             Setting("paper_settings", benchmark, "dream_paper", 3)

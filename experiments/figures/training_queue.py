@@ -91,7 +91,8 @@ def train(
     expected = {run: 10.0 if smoke else estimates.seconds(run, known) for run in left}
     left.sort(key=lambda run: -expected[run])
     workers = min(workers or default_workers(), max(1, len(left))) if left else 1
-    print(f"{len(runs)} runs: {len(done)} finished, {len(left)} to train", flush=True)
+    word = "run" if len(runs) == 1 else "runs"
+    print(f"{len(runs)} {word}: {len(done)} finished, {len(left)} to train", flush=True)
     for run in done:
         yield Landed(run, folder(run, out))
     if not left:

@@ -33,6 +33,12 @@ AGENTS = {
     },
     "import": {"agent": "import"},
     "varibad": {"agent": "varibad"},
+    "pearl": {
+        "agent": "pearl",
+        "trial": dataclasses.replace(
+            RICH.trial, exploration_episodes=1, instruction_in_exploration=True
+        ),
+    },
     "point": {
         "agent": "varibad",
         "end_to_end": dataclasses.replace(RICH.end_to_end, posterior="point"),

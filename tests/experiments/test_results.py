@@ -29,6 +29,8 @@ MAP = "comparison/map-dream-s100"
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """(flags of the command, folder) with a page that has every block, and no records."""
+    tmp_path = tmp_path / "docs"
+    tmp_path.mkdir()
     monkeypatch.chdir(tmp_path)
     blocks = [f"<!-- results: {name} -->\n<!-- end of {name} -->\n" for name in page.BLOCKS]
     (tmp_path / "page.md").write_text("By hand.\n\n" + "\nProse.\n\n".join(blocks) + "The end.\n")
@@ -172,6 +174,14 @@ def test_the_page_is_made_from_the_records_and_checked_against_them(place, capsy
     capsys.readouterr()
     assert results.main(common) == 0
     assert capsys.readouterr().out == "nothing has changed\n"
+    # Another page may have the summary.
+    readme = page.readme_of(folder / "page.md")
+    readme.write_text("A.\n<!-- results: benchmarks -->\n<!-- end of benchmarks -->\nB.\n")
+    assert results.main([*common, "--check"]) == 1
+    assert "README.md" in one_line(capsys.readouterr().err)
+    assert results.main(common) == 0
+    assert "| map | 1.00, 0.98, 0.40 | no record yet |" in readme.read_text()
+    assert results.main([*common, "--check"]) == 0
     # A number of the page, or of the data, that changes is noticed; so is an old picture.
     (folder / "page.md").write_text(text.replace("0.98", "0.99"))
     assert results.main([*common, "--check"]) == 1
@@ -223,7 +233,7 @@ def test_every_run_of_the_list_has_a_name_of_its_own():
     runs = [run for setting in studies.settings() for run in setting.runs()]
     assert len({run.path for run in runs}) == len(runs)
     for run in runs:
-        assert run.first_seed >= studies.FIRST_SEED
+        assert (run.first_seed >= studies.FIRST_SEED) == (run.setting.study != "validation")
     assert len(studies.KITCHENS) == 8
     dream = [s for s in studies.STUDIES["comparison"] if s.preset == "dream"]
     assert all(setting.seeds == 5 for setting in dream)
@@ -284,3 +294,37 @@ def test_normalised_returns_of_sign_rest_on_what_no_reading_returns(tmp_path):
     assert normalised(record, "test", 0.55) == pytest.approx(0.5)
     record.about["splits"]["test"] |= {"no_exploration": 0.8, "no_reading": 0.0}
     assert normalised(record, "test", 0.4) == pytest.approx(0.5)
+
+
+def test_kitchens_are_counted_one_by_one_and_together(tmp_path):
+    known = {}
+    for setting, shares in zip(
+        studies.STUDIES["kitchens"][:2], ([1.0, 0.98], [1.0, 0.2]), strict=True
+    ):
+        for run, share in zip(setting.runs(), shares, strict=False):
+            known[run.path] = records.of_folder(fake_runs.make(run, tmp_path, share), run)
+    rows = page_tables.kitchens(known).splitlines()
+    assert len(rows) == 2 + 8 + 1
+    assert rows[2].startswith(f"| {studies.KITCHENS[0]} | 2 of 5 | 1.00, 0.98 (")
+    assert "| all | 4 |" in rows[-1]
+    assert "3 of 4 at 0.95" in rows[-1]
+
+
+def test_methods_are_compared_over_all_benchmarks_together(tmp_path):
+    known = {}
+    for name, shares in (
+        ("map-dream", [1.0, 1.0]),
+        ("map-e_rl2", [0.0, 0.2]),
+        ("cooking-dream", [0.9]),
+    ):
+        setting = studies.find("comparison", name)
+        for run, share in zip(setting.runs(), shares, strict=False):
+            known[run.path] = records.of_folder(fake_runs.make(run, tmp_path, share), run)
+    rows = page_tables.aggregate(known).splitlines()
+    dream = next(row for row in rows if row.startswith("| dream |"))
+    assert "3 on 2 of 4" in dream
+    assert "| 0.67 |" in dream  # two of three runs are at 0.95
+    other = next(row for row in rows if row.startswith("| e_rl2 |"))
+    # On map, the one benchmark that both have, every run of DREAM is better.
+    assert "2 on 1 of 4" in other
+    assert other.endswith("| 1.00 (1.00 to 1.00) |")

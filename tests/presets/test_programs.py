@@ -32,6 +32,7 @@ STEPS = {
     "varibad": "map",
     "told": "bus",
     "never_explores": "map",
+    "pearl": "cooking",
 }
 WHOLE = {"dream": "bus", "dream_paper": "cooking", "e_rl2": "map"}
 # `dream` with other numbers, and `e_rl2` with other rewards.

@@ -254,6 +254,35 @@ def test_a_file_that_cannot_grow_is_one_line(tmp_path):
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+DAMAGED = """
+import sys
+from pathlib import Path
+import numpy as np
+from dream_jax.runs import checkpoint
+state = {f"x{k}": np.random.default_rng(k).random(300) for k in range(6)}
+for number in range(12):
+    folder = Path(sys.argv[1]) / str(number)
+    checkpoint.save(folder, 1, state, {})
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    file = files[number % len(files)]
+    file.write_bytes(file.read_bytes()[: number % 2 * 50])
+    try:
+        checkpoint.restore_newest(folder, state)
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_whatever_is_damaged_is_one_line_and_no_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", DAMAGED, str(tmp_path)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) >= 3
+    assert all(line.startswith("no whole checkpoint in ") for line in lines)
+
+
 class Earlier(NamedTuple):
     mask: np.ndarray
     z_from_decoder: np.ndarray

@@ -13,11 +13,12 @@ from dream_jax import presets
 from dream_jax.config import override
 from dream_jax.runs import checkpoint, extend, folder
 from dream_jax.runs.folder import RunRequest
+from dream_jax.runs.load import initial_params
 from tests.folders import one_line, snapshot
 from tests.records import read_rows, reproducible, without_clock
 from tests.runs.test_loop import restore
 from tests.settings import message
-from tests.small_run import FLAGS, PERIOD
+from tests.small_run import PERIOD, SEEDS
 from tests.trees import differing
 
 SMOKE = presets.smoke(presets.get("map", "dream"))
@@ -128,50 +129,79 @@ def test_a_merge_that_a_crash_stopped_is_finished_or_forgotten(tmp_path, stopped
 # Whole runs
 
 
-@pytest.fixture(scope="module")
-def shorter(command, tmp_path_factory):
-    """As the run that files share, with one seed of two and six evaluations of ten."""
-    out = tmp_path_factory.mktemp("shorter") / "run"
-    outcome = command(
-        "bus", *FLAGS, "--seeds=1", f"--config.training.trials={6 * PERIOD}", f"--out={out}"
-    )
-    assert (outcome.status, outcome.stderr) == (0, "")
+@pytest.fixture
+def shorter(finished_run, tmp_path):
+    """The run that files share, as if it had been asked for 144 of its 160 trials."""
+    out = tmp_path / "shorter"
+    shutil.copytree(finished_run[0], out)
+    shutil.rmtree(out / "checkpoints" / "160")
+    edit(out / "config.json", lambda saved: saved["config"]["training"].update(trials=144))
+    lines = (out / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (out / "metrics.jsonl").write_text("".join(lines[: 9 * SEEDS]))
+    edit(out / "summary.json", lambda summary: summary.update(trials=144))
     return out
 
 
-@pytest.mark.slow
-def test_more_trials_and_more_seeds_are_as_from_the_start(
-    command, finished_run, shorter, tmp_path, monkeypatch
-):
-    out = tmp_path / "run"
-    shutil.copytree(shorter, out)
-    longer = ["--resume", "--seeds=2", "--config.training.trials=160", f"--out={out}"]
+@pytest.fixture
+def alone(finished_run, tmp_path):
+    """The run that files share, as if it had only seed 0."""
+    out = tmp_path / "alone"
+    shutil.copytree(finished_run[0], out)
+    shutil.rmtree(out / "checkpoints")
+    metadata = checkpoint.read_metadata(finished_run[0] / "checkpoints")
+    rows = [row for row in metadata["metrics"] if row["seed"] == 0]
+    metadata |= {"seeds": [0], "metrics": rows, "rows": len(rows)}
+    state = jax.tree.map(lambda x: x[:1], restore(finished_run[0]))
+    checkpoint.save(out / "checkpoints", 160, state, metadata)
+    edit(out / "config.json", lambda saved: saved.update(seeds=[0]))
+    edit(out / "summary.json", lambda summary: summary.update(seeds=[0]))
+    (out / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (out / "videos" / "problem0_seed1.gif").unlink()
+    return out
 
-    # Stopped while the new seed catches up, and after the others had all of it but its place.
-    def stop(*_):
-        raise KeyboardInterrupt
 
-    for where in (extend, "_merge"), (extend, "_finish_merge"):
-        with monkeypatch.context() as patch:
-            patch.setattr(*where, stop if where[1] == "_merge" else only_first(stop))
-            assert command("bus", *longer).status == 130
-        assert checkpoint.seeds_of(out / "checkpoints", []) == [0]
-    outcome = command("bus", "--resume", f"--out={out}")  # the rest is remembered
-    assert (outcome.status, outcome.stderr) == (0, "")
-    whole, _ = finished_run
+def edit(path, change):
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def assert_same(whole, out):
     assert reproducible(read_rows(out)) == reproducible(read_rows(whole))
     assert differing(restore(whole), restore(out)) == []
     summaries = [json.loads((run / "summary.json").read_text()) for run in (whole, out)]
     assert without_clock(summaries[0]) == without_clock(summaries[1])
-    saved = json.loads((out / "config.json").read_text())
+    for part in (".", "videos"):
+        assert len({frozenset(x.name for x in (run / part).iterdir()) for run in (whole, out)}) == 1
+
+
+@pytest.mark.slow
+def test_more_trials_are_as_from_the_start(command, finished_run, shorter):
+    outcome = command("bus", "--resume", "--config.training.trials=160", f"--out={shorter}")
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert "training.trials: 144 until trial 144, then 160\n" in outcome.stdout
+    assert_same(finished_run[0], shorter)
+    (entry,) = json.loads((shorter / "config.json").read_text())["history"]
+    assert (entry["trials"], entry["changed"]) == (144, {"training.trials": [144, 160]})
+
+
+@pytest.mark.slow
+def test_more_seeds_are_as_from_the_start(command, finished_run, alone, monkeypatch):
+    # Stopped when the new seed has caught up, and again when it only lacks its place.
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    for name, stopped in (("_merge", stop), ("_finish_merge", only_first(stop))):
+        with monkeypatch.context() as patch:
+            patch.setattr(extend, name, stopped)
+            assert command("bus", "--resume", "--seeds=2", f"--out={alone}").status == 130
+        assert checkpoint.seeds_of(alone / "checkpoints", []) == [0]
+    outcome = command("bus", "--resume", f"--out={alone}")  # the rest is remembered
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert_same(finished_run[0], alone)
+    saved = json.loads((alone / "config.json").read_text())
     (entry,) = saved["history"]
-    assert (entry["trials"], entry["added_seeds"]) == (96, [1])
-    assert saved["seeds"] == [0, 1]
-    assert not (out / folder.ADDED).exists() and not (out / folder.MERGED).exists()
-    assert sorted(path.name for path in (out / "videos").iterdir()) == [
-        "problem0_seed0.gif",
-        "problem0_seed1.gif",
-    ]
+    assert (entry["trials"], entry["added_seeds"], saved["seeds"]) == (160, [1], [0, 1])
 
 
 def only_first(function):
@@ -187,9 +217,9 @@ def only_first(function):
 
 
 @pytest.mark.slow
-def test_settings_that_keep_shapes_change(command, shorter, tmp_path):
+def test_settings_that_keep_shapes_change(command, finished_run, tmp_path):
     out = tmp_path / "run"
-    shutil.copytree(shorter, out)
+    shutil.copytree(finished_run[0], out)
     before = snapshot(out)
     flags = ["--resume", "--allow_changes", f"--out={out}"]
     outcome = command("bus", *flags, "--config.networks.hidden_size=32")
@@ -197,35 +227,36 @@ def test_settings_that_keep_shapes_change(command, shorter, tmp_path):
     assert "networks.hidden_size cannot be changed in" in one_line(outcome.stderr)
     outcome = command("bus", *flags, "--config.training.trials=32")
     assert outcome.status == 2
-    assert "has trained on 96 trials already, more than training.trials=32" in outcome.stderr
+    assert "has trained on 160 trials already, more than training.trials=32" in outcome.stderr
     assert snapshot(out) == before
-    more = ["--config.optimizer.learning_rate=0.01", f"--config.training.trials={8 * PERIOD}"]
+    more = ["--config.optimizer.learning_rate=0.01", f"--config.training.trials={12 * PERIOD}"]
     outcome = command("bus", *flags, *more)
     assert (outcome.status, outcome.stderr) == (0, "")
-    assert "optimizer.learning_rate: 0.001 until trial 96, then 0.01\n" in outcome.stdout
+    assert "optimizer.learning_rate: 0.001 until trial 160, then 0.01\n" in outcome.stdout
     rows = read_rows(out)
-    assert rows[:6] == read_rows(shorter) and len(rows) == 8
+    assert rows[: 10 * SEEDS] == read_rows(finished_run[0]) and len(rows) == 12 * SEEDS
     fields = json.loads((out / "config.json").read_text())["history"][0]["changed"]
     assert set(fields) == {"optimizer.learning_rate", "training.trials"}
 
 
 @pytest.mark.slow
-def test_parameters_of_another_run_come_first(command, shorter, tmp_path):
+def test_parameters_of_another_run_come_first(command, finished_run, tmp_path):
     file = tmp_path / "agent.npz"
-    dj.load(shorter).save(file)
-    small = ["--smoke", "--config.replay.warmup_trials_exploitation=64"]
-    small += ["--config.replay.warmup_trials_exploration=64"]  # it learns nothing
-    small += ["--config.optimizer.learning_rate=1e-9"]
-    for k, source in enumerate((shorter, file)):
-        out = tmp_path / f"run{k}"
-        flags = [*small, f"--init_from={source}", "--seeds=2", f"--out={out}"]
-        outcome = command("bus", *flags)
-        assert (outcome.status, outcome.stderr) == (0, "")
-        assert json.loads((out / "config.json").read_text())["init_from"] == str(source)
-        for seed in (0, 1):
-            was, now = (jax.tree.leaves(x.params) for x in (dj.load(file), dj.load(out, seed)))
-            for left, right in zip(was, now, strict=True):
-                np.testing.assert_allclose(left, right, atol=1e-5)
+    dj.load(finished_run[0], seed=1).save(file)
+    # It learns nothing.
+    small = ["--smoke", "--config.optimizer.learning_rate=1e-9"]
+    out = tmp_path / "run"
+    flags = [*small, f"--init_from={finished_run[0]}", "--seeds=3", f"--out={out}"]
+    outcome = command("bus", *flags)
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert json.loads((out / "config.json").read_text())["init_from"] == str(finished_run[0])
+    for seed, was in ((0, 0), (1, 1), (2, 0)):  # the same seed where there is one
+        trees = dj.load(finished_run[0], seed=was).params, dj.load(out, seed=seed).params
+        for left, right in zip(*map(jax.tree.leaves, trees), strict=True):
+            np.testing.assert_allclose(left, right, atol=1e-5)
+    loaded = initial_params(str(file), dj.load(out).functions, [0, 5])
+    for left, right in zip(*map(jax.tree.leaves, (dj.load(file).params, loaded)), strict=True):
+        np.testing.assert_array_equal(np.stack([left, left]), right)
     refused = command("map", "--smoke", f"--init_from={file}", f"--out={tmp_path / 'map'}")
     assert refused.status == 2
     assert "must be the same" in one_line(refused.stderr)

@@ -113,7 +113,8 @@ def test_a_resumed_mirror_hides_what_comes_again(tmp_path, monkeypatch):
         with logging.MetricsWriter(tmp_path, kept) as writer:
             for updates in (1, 2, 3):
                 writer.write(make_row(0, updates))
-    assert purged == [None, 21]  # rows of 10 and 20 environment steps stay
+    # By environment steps and by updates: rows of 10 and 20 steps, 1 and 2 updates stay.
+    assert purged == [None, None, 21, 3]
 
 
 def test_no_tensorboard_no_mirror_no_error(tmp_path, monkeypatch):

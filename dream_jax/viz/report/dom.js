@@ -65,6 +65,17 @@ function runColour(i) {
   return `var(--run${i % 6})`;
 }
 
+// Values that name something with a colour of its own have that colour.
+const NAMED = {
+  tomato: "#d64541", onion: "#9a6bb5", lettuce: "#5aa85f", cheese: "#e0a21b",
+  red: "#d64541", blue: "#3f7fbf", green: "#3f9a55",
+};
+
+function groupColour(group, k) {
+  const i = group.of === undefined ? k : group.of[k];
+  return NAMED[group.labels[i].toLowerCase()] || wheel(i, group.labels.length);
+}
+
 function wheel(i, count) {
   // Few: colours that are easily told apart. Many: around the wheel, light and dark in turn.
   const few = ["#d64541", "#3f7fbf", "#3f9a55", "#d9930d", "#8e63c4", "#2aa5a0"];

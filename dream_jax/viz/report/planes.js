@@ -42,7 +42,7 @@ function plane(run, i, titled) {
     const group = groups[name];
     dots.replaceChildren(...points.map((point, k) => {
       const [x, y] = at(point);
-      const dot = shape("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: points.length > 150 ? 4 : 6, style: `fill:${group ? wheel(group.of[k], group.labels.length) : "var(--accent)"};stroke:var(--card);stroke-width:1` });
+      const dot = shape("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: points.length > 150 ? 4 : 6, style: `fill:${group ? groupColour(group, k) : "var(--accent)"};stroke:var(--card);stroke-width:1` });
       dot.addEventListener("pointerenter", () => {
         tip.replaceChildren(element("b", {}, `problem ${problems[k]}`), element("div", {}, words[k]));
         tip.hidden = false;
@@ -55,7 +55,7 @@ function plane(run, i, titled) {
     }));
     legend.replaceChildren();
     if (group && group.labels.length <= 8) {
-      group.labels.forEach((label, k) => legend.append(element("span", { class: "note" }, element("span", { class: "dot", style: `background:${wheel(k, group.labels.length)}` }), ` ${label} `)));
+      group.labels.forEach((label, k) => legend.append(element("span", { class: "note" }, element("span", { class: "dot", style: `background:${groupColour({ labels: group.labels }, k)}` }), ` ${label} `)));
     } else if (group) legend.append(element("span", { class: "note" }, `${group.labels.length} values, one colour each`));
   }
   function follow(place) {

@@ -33,6 +33,14 @@ def test_each_ends_with_its_status_and_its_log(tmp_path):
     assert bad.log.read_text() == "a\nerror: b\n"
 
 
+def test_the_logs_of_those_that_run_are_shown_to_who_watches(tmp_path):
+    seen = []
+    slow = script(tmp_path, "slow", "import time; time.sleep(0.6)")
+    list(side_by_side.run([slow], 1, seen.append))
+    assert seen[0] == [slow.log]
+    assert seen[-1] == []
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_so_many_at_once(tmp_path, workers):
     text = "import time; print(time.time(), flush=True); time.sleep(0.6); print(time.time())"
