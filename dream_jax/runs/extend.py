@@ -83,7 +83,7 @@ def _add_seeds(
         shape = scaling.state_shape(trainer, len(there))
         old = checkpoint.restore_newest(folder, shape)
         old.metadata["metrics"] = storage.rows_of(old.metadata, log)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"--resume: {out} is damaged: {error}") from error
     trials = old.metadata["trials"]
     storage.begin(old)

@@ -127,7 +127,7 @@ class OnDisk:
                     "use --overwrite to start anew"
                 )
             return there
-        lost = sum(row not in there for row in kept)
+        lost = sum(there[k : k + 1] != [row] for k, row in enumerate(kept))
         if lost:
             log(f"{path}: {lost} rows are damaged or missing; they come from the checkpoint")
         return kept
@@ -188,9 +188,17 @@ class OnDisk:
         return (rows, summary) if whole and summary is not None else None
 
     def repair(self) -> None:
+        self._mend(self._resumed.rows)
+
+    def _mend(self, rows: Sequence[Row]) -> None:
+        """Make metrics.jsonl hold these rows and no other, if it does not."""
         path = self.out / "metrics.jsonl"
-        if not path.exists() or json_lines(path) != self._resumed.rows:
-            with MetricsWriter(self.out, self._resumed.rows, self._request.log):
+        if (
+            not path.exists()
+            or json_lines(path) != list(rows)
+            or not path.read_bytes().endswith(b"\n")
+        ):
+            with MetricsWriter(self.out, rows, self._request.log):
                 pass
 
     def begin(self, found: Restored) -> None:
@@ -241,6 +249,8 @@ class OnDisk:
         self._prepare()
         if self._writer is not None:
             self._writer.sync()
+        else:
+            self._mend(rows)
         metadata = progress._asdict() | {
             "seeds": list(self._request.seeds),
             "failed": {str(seed): failure._asdict() for seed, failure in failed.items()},

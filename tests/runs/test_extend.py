@@ -156,7 +156,8 @@ def alone(finished_run, tmp_path):
     edit(out / "config.json", lambda saved: saved.update(seeds=[0]))
     edit(out / "summary.json", lambda summary: summary.update(seeds=[0]))
     (out / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (out / "videos" / "problem0_seed1.gif").unlink()
+    for path in (out / "videos").glob("*seed1*"):
+        path.unlink()
     return out
 
 

@@ -56,7 +56,7 @@ def test_the_other_seeds_go_on(survived):
         assert (split["return_mean"], bad, split["return_ci95"]) == (good, None, None)
     seeds = [row["seed"] for row in read_rows(out)]
     assert (seeds.count(GOOD_SEED), seeds.count(BAD_SEED)) == (6, 2)
-    assert [path.name for path in (out / "videos").iterdir()] == [f"problem0_seed{GOOD_SEED}.gif"]
+    assert not list((out / "videos").glob(f"*seed{BAD_SEED}*"))
     # The last checkpoint in which the seed is good stays.
     steps = sorted(int(path.name) for path in (out / "checkpoints").iterdir())
     assert steps == [PERIOD, 80, 96]
