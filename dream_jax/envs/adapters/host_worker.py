@@ -4,6 +4,7 @@ It holds the running episodes by their tickets. Nothing here touches a device.
 """
 
 import inspect
+import signal
 from typing import Any, NamedTuple
 
 import dm_env
@@ -131,6 +132,7 @@ def as_kept(space: Space, value: Any) -> tuple[np.ndarray, ...]:
 
 def serve(connection: Any, family: Any) -> None:
     """Answer lists of requests until the connection closes. The target of a process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains
     try:
         worlds = Worlds(family)
         connection.send("ready")
@@ -141,7 +143,7 @@ def serve(connection: Any, family: Any) -> None:
             requests, over = message
             worlds.forget(over)
             connection.send([worlds.take(request) for request in requests])
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, BrokenPipeError):
         return
 
 
