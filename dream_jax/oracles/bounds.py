@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from dream_jax import problems
+from dream_jax import problems, specs
 from dream_jax.oracles.belief_search import Search, Table
 from dream_jax.types import Env
 
@@ -94,6 +94,11 @@ def _returns(env: Any) -> _Returns:
     if hasattr(env, "reference_returns"):  # derived by hand: infinitely many states
         return _Returns(*(np.full(env.num_problems, value) for value in env.reference_returns))
     _need(env, problems.lists_instructions(env), "instructions that are listed")
+    in_jax = not getattr(env, "runs_on_host", False)
+    _need(env, in_jax, "reset and step in JAX")
+    small = specs.observation(env).component_sizes is not None
+    small = small and specs.instruction(env).component_sizes is not None
+    _need(env, small, "observations and instructions that are vectors of small integers")
     table = tabulate(env)
     values = optimal_values(table)
     share = table.weight * env.num_problems  # p(instruction | problem)

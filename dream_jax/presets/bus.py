@@ -12,12 +12,25 @@ CONFIG = replace(
     tuned.CONFIG,
     benchmark="bus",
     acting=replace(tuned.CONFIG.acting, excluded_random_actions=_INERT_ACTIONS),
-    # The decoder must have seen many random explorations before exploration follows it. There is no
-    # record of other values.
-    replay=replace(tuned.CONFIG.replay, warmup_trials_exploration=6_400),
+    replay=replace(
+        tuned.CONFIG.replay,
+        # A quarter to a third of a run's trials. Chosen on distracting bus by validation problems:
+        # with all trials kept, learning needs a fifth more updates (docs/data/validation).
+        capacity_trials=4_096,
+        # The decoder must have seen many random explorations before exploration follows it: 50
+        # iterations of them. There is no record of other values.
+        warmup_trials_exploration=1_600,
+    ),
     # Lambda at its default. Map learns without it too (docs/lab_notebook.md, "Settings tried on
     # map").
     losses=replace(tuned.CONFIG.losses, bottleneck_weight=2e-6),
-    # About twice what map needs to reach 0.95 normalised return. `bus` itself was not tuned.
-    training=replace(tuned.CONFIG.training, trials=51_200),
+    training=replace(
+        tuned.CONFIG.training,
+        # About twice what map needs to reach 0.95 normalised return. `bus` itself was not tuned.
+        trials=12_800,
+        # Few trials for each update. Chosen on distracting bus by validation problems, among 32, 64
+        # and 128 (docs/data/validation).
+        trials_per_iteration=32,
+        evaluation_period_trials=640,
+    ),
 )

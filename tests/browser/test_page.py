@@ -7,7 +7,6 @@ import pytest
 from dream_jax.runs import pretrained
 from experiments import evaluate, report
 from tests.browser import chromium
-from tests.tiers import quick
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +130,8 @@ def test_nothing_overflows(driver, finished_run, width, theme):
     assert page.overflows() == []
 
 
-@pytest.mark.parametrize("name", quick(pretrained.names(), "map"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", pretrained.names())
 def test_the_page_of_an_evaluation_has_its_numbers(driver, tmp_path, capsys, name):
     file = tmp_path / "page.html"
     assert evaluate.main([f"--pretrained={name}", f"--page={file}", "--json"]) == 0

@@ -203,7 +203,7 @@ def sign():
     env = envs.from_config("sign", config.env)
     agent = registry.make(config, env)
     params = jax.jit(jax.vmap(agent.init))(jax.random.split(jax.random.key(0), 2))
-    return LoadedRun(AgentPrograms(agent), params, [0, 1], 0)
+    return LoadedRun(AgentPrograms(agent), params, [0, 1], 0, {})
 
 
 def test_miniworld_is_played_and_filmed(sign, monkeypatch, tmp_path):

@@ -8,7 +8,6 @@ import pytest
 import dream_jax
 from dream_jax.config import ConfigError
 from dream_jax.runs import pretrained
-from tests.tiers import quick
 
 NAMES = ("cooking", "distracting_bus", "map")
 
@@ -50,7 +49,8 @@ def test_another_file_is_refused(tmp_path, monkeypatch):
         pretrained.load("map")
 
 
-@pytest.mark.parametrize("name", quick(NAMES, "map"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_returns_are_those_of_the_card(name):
     card = pretrained.card(name)
     got = json.loads(json.dumps(pretrained.returns(pretrained.load(name))))

@@ -6,8 +6,9 @@ import pytest
 
 from dream_jax import envs, problems, specs
 from dream_jax.envs.adapters import check
+from dream_jax.oracles import bounds
 from dream_jax.training import evaluation
-from tests.envs.adapters import family_cases
+from tests.envs.adapters import family_cases, host_cases
 from tests.envs.adapters.family_cases import HORIZON, WRONG
 
 MODULE = family_cases.__name__
@@ -43,6 +44,30 @@ def test_parts_are_read_from_specs():
     }
     assert space.component_sizes is None and specs.observation(envs.make("bus")).component_sizes
     assert [part.kind for part in specs.instruction(env).parts] == ["integers", "tokens"]
+
+
+class Queried(family_cases.Listed):
+    """`Listed` with instructions that are listed too, so that the oracles might search it."""
+
+    name, num_problems, end_episode_action = "listed", 6, 0
+
+    def instructions(self, problem):
+        return np.zeros((1, 1), np.int32)
+
+
+def test_the_oracles_say_why_they_do_not_reach():
+    with pytest.raises(ValueError, match="that are vectors of small integers"):
+        bounds.bounds(Queried(HORIZON), "train")
+    with pytest.raises(ValueError, match="doors: the exact oracles need reset and step in JAX"):
+        bounds.optimal(Unknown(3), "train")
+
+
+class Unknown(host_cases.Doors):
+    name = "doors"
+
+    @property
+    def reference_returns(self):
+        raise AttributeError
 
 
 def test_large_families_are_sampled_not_listed():

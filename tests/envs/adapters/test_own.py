@@ -18,8 +18,27 @@ DOCS = Path(__file__).parents[3] / "docs"
 OTHERS = """
 import dataclasses
 import jax
+import jax.numpy as jnp
 import numpy as np
 from lamps import Lamps
+
+class BigObservation(Lamps):
+    def reset(self, key, problem, instruction):
+        state, shown = super().reset(key, problem, instruction)
+        return state, shown._replace(observation=shown.observation + 100)
+
+class NanReward(Lamps):
+    def step(self, state, action):
+        state, shown = super().step(state, action)
+        return state, shown._replace(reward=jnp.where(state.step == 3, jnp.nan, shown.reward))
+
+class WrongShape(Lamps):
+    def reset(self, key, problem, instruction):
+        state, shown = super().reset(key, problem, instruction)
+        return state, shown._replace(observation=jnp.zeros((2,), jnp.int32))
+
+def made(horizon):
+    return WrongShape(horizon)
 
 class Halved:
     name = "halved"
@@ -131,7 +150,8 @@ def test_returns_that_nobody_knows_are_not_normalised(folder, capsys):
     assert "need a reset that ignores its key" in capsys.readouterr().err
     assert not (folder / "random").exists()
     bounds = summaries.bounds_of(envs.make("others:Random", horizon=5))
-    assert all(math.isnan(value) for part in bounds.values() for value in part)
+    known = [(part.optimal, part.no_exploration) for part in bounds.values()]
+    assert all(math.isnan(value) for part in known for value in part)
     out, error = capsys.readouterr()
     assert "returns are not normalised: lamps: the exact oracles need" in error and not out
 
@@ -172,6 +192,18 @@ def test_a_search_without_end_is_given_up(monkeypatch):
         (["others:Typed"], "others:Typed: settings={'env': 3} must be a dict of dicts of fields"),
         (["others:Wrong"], "others:Wrong: settings: unknown config key 'training.trails'"),
         (["others:Array"], "error: others:Array: settings: "),
+        (
+            ["others:BigObservation"],
+            "observation component 0 is 100; its spec allows 0 to 5, at st",
+        ),
+        (["others:NanReward"], "others:NanReward: reward is nan at step 3 of problem "),
+        (["others:WrongShape"], "observation has shape [2] in reset and [1] in step"),
+        (["others:made"], "others:made: observation has shape [2] in reset and [1] in step"),
+        (
+            ["gymnasium:make"],
+            "gymnasium environments are not pure JAX; wrap a function that makes th",
+        ),
+        (["gymnasium:Env"], "wrap a function that makes them in dream_jax.HostFamily"),
         (["others:Unhashable"], "it must be hashable (a dataclass: eq=False), not 'Unhashable'"),
         (["lamps:Lamps", "--config.env.horizon=0"], "error: env.horizon=0 must be "),
         (["lamps:Lamps", "--config=drem"], "error: unknown preset 'drem'; nearest: dream"),
