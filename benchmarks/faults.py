@@ -117,7 +117,10 @@ def differences(whole: Path, out: Path) -> list[str]:
     found = []
     rows = [_without_clock(_read_rows(folder)) for folder in (whole, out)]
     if rows[0] != rows[1]:
-        found.append("metrics.jsonl")
+        first = next(
+            (k for k, pair in enumerate(zip(*rows, strict=False)) if pair[0] != pair[1]), "count"
+        )
+        found.append(f"metrics.jsonl, row {first}")
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in (whole, out)]
     if _without_clock(summaries[:1]) != _without_clock(summaries[1:]):
         found.append("summary.json")
@@ -179,7 +182,11 @@ def measure(argv: Sequence[str]) -> int:
             print(f"{values.kills - left} of {values.kills} kills", file=sys.stderr, flush=True)
             shutil.rmtree(out)
     kills = [kill for outcome in outcomes for kill in outcome.kills]
-    failed += [f"{outcome}" for outcome in outcomes if outcome.differences]
+    failed += [
+        f"{outcome.kills}: {len(outcome.differences)} differences, {outcome.differences[:5]}"
+        for outcome in outcomes
+        if outcome.differences
+    ]
     result = {
         "kills": len(kills),
         "runs": len(outcomes),
