@@ -116,7 +116,7 @@ def test_several_runs_share_a_page(tmp_path):
     out = tmp_path / "new" / "page.html"
     assert report.main([*map(str, folders), f"--out={out}"]) == 0
     page = Page(out)
-    assert page.fields[None, "state"] == ["finished", "at 5,120 of 51,200 trials"]
+    assert page.fields[None, "state"] == ["finished", "at 5,120 of 12,800 trials"]
     assert page.fields["test", "return_per_seed"] == ["0.800, 0.550", "0.400, 1.400"]
     assert [run["preset"] for run in page.data["runs"]] == ["dream", "e_rl2"]
     assert "All settings are the preset's." in page.text

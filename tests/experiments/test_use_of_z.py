@@ -9,7 +9,7 @@ import numpy as np
 from dream_jax.config import TrialConfig
 from experiments import use_of_z as command
 from experiments.analyses import use_of_z
-from tests import small_run
+from tests import probes, small_run
 
 
 def test_another_problem_is_never_the_same_one():
@@ -30,10 +30,7 @@ def test_each_z_gets_the_return_that_it_is_worth():
         played = types.SimpleNamespace(reward=jnp.broadcast_to(reward, (1, 1)))
         return types.SimpleNamespace(episode=played)
 
-    env = types.SimpleNamespace(
-        problem_ids=lambda split: np.arange(4, dtype=np.int32),
-        instructions=lambda problem: np.zeros((2, 1), np.int32),
-    )
+    env = probes.Signpost()
     agent = types.SimpleNamespace(
         env=env,
         config=types.SimpleNamespace(trial=TrialConfig()),

@@ -18,6 +18,17 @@ from tests.settings import FIELDS, message
 GOLDEN = Path(__file__).parents[1] / "golden" / "config_version_1.json"
 VERSION_1 = json.loads(GOLDEN.read_text())
 CONFIG = presets.get("map", "dream")
+# What `map --config=random_exploration` was then, in today's fields.
+THEN = configs.override(
+    presets.get("map", "random_exploration"),
+    {
+        "replay.capacity_trials": 16_384,
+        "replay.warmup_trials_exploration": 6_400,
+        "training.trials": 51_200,
+        "training.trials_per_iteration": 128,
+        "training.evaluation_period_trials": 2_560,
+    },
+)
 
 
 def saved(config=CONFIG):
@@ -39,7 +50,7 @@ def test_a_run_without_a_version_is_read_as_it_was():
     assert VERSION_1["config"]["agent"] == "random_exploration"
     before = copy.deepcopy(VERSION_1)
     config = provenance.config_of(VERSION_1)
-    assert config == presets.get("map", "random_exploration")
+    assert config == THEN
     assert (config.agent, config.acting.random_exploration) == ("dream", True)
     assert before == VERSION_1
 
@@ -114,7 +125,7 @@ def test_load_reads_a_saved_run_or_fields_alone(tmp_path):
     path.write_text(json.dumps(saved()))
     assert provenance.load(path) == CONFIG
     path.write_text(json.dumps(VERSION_1))
-    assert provenance.load(path) == presets.get("map", "random_exploration")
+    assert provenance.load(path) == THEN
     path.write_text('{"td": {"discount": 0.5}}')  # the others keep their defaults
     assert provenance.load(str(path)) == configs.override(Config(), {"td.discount": 0.5})
 

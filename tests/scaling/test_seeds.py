@@ -97,7 +97,7 @@ def test_grid_worlds_are_optimised_less_and_pictures_are_not(monkeypatch):
         return given[0]
 
     plain = walks.walks()
-    pictures = type("Pictures", (), {"observation_shape": (60, 80, 3)})()
+    pictures = type("Pictures", (), {"observe": None})()
     agent = type("Agent", (), {"env": pictures})()
     assert options_of(plain) is None  # as tests are compiled: with fewer optimisations still
     jax.config.update("jax_disable_most_optimizations", False)

@@ -84,7 +84,7 @@ def learn(config: Config, env: Corridor) -> dict[str, np.ndarray]:
 def test_bounds_of_the_corridor():
     # Guessing between two levers: (1 + 0) / 2; the sign costs two moves.
     bounds = oracles.bounds(Corridor(), "test")
-    assert bounds == pytest.approx((1.0, 0.5))
+    assert bounds[:2] == pytest.approx((1.0, 0.5))
 
 
 @pytest.mark.slow

@@ -79,9 +79,9 @@ class Cooking(grid.GridProblems):
     def _fill(self, held_out: Sequence[int]) -> None:
         """What the fridges of each problem hold, and the splits."""
         everything = np.arange(self.num_problems)
-        test = np.unique(held_out or (HELD_OUT,))
-        valid = len(test) == max(1, len(held_out)) and np.isin(test, everything).all()
-        if not valid or len(test) == self.num_problems:
+        test = np.unique(held_out) if held_out else everything[everything == HELD_OUT]
+        valid = len(test) == len(held_out) and np.isin(test, everything).all()
+        if held_out and (not valid or len(test) == self.num_problems):
             raise ValueError(
                 f"held_out={held_out!r} must be distinct ids from 0 to {self.num_problems - 1}, "
                 "not all of them, for example 10,21"

@@ -40,7 +40,7 @@ def test_a_step_is_advance_then_observe(env, begin):
     after, now = jax.jit(env.step)(state, FORWARD)
     advanced, outcome = jax.jit(env.advance)(state, FORWARD)
     chex.assert_trees_all_close(after, advanced, rtol=1e-6)
-    chex.assert_trees_all_equal(tuple(outcome), tuple(now)[1:])
+    chex.assert_trees_all_equal(tuple(outcome), (now.reward, now.terminated, now.truncated))
     assert now.observation.shape == env.observation_shape
     assert now.observation.dtype == env.observation_dtype
     # A rounding may move an edge across the middle of a pixel, seldom.

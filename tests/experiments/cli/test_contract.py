@@ -94,8 +94,11 @@ def test_seeds_are_numbers_of_32_bits(command, place, first, said):
 
 
 def test_reproduce_hands_the_first_seed_on(tmp_path):
-    options = reproduce.parse(["--figure=6", f"--out={tmp_path / 'out'}", "--first_seed=100"])
-    assert "--first_seed=100" in reproduce.command("map", "dream", options)
+    out = tmp_path / "out"
+    options = reproduce.parse(["--figure=6", f"--out={out}", "--first_seed=7", "--budget=full"])
+    mine = [run for run in reproduce.runs(6, options) if run.name.startswith("map-dream-s")]
+    seeds = [word for run in mine for word in run.arguments(out) if "first_seed" in word]
+    assert seeds == [f"--first_seed={7 + k}" for k in range(5)]
 
 
 # Closed pipes

@@ -48,14 +48,17 @@ def test_a_horizon_too_short_to_explore_has_no_normalised_return(command, tmp_pa
 def test_sign_says_what_is_optimal_only_where_every_object_is_in_reach(
     command, tmp_path, horizon, known
 ):
-    for preset, value in (("optimal", 1.0), ("pearl_ub", 1 / 3)):
-        flags = (f"--config.env.horizon={horizon}", f"--out={tmp_path / preset}")
+    for preset, value, more in (
+        ("optimal", 1.0, ()),
+        ("pearl_ub", 1 / 3, ("--config.pearl_ub.exploitation=sample",)),
+    ):
+        flags = (f"--config.env.horizon={horizon}", *more, f"--out={tmp_path / preset}")
         assert command("sign", f"--config={preset}", *flags).status == 0
         summary = json.loads((tmp_path / preset / "summary.json").read_text())
         part = summary["splits"]["test"]
         assert part["return_mean"] == (pytest.approx(value) if known else None)
         assert part["normalised_per_seed"] == [pytest.approx(value) if known else None]
-        assert part["no_exploration"] == 0.0
+        assert (part["no_exploration"], part["no_reading"]) == (None, 0.0)  # searched for 20 steps
 
 
 def test_main_works_where_jax_is_already_in_use(spawn, tmp_path):
