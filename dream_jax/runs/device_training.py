@@ -15,7 +15,7 @@ from dream_jax.runs import trials as fixed_trials
 from dream_jax.runs.programs import Programs, compile_programs, curve_trials, evaluation_params
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import evaluation as evaluations
-from dream_jax.training import setup, trainer
+from dream_jax.training import learner, setup
 from dream_jax.types import Agent, Params, TrainState
 
 
@@ -71,7 +71,7 @@ class DeviceTraining:
         """
         if state is None and params is not None:
             drawn = jax.device_get(self._runner.join(self._runner.init()))
-            state = trainer.with_params(drawn, params)
+            state = learner.with_params(drawn, params)
         self._programs, self._state = compile_programs(
             self.config, self.trainer, self._runner, state, log
         )

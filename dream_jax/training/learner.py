@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from dream_jax.config import OptimizerConfig
-from dream_jax.types import Array, LearnerState, Params
+from dream_jax.types import Array, LearnerState, Params, TrainState
 
 
 def make_optimizer(
@@ -62,3 +62,12 @@ def update_learner(
     target = jax.tree.map(lambda t, p: jnp.where(copy_now, p, t), learner.target_params, params)
     new = LearnerState(params, target, opt_state, updates)
     return jax.tree.map(lambda a, b: jnp.where(enabled, a, b), new, learner)
+
+
+def with_params(state: TrainState, params: Params) -> TrainState:
+    """The state before training, with other parameters."""
+    learners = {
+        name: learner._replace(params=mine, target_params=mine)
+        for (name, learner), mine in zip(state.learners._asdict().items(), params, strict=True)
+    }
+    return state._replace(learners=state.learners._replace(**learners), average=params)

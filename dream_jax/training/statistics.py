@@ -45,6 +45,13 @@ def init(env: Env) -> Statistics | None:
     return found or None
 
 
+def see(env: Env, state: TrainState, trials: Trial) -> TrainState:
+    """The state that has also seen trials [B, ...], with what they change in its parameters."""
+    if state.statistics is None:
+        return state
+    return write(state._replace(statistics=add(env, state.statistics, trials)))
+
+
 def add(env: Env, statistics: Statistics, trials: Trial) -> Statistics:
     """The statistics after trials [B, ...]. Padding does not count."""
 

@@ -78,9 +78,7 @@ class Trainer:
         if state.dual is not None:
             epsilon = self.exploitation_epsilons(state)
             state = state._replace(dual=bottleneck.adapt(self.config, state.dual, trials, epsilon))
-        if state.statistics is not None:
-            seen = statistics.add(self.agent.env, state.statistics, trials)
-            state = statistics.write(state._replace(statistics=seen))
+        state = statistics.see(self.agent.env, state, trials)
         state, due = self.add(state._replace(key=key), trials)
         learned = self.learn(state, update_key, due)
         state = state._replace(learners=learned.learners, average=learned.average)
@@ -92,9 +90,8 @@ class Trainer:
         sample_key, loss_key = jax.random.split(jax.random.fold_in(state.key, 2**31 - 1))
         index = replay.draw(state.replay, sample_key, self.config.replay.batch_trials)
         batch = Batch(replay.take(state.replay, self.shards.mine(index), self.trial_shape))
-        params, target = newest_params(state), target_params(state.learners)
-        parts = objective.loss(self.agent, params, target, batch, loss_key, self.shards)[1]
-        return self.shards.total(parts)
+        both = newest_params(state), target_params(state.learners)
+        return self.shards.total(objective.loss(self.agent, *both, batch, loss_key, self.shards)[1])
 
     # The steps of an iteration
 
@@ -124,8 +121,8 @@ class Trainer:
         actors = self.config.training.trials_per_iteration
         explore, exploit = self.exploration_epsilons(state), self.exploitation_epsilons(state)
         # "Choose z ~ q every other trial" (Section 4.2). IMPORT alternates too.
-        actor = jnp.arange(actors)
-        acts_on_exploration = (actor + (state.trials // actors) * (actors % 2)) % 2 == 0
+        number = jnp.arange(actors) + (state.trials // actors) * (actors % 2)
+        acts_on_exploration = number % 2 == 0
         keys = jax.random.split(key, actors)
         mine = self.shards.mine((keys, explore, exploit, acts_on_exploration))
         collect = jax.vmap(self.agent.collect, in_axes=(None, 0, 0, 0, 0))
@@ -216,8 +213,6 @@ class Trainer:
 
         return Batch(first(count), first(fewer) if fewer < count else None)
 
-    # Helpers
-
     @property
     def _learning(self) -> tuple[int, ...]:
         """The learners whose parameters change."""
@@ -245,15 +240,6 @@ class Trainer:
 
 def newest_params(state: TrainState) -> Params:
     return _newest(state.learners)
-
-
-def with_params(state: TrainState, params: Params) -> TrainState:
-    """The state before training, with other parameters."""
-    learners = {
-        name: learner._replace(params=mine, target_params=mine)
-        for (name, learner), mine in zip(state.learners._asdict().items(), params, strict=True)
-    }
-    return state._replace(learners=state.learners._replace(**learners), average=params)
 
 
 def target_params(learners: Any) -> Params:
