@@ -97,8 +97,8 @@ class ChunkProgram(NamedTuple):
         leaves their states as they are.
         """
         placement = self.placement
-        trains = np.ones(placement.seeds, bool) if live is None else np.asarray(live, bool)
-        trains = trains.reshape(placement.seed_groups, -1)  # [groups, seeds of a group]
+        each = np.ones(placement.seeds, bool) if live is None else np.asarray(live, bool)
+        trains = each.reshape(placement.seed_groups, -1)  # [groups, seeds of a group]
         zeros = dict.fromkeys(self.metrics, np.zeros(placement.group_seeds, np.float32))
         carries = [
             Carry(state, place_arrays(zeros, jax.tree.leaves(state)[0].sharding))
