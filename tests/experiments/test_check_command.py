@@ -25,7 +25,8 @@ class Counted(Mixed):
             return jnp.int32(Counted.resets)
 
         state, shown = super().reset(key, problem, instruction)
-        number = jax.pure_callback(count, jax.ShapeDtypeStruct((), jnp.int32), problem)
+        shape = jax.ShapeDtypeStruct((), jnp.int32)
+        number = jax.pure_callback(count, shape, problem, vmap_method="sequential")
         return state._replace(wanted=number), shown
 
 

@@ -34,6 +34,8 @@ STEPS = {
     "never_explores": "map",
     "pearl": "cooking",
 }
+# These train no encoder, or no decoder, and leave it as it was.
+PARTLY_TRAINED = ("dream_end_to_end", "never_explores")
 WHOLE = {"dream": "bus", "dream_paper": "cooking", "e_rl2": "map"}
 # `dream` with other numbers, and `e_rl2` with other rewards.
 QUICK = dict(STEPS | WHOLE)
@@ -82,7 +84,8 @@ def test_other_presets_take_steps(preset):
         now, was = getattr(state.learners, name), getattr(before.learners, name)
         assert int(now.updates) == expected
         same = jax.tree.leaves(jax.tree.map(np.array_equal, now.params, was.params))
-        assert all(same) if not expected else not any(same), name
+        changed = not all(same) if preset in PARTLY_TRAINED else not any(same)
+        assert changed if expected else all(same), name
     assert all(x.learns for x in trainer.agent.learners) == (preset != "random_exploration")
 
 
