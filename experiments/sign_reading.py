@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         env = Sign(quality=values.quality, start_region=values.start_region)
     except (ValueError, ImportError) as error:
-        raise ConfigError(f"--{error}") from error
+        raise ConfigError(str(error)) from error
     process.set_up_jax()
     found = reads(env, values.starts, values.seed)
     worth = np.array([one.value.mean() for one in found])

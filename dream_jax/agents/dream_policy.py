@@ -128,15 +128,7 @@ class DreamPolicy(DreamNetworks):
         explored = self.explore(params, explore_key, problem, jnp.float32(self.test_epsilon))
         z = self.read(params, explored.episode)
         exploited = self.exploit_all(params, exploit_key, problem, instructions, z)
-        return MetaTest(
-            explored.episode,
-            exploited.episode,
-            explored.states,
-            exploited.states,
-            explored.q,
-            exploited.q,
-            z,
-        )
+        return rollout.as_meta_test(explored, exploited, z)
 
     def informed_test(
         self, params: DreamParams, key: Key, problem: Array, instructions: Array

@@ -181,15 +181,7 @@ class Pearl:
             return rollout.exploit(self.env, policy, (), play_key, problem, instruction)
 
         exploited = rollout.over_episodes(episode, jnp.stack(episode_keys), instructions)
-        return MetaTest(
-            explored.episode,
-            exploited.episode,
-            explored.states,
-            exploited.states,
-            explored.q,
-            exploited.q,
-            belief.mean,
-        )
+        return rollout.as_meta_test(explored, exploited, belief.mean)
 
     def _acting(
         self, params: PearlParams, m: Array, instruction: Any, noise: ExplorationNoise

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from dream_jax.agents.dream import Dream
 from dream_jax.agents.dream_networks import DreamParams
+from dream_jax.data import rollout
 from dream_jax.types import Array, Key, MetaTest, Trial
 
 
@@ -39,15 +40,7 @@ class Told(Dream):
         explored = self.explore(params, explore_key, problem, jnp.float32(self.test_epsilon))
         z = self.encode(params, problem)
         exploited = self.exploit_all(params, exploit_key, problem, instructions, z)
-        return MetaTest(
-            explored.episode,
-            exploited.episode,
-            explored.states,
-            exploited.states,
-            explored.q,
-            exploited.q,
-            z,
-        )
+        return rollout.as_meta_test(explored, exploited, z)
 
 
 class NeverExplores(Told):

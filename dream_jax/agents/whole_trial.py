@@ -125,15 +125,7 @@ class WholeTrial(WholeTrialNetworks):
 
         keys = jax.random.split(exploit_key, jax.tree.leaves(instructions)[0].shape[0])
         _, exploited = jax.lax.scan(episode, memory, (keys, instructions))
-        return MetaTest(
-            explored.episode,
-            exploited.episode,
-            explored.states,
-            exploited.states,
-            explored.q,
-            exploited.q,
-            None,
-        )
+        return rollout.as_meta_test(explored, exploited, None)
 
     def step_information(
         self, params: Any, exploration: Episode, problem: Array, trained_on: bool

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from dream_jax import specs
 from dream_jax.config import TrialConfig
 from dream_jax.data import pictures
-from dream_jax.types import Array, Env, Episode, Key, TimeStep, is_pixel_env
+from dream_jax.types import Array, Env, Episode, Key, MetaTest, TimeStep, is_pixel_env
 
 
 class View(NamedTuple):
@@ -189,6 +189,19 @@ def exploit(
     start = _Loop(world, memory, memory, *_nothing_before(env), jnp.ones((), bool))
     end, (record, states, q) = jax.lax.scan(body, start, _inputs(loop_key, env.horizon))
     return _rollout(record, states, q, end.world, end.last_memory)
+
+
+def as_meta_test(explored: Rollout, exploited: Rollout, z: Array | None) -> MetaTest:
+    """A trial at meta-test. exploited: leaves [N, ...]. z: [Z] that it acted on, if any."""
+    return MetaTest(
+        explored.episode,
+        exploited.episode,
+        explored.states,
+        exploited.states,
+        explored.q,
+        exploited.q,
+        z,
+    )
 
 
 def sample_instructions(env: Env, key: Key, problem: Array, trial: TrialConfig) -> Any:
