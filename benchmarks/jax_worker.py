@@ -2,6 +2,7 @@
 
 import functools
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 from unittest import mock
 
@@ -13,7 +14,7 @@ from benchmarks import settings
 from benchmarks.worker import Handlers, cores, peak_memory_bytes, repeat, serve
 from dream_jax import envs
 from dream_jax.agents.dream_networks import DreamParams
-from dream_jax.config import Config
+from dream_jax.config import Config, override
 from dream_jax.data import replay
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import learner, objective, setup
@@ -24,17 +25,33 @@ CHUNKS = {"collect": 20, "update": 1, "train": 4}
 
 
 class Contender:
-    """Three programs over one training state. All go through the trainer's own `iterate`."""
+    """Programs over one training state. All go through the trainer's own `iterate`.
 
-    def __init__(self, benchmark: str, preset: str, seeds: int, quick: bool):
+    `programs` are of "collect", "update" and "train", and `changes` overrides of the preset's
+    fields, by path.
+    """
+
+    def __init__(
+        self,
+        benchmark: str,
+        preset: str,
+        seeds: int,
+        quick: bool,
+        programs: Sequence[str] = ("collect", "update", "train"),
+        changes: Mapping[str, Any] | None = None,
+    ):
         jax.config.update("jax_num_cpu_devices", cores())
         jax.monitoring.register_event_duration_secs_listener(self._on_event)
-        configs = {
-            "collect": settings.collecting(benchmark, preset, quick),
-            "update": settings.updating(benchmark, preset, quick),
-            "train": settings.training(benchmark, preset, quick),
+        makers = {
+            "collect": settings.collecting,
+            "update": settings.updating,
+            "train": settings.training,
         }
-        self.config, self.seeds = configs["train"], seeds
+        configs = {
+            name: override(makers[name](benchmark, preset, quick), changes or {})
+            for name in programs
+        }
+        self.config, self.seeds = configs[programs[-1]], seeds
         self.env = envs.from_config(benchmark, self.config.env)
         self.compilations = 0
         self._runners = {name: self._runner(c, CHUNKS[name]) for name, c in configs.items()}
@@ -42,7 +59,8 @@ class Contender:
 
     def prepare(self) -> dict[str, Any]:
         """Compiles and warms up."""
-        self._state = self._runners["train"].init()
+        some = next(iter(self._runners.values()))
+        self._state = some.init()
         compile_s = {}
         for name in self._runners:
             first, again = self._timed(name), self._timed(name)
@@ -53,14 +71,14 @@ class Contender:
         capacity = self.config.replay.capacity_trials
         return {
             "compile_s": compile_s,
-            "devices": self._runners["train"].placement.mesh.devices.size,
+            "devices": some.placement.mesh.devices.size,
             "replay_bytes": self.seeds * replay.size_bytes(self._shape, capacity),
         }
 
     def measure(self, what: str, seconds: float) -> dict[str, float]:
         """Environment steps, trials and updates per second, summed over the seeds."""
         before = self._counts()
-        _, taken = repeat(lambda: self._run(what), seconds)
+        _, taken = repeat(lambda: self.run(what), seconds)
         return {name: (n - before[name]) / taken for name, n in self._counts().items()}
 
     def matmul(self) -> dict[str, float]:
@@ -130,13 +148,13 @@ class Contender:
         trainer = setup.make_trainer(config, self.env)
         return scaling.make_runner(trainer, range(self.seeds), iterations, jax.devices())
 
-    def _run(self, what: str) -> None:
+    def run(self, what: str) -> None:
         self._state, metrics = self._runners[what].chunk(self._state)
         jax.block_until_ready((self._state, metrics))
 
     def _timed(self, what: str) -> float:
         began = time.perf_counter()
-        self._run(what)
+        self.run(what)
         return time.perf_counter() - began
 
     def _counts(self) -> dict[str, int]:

@@ -48,8 +48,13 @@ def main(argv: Sequence[str]) -> None:
     command.show(result, arguments.json)
 
 
-def time_quality(quality: str, batches: Sequence[int], repeats: int) -> dict[str, Any]:
-    """By batch size: frames per second (median, low, high) and seconds to compile."""
+def time_quality(
+    quality: str, batches: Sequence[int], repeats: int, size: int | None = None
+) -> dict[str, Any]:
+    """By batch size: frames per second (median, low, high) and seconds to compile.
+
+    size: of a slice; by default SLICE[quality].
+    """
     import jax
 
     from dream_jax.envs.sign3d import raycast
@@ -58,15 +63,14 @@ def time_quality(quality: str, batches: Sequence[int], repeats: int) -> dict[str
         render = raycast.make_renderer(quality)
     except ImportError as error:
         return {"not_installed": str(error)}
-    result = {}
+    result, size = {}, size or SLICE[quality]
     for batch in batches:
         views = random_views(batch)
-        if batch <= SLICE[quality]:
+        if batch <= size:
             draw = jax.vmap(render)
         else:
-            size = SLICE[quality]
 
-            def draw(scenes: Any, poses: Any, size: int = size) -> Any:
+            def draw(scenes: Any, poses: Any) -> Any:
                 return jax.lax.map(lambda view: render(*view), (scenes, poses), batch_size=size)
 
         begun = time.perf_counter()

@@ -10,9 +10,16 @@ from benchmarks.worker import Handlers, cores, peak_memory_bytes, repeat, serve
 
 
 class Contender:
-    """One seed, with `threads` threads, or if 0 with the number that trains fastest."""
+    """One seed, with `threads` threads, or if 0 with the number that trains fastest.
 
-    def __init__(self, benchmark: str, preset: str, quick: bool, threads: int = 0):
+    On a GPU (`device` "cuda") the networks and the replay are there, and the environments here.
+    """
+
+    def __init__(
+        self, benchmark: str, preset: str, quick: bool, threads: int = 0, device: str = "cpu"
+    ):
+        if device != "cpu":  # the default costs nothing
+            torch.set_default_device(device)
         self.trainer = Trainer(settings.training(benchmark, preset, quick))
         self._threads = [threads] if threads else list(range(1, cores() + 1))
         self._quick = quick

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmarks.torch_baseline import losses
 from benchmarks.torch_baseline.envs import GridWorld
 from benchmarks.torch_baseline.nets import Decoder, Encoder, ExploitationPolicy, ExplorationPolicy
-from benchmarks.torch_baseline.types import Episode, Trials
+from benchmarks.torch_baseline.types import Episode, Trials, from_numpy
 from dream_jax.config import Config
 
 LEARNERS = ("exploitation", "exploration")
@@ -141,9 +141,9 @@ def fold_weights(env: GridWorld, folds: int) -> tuple[Tensor, Tensor]:
     ids = env.train_ids
     own[np.random.default_rng(0).permutation(ids)] = np.arange(len(ids)) % folds
     if folds == 1:
-        return torch.from_numpy(own), torch.ones(env.num_problems, 1)
+        return from_numpy(own), torch.ones(env.num_problems, 1)
     others = (np.arange(folds) != own[:, None]) / (folds - 1.0)
-    return torch.from_numpy(own), torch.from_numpy(others).float()
+    return from_numpy(own), from_numpy(others).float()
 
 
 def _check_supported(config: Config) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.torch_baseline.agent import Agent
 from benchmarks.torch_baseline.envs import GridWorld
-from benchmarks.torch_baseline.types import Episode, Trials
+from benchmarks.torch_baseline.types import Episode, Trials, from_numpy
 
 Array = np.ndarray
 # (step, observation [B, K], last action [B], memory) -> (memory, Q-values [B, A])
@@ -38,9 +38,9 @@ class Collector:
         exploration = self._explore(problem, explore_epsilon)
 
         instruction = env.sample_instructions(rng, problem)
-        z = agent.encoder(torch.from_numpy(problem))
+        z = agent.encoder(from_numpy(problem))
         z = z + agent.config.losses.rho * torch.randn(z.shape)
-        read = torch.from_numpy(np.flatnonzero(acts_on_exploration))
+        read = from_numpy(np.flatnonzero(acts_on_exploration))
         if len(read):
             z[read] = agent.decoder.read(
                 exploration.observation[:, read],
@@ -49,9 +49,9 @@ class Collector:
             )
         exploitation = self._exploit(problem, instruction, z, exploit_epsilon)
         return Trials(
-            torch.from_numpy(problem),
-            torch.from_numpy(acts_on_exploration),
-            torch.from_numpy(instruction),
+            from_numpy(problem),
+            from_numpy(acts_on_exploration),
+            from_numpy(instruction),
             exploration,
             exploitation,
         )
@@ -79,8 +79,8 @@ class Collector:
         steps = np.arange(env.horizon)[:, None]
         rates = np.where(steps >= start, np.maximum(before, 0.9), before)
         shifted = rng.random(count) < acting.time_shift_fraction
-        shift = torch.from_numpy(np.where(shifted, rng.random(count), 0.0).astype(np.float32))
-        goal = torch.from_numpy(instruction)
+        shift = from_numpy(np.where(shifted, rng.random(count), 0.0).astype(np.float32))
+        goal = from_numpy(instruction)
 
         def policy(step, observation, action, memory):
             time = (shift + step / env.horizon).clamp(max=1.0)
@@ -105,10 +105,8 @@ class Collector:
         alive = np.ones(count, bool)
         last_action = np.full(count, env.num_actions)
         for t in range(env.horizon):
-            memory, q = policy(
-                t, torch.from_numpy(observation[t]), torch.from_numpy(last_action), memory
-            )
-            chosen = np.where(is_random[t], random_action[t], q.argmax(-1).numpy())
+            memory, q = policy(t, from_numpy(observation[t]), from_numpy(last_action), memory)
+            chosen = np.where(is_random[t], random_action[t], q.argmax(-1).cpu().numpy())
             seen, gained, over, out_of_time = env.step(chosen)
             observation[t + 1] = np.where(alive[:, None], seen, observation[t])
             action[t], reward[t] = chosen, np.where(alive, gained, 0.0)
@@ -119,4 +117,4 @@ class Collector:
                 observation[t + 2 :] = observation[t + 1]
                 break
         arrays = (observation, action, reward, terminated, truncated, mask)
-        return Episode(*(torch.from_numpy(x) for x in arrays))
+        return Episode(*(from_numpy(x) for x in arrays))

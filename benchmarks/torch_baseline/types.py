@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -24,3 +26,8 @@ class Trials(NamedTuple):
     instruction: Tensor  # [B, I] int64
     exploration: Episode
     exploitation: Episode
+
+
+def from_numpy(x: np.ndarray) -> Tensor:
+    """A tensor on PyTorch's default device, which `torch.set_default_device` sets."""
+    return torch.from_numpy(x).to(torch.get_default_device())

@@ -162,7 +162,7 @@ class Run(RunView):
         total, stopped_by = self.config.training.trials, None
         goal = total if until_trials is None else min(until_trials, total)
         try:
-            self._compile()
+            self.compile()
             pace = Pace(time.time(), self.trials, self._env_steps())
             with self._storage.writer(self.rows) as write:
                 while self.trials < goal and stopped_by is None:
@@ -190,7 +190,8 @@ class Run(RunView):
         elif until_trials is None:
             self._finish()
 
-    def _compile(self) -> None:
+    def compile(self) -> None:
+        """Compile everything, and draw the first parameters. `train` does it first if need be."""
         if self._compiled:
             return
         state, self._first_state = self._first_state, None  # not to hold the replays twice

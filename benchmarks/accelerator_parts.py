@@ -1,0 +1,377 @@
+"""One measurement of the accelerator campaign, in a process of its own.
+
+`benchmarks.accelerator` starts it as `python -m benchmarks.accelerator_parts JSON`. It compiles,
+prints {"ready": {...}}, waits for the line "go SECONDS" on its input, and then prints a line
+{"row": {...}} for everything that it measures. So several parts can compile at the same time and
+still be measured one after the other.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+Prepared = tuple[Row, Callable[[float], Iterator[Row]]]  # what `ready` says; seconds -> rows
+QUICK_SECONDS = 0.05  # of a measurement with tiny sizes
+
+
+def ceilings(quick: bool) -> Prepared:
+    """What the device reaches: matrix products at each precision, and a copy."""
+    import jax
+    import jax.numpy as jnp
+
+    size, length = (256, 1 << 16) if quick else (8_192, 1 << 30)
+    kinds = {
+        "float32": (jnp.float32, "highest"),
+        "float32_default": (jnp.float32, "default"),
+        "bfloat16": (jnp.bfloat16, "default"),
+    }
+    a = jax.random.normal(jax.random.key(0), (size, size))
+    products = {}
+    for name, (dtype, precision) in kinds.items():
+        operand = a.astype(dtype)
+        multiply = jax.jit(lambda x, p=precision: jnp.matmul(x, x, precision=p))
+        products[name] = multiply.lower(operand).compile(), operand
+    copied = jnp.ones(length, jnp.float32)
+    copy = jax.jit(lambda x: x + 1.0).lower(copied).compile()
+
+    def measure(seconds: float) -> Iterator[Row]:
+        each = QUICK_SECONDS if quick else 1.0
+        for name, (product, operand) in products.items():
+            calls_per_s = _rate(lambda p=product, x=operand: p(x), each)
+            yield {"what": "matmul", "kind": name, "flops_per_s": 2.0 * size**3 * calls_per_s}
+        per_s = _rate(lambda: copy(copied), each)
+        yield {"what": "copy", "bytes_per_s": 2.0 * copied.nbytes * per_s}
+
+    return {}, measure
+
+
+def correct(benchmark: str, preset: str, quick: bool) -> Prepared:
+    """Trials, losses, gradients and pictures on the accelerator against the CPU's.
+
+    Errors are |theirs - ours| / |ours|, over all losses, and over all parameters of a learner.
+    """
+    import jax
+    import numpy as np
+
+    from benchmarks import settings
+    from dream_jax import envs
+    from dream_jax.training import objective, setup
+
+    config = settings.training(benchmark, preset, quick)
+    trainer = setup.make_trainer(config, envs.from_config(benchmark, config.env))
+    agent, cpu = trainer.agent, jax.devices("cpu")[0]
+    trials = 4 if quick else config.replay.batch_trials
+
+    def collect(params: Any, key: Any) -> Any:
+        ones, every_other = np.ones(trials, np.float32), np.arange(trials) % 2 == 0
+        keys = jax.random.split(key, trials)
+        one = jax.vmap(agent.collect, in_axes=(None, 0, 0, 0, 0))
+        return one(params, keys, ones, ones, every_other)
+
+    def gradient(params: Any, target: Any, batch: Any, key: Any) -> Any:
+        return jax.grad(
+            lambda p: objective.loss(agent, p, target, objective.Batch(batch), key), has_aux=True
+        )(params)
+
+    on_cpu: Any = jax.default_device(cpu)
+    with on_cpu:
+        params = jax.jit(agent.init)(jax.random.key(0))
+        target = jax.jit(agent.init)(jax.random.key(1))
+        key = jax.random.key(2)
+        ours = jax.device_get(jax.jit(collect)(params, key))
+        host = jax.device_get((params, target, ours))
+        with jax.default_matmul_precision("highest"):
+            exact = jax.device_get(jax.jit(gradient)(*host, key))
+    device = jax.devices()[0]
+    there = jax.device_put((*host, key), device)
+    compiled = {}
+    for precision in ("highest", "default"):
+        with jax.default_matmul_precision(precision):
+            compiled[precision] = jax.jit(gradient).lower(*there).compile()
+    collected = jax.jit(collect).lower(there[0], there[3]).compile()
+
+    def measure(seconds: float) -> Iterator[Row]:
+        what = {"benchmark": benchmark, "preset": preset}
+        theirs = jax.device_get(collected(there[0], there[3]))
+        pairs = list(zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True))
+        differ = sum(int(np.sum(np.asarray(a) != np.asarray(b))) for a, b in pairs)
+        total = sum(np.asarray(a).size for a, _ in pairs)
+        yield what | {"what": "trials", "values": total, "that_differ": differ}
+        for precision, program in compiled.items():
+            found, parts = jax.device_get(program(*there))
+            worst = max(
+                abs(float(parts[k]) - float(v)) / abs(float(v)) for k, v in exact[1].items()
+            )
+            errors = {
+                name: _relative_error(mine, its)
+                for name, mine, its in zip(found._fields, exact[0], found, strict=True)
+            }
+            yield what | {
+                "what": "gradient",
+                "precision": precision,
+                "worst_loss_error": worst,
+                "gradient_error": errors,
+            }
+
+    return {}, measure
+
+
+def rates(
+    benchmark: str,
+    preset: str,
+    seeds: int,
+    quick: bool,
+    programs: Sequence[str] = ("train",),
+    changes: Mapping[str, Any] | None = None,
+    trace: bool = False,
+    flops: bool = False,
+) -> Prepared:
+    """Rates of `benchmarks.throughput`'s programs, the memory on the device, and its use."""
+    from benchmarks.jax_worker import Contender
+
+    begun = time.perf_counter()
+    contender = Contender(benchmark, preset, seeds, quick, programs, changes)
+    ready: Row = contender.prepare()
+    ready["prepare_s"] = time.perf_counter() - begun
+    if flops:
+        ready |= contender.flops()
+
+    def measure(seconds: float) -> Iterator[Row]:
+        what = {"benchmark": benchmark, "preset": preset, "seeds": seeds}
+        what |= {"changes": dict(changes)} if changes else {}
+        each = QUICK_SECONDS if quick else min(4.0, seconds / len(programs))
+        for program in programs:
+            yield what | {"what": program} | contender.measure(program, each)
+        yield what | {"what": "memory", **_device_memory()} | contender.finish()
+        if trace:
+            yield (
+                what
+                | {"what": "trace", "program": programs[-1]}
+                | _traced(lambda: contender.run(programs[-1]))
+            )
+
+    return ready, measure
+
+
+def render(quality: str, batches: Sequence[int], size: int, quick: bool) -> Prepared:
+    """Frames per second of a renderer under vmap, in slices of `size` pictures."""
+    from benchmarks import render as renderer
+
+    def measure(seconds: float) -> Iterator[Row]:
+        for batch in batches:
+            found = renderer.time_quality(quality, [batch], 3, size)
+            yield {"quality": quality, "batch": batch, "slice": size} | found.get(
+                f"batch_{batch}", found
+            )
+
+    return {}, measure
+
+
+def learn(
+    benchmark: str,
+    preset: str,
+    seeds: int,
+    quick: bool,
+    changes: Mapping[str, Any] | None = None,
+) -> Prepared:
+    """A run of the library until every seed has reached 0.95, or to its end; nothing is written.
+
+    Seconds count from the start of this process, but for the time in which it waited for "go".
+    """
+    import numpy as np
+
+    from dream_jax import config as configs
+    from dream_jax import presets
+    from dream_jax.runs import milestones
+    from dream_jax.runs.loop import Run
+
+    began = time.time()
+    config = presets.get(benchmark, preset)
+    if quick:
+        config = configs.override(presets.smoke(config), {"env.horizon": 4})
+    config = configs.override(config, dict(changes or {}))
+    first = 100
+    run = Run(config, range(first, first + seeds), started_s=began, log=_log)
+    run.compile()
+    what = {"benchmark": benchmark, "preset": preset, "seeds": seeds}
+    what |= {"changes": dict(changes)} if changes else {}
+
+    def measure(seconds: float) -> Iterator[Row]:
+        rows: list[Row] = []
+        until = time.time() + seconds
+        start = time.time()
+
+        def evaluated(event: Any) -> bool:
+            found = milestones.reached_95(run.rows, run.seeds, run.bounds)
+            missing = sum(each is None for each in found["env_steps_to_95"])
+            new = event.rows
+            rows.append(
+                what
+                | {
+                    "what": "evaluation",
+                    "training_s": time.time() - start,
+                    "trials": event.trials,
+                    "env_steps": float(np.mean([r["env_steps"] for r in new])),
+                    "updates": new[0]["updates"],
+                    "train_return": [round(r["train_return"], 3) for r in new],
+                    "test_return": [round(r["test_return"], 3) for r in new],
+                    "seeds_without_95": missing,
+                }
+            )
+            return missing > 0 and time.time() < until
+
+        # In pieces, so that rows come as they are measured.
+        period, total = config.training.evaluation_period_trials, config.training.trials
+        while run.trials < total and time.time() < until:
+            run.train(evaluated, until_trials=run.trials + period)
+            yield from rows
+            done = rows and rows[-1]["seeds_without_95"] == 0
+            rows.clear()
+            if done:
+                break
+        found = milestones.reached_95(run.rows, run.seeds, run.bounds)
+        yield what | {
+            "what": "learned",
+            "training_s": time.time() - start,
+            "compile_s": run.rows[-1]["compile_s"],
+            "env_steps_to_95": found["env_steps_to_95"],
+            "updates_to_95": found["updates_to_95"],
+            "time_to_95_s": found["time_to_95_s"],
+            **_device_memory(),
+        }
+
+    return {"prepare_s": time.time() - began}, measure
+
+
+def torch(benchmark: str, preset: str, quick: bool) -> Prepared:
+    """The PyTorch baseline with its networks and its replay on the same device."""
+    import torch as pytorch
+
+    from benchmarks.torch_worker import Contender
+
+    device = "cuda" if pytorch.cuda.is_available() else "cpu"
+    contender = Contender(benchmark, preset, quick, threads=1, device=device)
+    ready = contender.prepare()
+
+    def measure(seconds: float) -> Iterator[Row]:
+        each = QUICK_SECONDS if quick else min(4.0, seconds / 3)
+        for program in ("train", "update", "collect"):
+            found = contender.measure(program, each)
+            yield {"benchmark": benchmark, "preset": preset, "what": program, **found} | {
+                "torch": pytorch.__version__,
+                "torch_device": device,
+            }
+
+    return ready, measure
+
+
+PARTS: dict[str, Callable[..., Prepared]] = {
+    f.__name__: f for f in (ceilings, correct, rates, render, learn, torch)
+}
+
+
+def _rate(call: Callable[[], Any], seconds: float) -> float:
+    """Calls per second. Calls may overlap; the clock stops when the last has finished."""
+    import jax
+
+    jax.block_until_ready(call())
+    begun = time.perf_counter()
+    jax.block_until_ready([call() for _ in range(3)])
+    calls = max(1, round(3 * seconds / (time.perf_counter() - begun)))
+    begun = time.perf_counter()
+    found = None
+    for _ in range(calls):
+        found = call()
+    jax.block_until_ready(found)
+    return calls / (time.perf_counter() - begun)
+
+
+def _relative_error(ours: Any, theirs: Any) -> float:
+    import jax
+    import numpy as np
+
+    pairs = zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
+    both = [(np.ravel(a).astype(np.float64), np.ravel(b).astype(np.float64)) for a, b in pairs]
+    mine, its = (np.concatenate(x) for x in zip(*both, strict=True))
+    return float(np.linalg.norm(its - mine) / np.linalg.norm(mine))
+
+
+def _device_memory() -> Row:
+    """Bytes that this process took of the device at most; nothing where it does not count them."""
+    import jax
+
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return {"device_peak_bytes": stats["peak_bytes_in_use"]} if stats else {}
+
+
+def _traced(call: Callable[[], Any]) -> Row:
+    """What the device did during a call: kernels, how long they were, the time between them."""
+    import tempfile
+
+    import jax
+
+    call()
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        with jax.profiler.trace(folder):
+            call()
+        wall_s = time.perf_counter() - begun
+        (file,) = Path(folder).rglob("*.xplane.pb")
+        profile = jax.profiler.ProfileData.from_file(str(file))
+    kernels: dict[str, list[float]] = {}
+    spans = []
+    for plane in profile.planes:
+        if not plane.name.startswith("/device:GPU"):
+            continue
+        for line in plane.lines:
+            if not line.name.startswith("Stream"):
+                continue
+            for event in line.events:
+                kernels.setdefault(event.name, []).append(event.duration_ns)
+                spans.append((event.start_ns, event.start_ns + event.duration_ns))
+    if not spans:
+        return {"trace_wall_s": wall_s, "kernels": 0}
+    busy_s = sum(sum(each) for each in kernels.values()) / 1e9
+    span_s = (max(end for _, end in spans) - min(start for start, _ in spans)) / 1e9
+    most = sorted(kernels.items(), key=lambda item: -sum(item[1]))[:12]
+    return {
+        "trace_wall_s": wall_s,
+        "span_s": span_s,
+        "kernels": len(spans),
+        "busy_share": busy_s / span_s,
+        "mean_kernel_us": busy_s / len(spans) * 1e6,
+        "mean_gap_us": (span_s - busy_s) / len(spans) * 1e6,
+        "most_time": [[name[:80], len(each), round(sum(each) / 1e6, 3)] for name, each in most],
+    }
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str]) -> int:
+    import os
+
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # keeps whatever a library prints apart from the rows
+
+    def tell(message: Row) -> None:
+        print(json.dumps(message), file=channel, flush=True)
+
+    asked = json.loads(argv[0])
+    ready, measure = PARTS[asked["part"]](**asked["arguments"])
+    tell({"ready": ready})
+    words = sys.stdin.readline().split()
+    if words[:1] != ["go"]:  # the campaign has ended
+        return 0
+    for row in measure(float(words[1])):
+        tell({"row": row})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
