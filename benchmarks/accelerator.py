@@ -66,9 +66,9 @@ def _with_environment(part: Part, name: str, **environment: str) -> Part:
 def waves() -> list[list[Part]]:
     """All parts, the most valuable wave first."""
     all_three = ("collect", "update", "train")
-    one = _rates("cooking", "dream", 1, programs=all_three, trace=True, flops=True)
+    one = _rates("cooking", "dream", 1, programs=all_three, trace=True)
     many = _rates("cooking", "dream", 64, programs=all_three, trace=True)
-    paper = _rates("cooking", "dream_paper", 1, trace=True, flops=True)
+    paper = _rates("cooking", "dream_paper", 1, trace=True)
     large = _rates("cooking", "dream_paper", 256)
     fast = Part(
         "render-fast",
@@ -78,7 +78,7 @@ def waves() -> list[list[Part]]:
     )
     correct = [
         Part(f"correct-{b}-{p}", "correct", {"benchmark": b, "preset": p})
-        for b, p in (("cooking", "dream_paper"), ("cooking", "dream"), ("sign", "dream"))
+        for b, p in (("cooking", "dream"), ("cooking", "dream_paper"), ("sign", "dream"))
     ]
     torch = [
         Part(f"torch-cooking-{p}", "torch", {"benchmark": "cooking", "preset": p}, 12.0)
@@ -115,8 +115,8 @@ def waves() -> list[list[Part]]:
         for n in (2_048, 32_768)
     ]
     return [
-        [Part("ceilings", "ceilings", {}), *correct, one, many, paper, large, fast],
-        graphs,
+        [Part("ceilings", "ceilings", {}), *correct[1:], one, many, paper, large, fast],
+        [*graphs, correct[0]],
         [_learn("sign", "dream", 5, 240.0)],
         [_learn(benchmark, "dream", 64, 150.0) for benchmark in GRIDS],
         [*torch, *cpu, _rates("distracting_bus", "dream", 64), _rates("sign", "dream", 1)],
