@@ -89,8 +89,8 @@ def waves() -> list[list[Part]]:
         for part, on in ((one, {"JAX_PLATFORMS": "cpu"}), (paper, {"JAX_PLATFORMS": "cpu"}))
     ]
     graphs = [
-        _with_environment(part, "graphs", XLA_FLAGS=WHILE_LOOPS)
-        for part in (one, paper, _rates("cooking", "dream", 64))
+        _with_environment(_rates("cooking", p, n), "graphs", XLA_FLAGS=WHILE_LOOPS)
+        for p, n in (("dream", 1), ("dream_paper", 1), ("dream", 64))
     ]
     precise = [
         _with_environment(large, name, JAX_DEFAULT_MATMUL_PRECISION=value)
