@@ -49,6 +49,7 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "ablations": page_tables.ablations,
     "bottleneck": page_tables.bottleneck,
     "paper settings": page_tables.paper_settings,
+    "families": page_tables.families,
     "validation": page_tables.validation,
     "bandit": page_tables.bandit,
     "bandit starts": page_tables.bandit_starts,

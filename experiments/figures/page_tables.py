@@ -143,6 +143,10 @@ def ablations(known: Records) -> str:
     return _by_benchmark(STUDIES["ablations"], known)
 
 
+def families(known: Records) -> str:
+    return _by_benchmark(STUDIES["families"], known)
+
+
 def bottleneck(known: Records) -> str:
     """Distracting bus: the preset's four decoder heads beside the paper's one."""
     rows = []
