@@ -102,6 +102,7 @@ def returns_of(results: fixed_trials.Results, i: int) -> dict[str, float]:
         for split in in_order(results)
     }
     row["exploration_length"] = float(results["test"].exploration_length[i].mean())
+    row["exploration_return"] = float(results["test"].exploration_return[i].mean())
     informed = results["train"].encoder_return
     if informed is not None:
         row["train_return_encoder"] = float(informed[i].mean())
