@@ -108,20 +108,9 @@ def correct(benchmark: str, preset: str, quick: bool) -> Prepared:
         total = sum(np.asarray(a).size for a, _ in pairs)
         yield what | {"what": "trials", "values": total, "that_differ": differ}
         for precision, program in compiled.items():
-            found, parts = jax.device_get(program(*there))
-            worst = max(
-                abs(float(parts[k]) - float(v)) / abs(float(v)) for k, v in exact[1].items()
-            )
-            errors = {
-                name: _relative_error(mine, its)
-                for name, mine, its in zip(found._fields, exact[0], found, strict=True)
-            }
-            yield what | {
-                "what": "gradient",
-                "precision": precision,
-                "worst_loss_error": worst,
-                "gradient_error": errors,
-            }
+            found = jax.device_get(program(*there))
+            errors = _gradient_errors(exact, found)
+            yield what | {"what": "gradient", "precision": precision, **errors}
 
     return {}, measure
 
@@ -185,74 +174,11 @@ def learn(
     quick: bool,
     changes: Mapping[str, Any] | None = None,
 ) -> Prepared:
-    """A run of the library until every seed has reached 0.95, or to its end; nothing is written.
+    """A run of the library until every seed has reached 0.95, or to its end; nothing is written."""
+    from benchmarks.accelerator_learn import Learning
 
-    Seconds count from the start of this process, but for the time in which it waited for "go".
-    """
-    import numpy as np
-
-    from benchmarks.device_use import memory
-    from dream_jax import config as configs
-    from dream_jax import presets
-    from dream_jax.runs import milestones
-    from dream_jax.runs.loop import Run
-
-    began = time.time()
-    config = presets.get(benchmark, preset)
-    if quick:
-        config = configs.override(presets.smoke(config), {"env.horizon": 4})
-    config = configs.override(config, dict(changes or {}))
-    first = 100
-    run = Run(config, range(first, first + seeds), started_s=began, log=_log)
-    run.compile()
-    what = {"benchmark": benchmark, "preset": preset, "seeds": seeds}
-    what |= {"changes": dict(changes)} if changes else {}
-
-    def measure(seconds: float) -> Iterator[Row]:
-        rows: list[Row] = []
-        until = time.time() + seconds
-        start = time.time()
-
-        def evaluated(event: Any) -> bool:
-            found = milestones.reached_95(run.rows, run.seeds, run.bounds)
-            missing = sum(each is None for each in found["env_steps_to_95"])
-            new = event.rows
-            rows.append(
-                what
-                | {
-                    "what": "evaluation",
-                    "training_s": time.time() - start,
-                    "trials": event.trials,
-                    "env_steps": float(np.mean([r["env_steps"] for r in new])),
-                    "updates": new[0]["updates"],
-                    "train_return": [round(r["train_return"], 3) for r in new],
-                    "test_return": [round(r["test_return"], 3) for r in new],
-                    "seeds_without_95": missing,
-                }
-            )
-            return missing > 0 and time.time() < until
-
-        # In pieces, so that rows come as they are measured.
-        period, total = config.training.evaluation_period_trials, config.training.trials
-        while run.trials < total and time.time() < until:
-            run.train(evaluated, until_trials=run.trials + period)
-            yield from rows
-            done = rows and rows[-1]["seeds_without_95"] == 0
-            rows.clear()
-            if done:
-                break
-        found = milestones.reached_95(run.rows, run.seeds, run.bounds)
-        yield what | {
-            "what": "learned",
-            "training_s": time.time() - start,
-            "compile_s": run.rows[-1]["compile_s"],
-            "env_steps_to_95": found["env_steps_to_95"],
-            "updates_to_95": found["updates_to_95"],
-            "time_to_95_s": found["time_to_95_s"],
-            **memory(),
-        }
-
-    return {"prepare_s": time.time() - began}, measure
+    learning = Learning(benchmark, preset, seeds, quick, dict(changes or {}))
+    return {"prepare_s": learning.prepare_s}, learning.measure
 
 
 def torch(benchmark: str, preset: str, quick: bool) -> Prepared:
@@ -304,6 +230,21 @@ def _rate(call: Callable[[], Any], seconds: float) -> float:
     return calls / (time.perf_counter() - begun)
 
 
+def _gradient_errors(ours: Any, theirs: Any) -> Row:
+    """Of (gradient by learner, losses by name), each on the host."""
+    (gradient, losses), (their_gradient, their_losses) = ours, theirs
+    return {
+        "worst_loss_error": max(
+            abs(float(their_losses[name]) - float(loss)) / abs(float(loss))
+            for name, loss in losses.items()
+        ),
+        "gradient_error": {
+            name: _relative_error(mine, its)
+            for name, mine, its in zip(gradient._fields, gradient, their_gradient, strict=True)
+        },
+    }
+
+
 def _relative_error(ours: Any, theirs: Any) -> float:
     import jax
     import numpy as np
@@ -312,10 +253,6 @@ def _relative_error(ours: Any, theirs: Any) -> float:
     both = [(np.ravel(a).astype(np.float64), np.ravel(b).astype(np.float64)) for a, b in pairs]
     mine, its = (np.concatenate(x) for x in zip(*both, strict=True))
     return float(np.linalg.norm(its - mine) / np.linalg.norm(mine))
-
-
-def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str]) -> int:
