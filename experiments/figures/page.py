@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from dream_jax.config import ConfigError
-from experiments.figures import page_claims, page_figures, page_tables
+from experiments.figures import page_bandit, page_claims, page_figures, page_studies, page_tables
 from experiments.figures.records import Records
 
 # File name in docs/figures: what it shows, as plain numbers (None: no record), and how it is drawn.
@@ -46,12 +46,16 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "aggregate": page_tables.aggregate,
     "profile figure": _picture("results_profile.png", "share of runs above each return"),
     "kitchens": page_tables.kitchens,
-    "ablations": page_tables.ablations,
-    "bottleneck": page_tables.bottleneck,
-    "paper settings": page_tables.paper_settings,
-    "validation": page_tables.validation,
-    "bandit": page_tables.bandit,
-    "bandit starts": page_tables.bandit_starts,
+    "ablations": page_studies.ablations,
+    "bottleneck": page_studies.bottleneck,
+    "paper settings": page_studies.paper_settings,
+    "z in updates": page_studies.z_in_updates,
+    "taken away": page_studies.taken_away,
+    "shown": page_studies.shown,
+    "method settings": page_studies.method_settings,
+    "validation": page_studies.validation,
+    "bandit": page_bandit.bandit,
+    "bandit starts": page_bandit.bandit_starts,
     "bandit figure": _picture("results_bandit.png", "exponents of every start"),
     "missing": page_tables.missing,
     "claims": page_claims.claims_block,

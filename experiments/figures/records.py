@@ -20,7 +20,7 @@ from dream_jax.runs.folder import saved_run
 from dream_jax.runs.metrics import write_json
 from experiments.figures import curves, studies
 from experiments.figures.bandit_config import PRESETS, BanditConfig
-from experiments.figures.studies import BANDIT, Listed, Setting
+from experiments.figures.listed_runs import BANDIT, Listed, Setting
 from experiments.figures.tables import write_csv
 
 RUNS = Path("runs/results")  # where recorded commands put their runs
