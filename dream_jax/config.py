@@ -12,7 +12,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-SHORT_LIST = 20  # names; a message prints a list of at most this length in full
+SHORT_LIST = 24  # names; a message prints a list of at most this length in full
 
 
 _LONGEST_WORD = 300  # of a message; a longer one is a value that nobody wants to read in full

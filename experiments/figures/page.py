@@ -46,6 +46,7 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "aggregate": page_tables.aggregate,
     "profile figure": _picture("results_profile.png", "share of runs above each return"),
     "kitchens": page_tables.kitchens,
+    "use of z": page_studies.use_of_z,
     "ablations": page_studies.ablations,
     "bottleneck": page_studies.bottleneck,
     "paper settings": page_studies.paper_settings,

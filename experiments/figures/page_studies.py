@@ -14,7 +14,7 @@ from experiments.figures.page_parts import (
     table,
 )
 from experiments.figures.paper import WITHOUT_EXPLORATION
-from experiments.figures.records import Records
+from experiments.figures.records import USE_OF_Z, Records
 from experiments.figures.studies import STUDIES
 
 # What is taken away from the presets, by the name of the variation.
@@ -134,6 +134,28 @@ def shown(known: Records) -> str:
             )
             rows.append((benchmark, name, *_cells(three, known)))
     return table(("", "", "neither", "rewards", "rewards and instruction"), rows)
+
+
+def use_of_z(known: Records) -> str:
+    """Normalised returns of exploitation by what z was: the records of `experiments.use_of_z`."""
+    rows = []
+    for record in known.values():
+        if record.about["study"] != USE_OF_Z:
+            continue
+        for split in dict.fromkeys(row["split"] for row in record.rows):
+            mine = [row for row in record.rows if row["split"] == split]
+            kinds = dict.fromkeys(row["z"] for row in mine)
+            cells = [
+                claims.numbers([row["normalised"] for row in mine if row["z"] == kind])
+                for kind in kinds
+            ]
+            seeds = ", ".join(map(str, record.about["seeds"]))
+            rows.append(
+                (record.about["name"], split, seeds, *cells, f"`{record.about['command']}`")
+            )
+    kinds_of_z = ("of this trial", "of another problem", "without exploring", "zero")
+    header = ("agent", "split", "seed", *(f"z {kind}" for kind in kinds_of_z), "command")
+    return table(header, rows) if rows else NONE
 
 
 def _cells(wanted: Sequence[Setting], known: Records) -> list[str]:
