@@ -19,6 +19,7 @@ from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.config import ConfigError
 from dream_jax.envs.splits import split_names
 from dream_jax.runs import pretrained, provenance
+from dream_jax.runs.folder import saved_run
 from dream_jax.runs.load import LoadedRun
 from dream_jax.runs.metrics import to_json, versions
 from dream_jax.runs.summary import normalised
@@ -121,7 +122,7 @@ def record_of(request: Request, loaded: LoadedRun, found: dict[str, Any]) -> rec
         listed = records.match(request.folder, studies.STUDIES)
         name, source = listed.name, f"--checkpoint={records.RUNS / listed.path}"
         command = " ".join(["python", "-m", *listed.arguments(records.RUNS)])
-        trained = {"command": command, "git": records.saved_run(request.folder)["git"]}
+        trained = {"command": command, "git": saved_run(request.folder)["git"]}
     about = {
         "study": records.USE_OF_Z,
         "name": name,

@@ -61,8 +61,11 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "missing": page_tables.missing,
     "claims": page_claims.claims_block,
 }
-# A block that another page may have too, for example README.md.
-SUMMARY = "benchmarks"
+# Blocks that README.md may have.
+SUMMARY: Mapping[str, Callable[[Records], str]] = {
+    "benchmarks": page_tables.summary,
+    "verdicts": page_claims.counts,
+}
 _DIGEST = "Data"  # the key of the digest in a PNG
 
 
@@ -74,10 +77,11 @@ def render(text: str, records: Records) -> str:
 
 
 def render_summary(text: str, records: Records) -> str:
-    """Another page with its summary made anew; the same text if it has none."""
-    if f"<!-- results: {SUMMARY} -->" not in text:
-        return text
-    return _replace(text, SUMMARY, page_tables.summary(records))
+    """README.md with its blocks made anew; the same text if it has none."""
+    for name, block in SUMMARY.items():
+        if f"<!-- results: {name} -->" in text:
+            text = _replace(text, name, block(records))
+    return text
 
 
 def _replace(text: str, name: str, made: str) -> str:

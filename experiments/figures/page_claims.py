@@ -63,6 +63,11 @@ def glance(known: Records) -> str:
     return f"{_counts(every)}\n\n{table(('claim', 'budget', 'seeds', *_COLUMNS, 'runs'), rows)}"
 
 
+def counts(known: Records) -> str:
+    """How many verdicts there are of each kind."""
+    return _counts(claims_of(known))
+
+
 def claims_block(known: Records) -> str:
     """Each claim with its measurement, one table per panel."""
     verdicts = claims_of(known)

@@ -69,5 +69,24 @@ def listed(values: Sequence[Any], text: Callable[[Any], str]) -> str:
     return ", ".join("never" if value is None else text(value) for value in values) or NONE
 
 
+def millions(steps: float) -> str:
+    return f"{steps / 1e6:.2f}M"
+
+
+def reached(each: Group, field: str, text: Callable[[Any], str]) -> list[str]:
+    """When each seed was at 0.95 for good, as text.
+
+    field: `env_steps_to_95` or another one of these. A seed that is there at its end, but was not
+    at the evaluations before, is "at the end"; one that is not there is "never".
+    """
+    found = []
+    for record, value in zip(each.finished, each.each(field), strict=True):
+        one = Group(each.setting, [record], 1)
+        final_returns = [*one.normalised("train"), *one.normalised("test")]
+        missed = "at the end" if min(final_returns, default=0.0) >= claims.REACHED else "never"
+        found.append(missed if value is None else text(value))
+    return found
+
+
 def between(interval: tuple[float, float] | None) -> str:
     return "one seed" if interval is None else f"{interval[0] + 0.0:.2f} to {interval[1] + 0.0:.2f}"

@@ -10,6 +10,8 @@ from experiments.figures.page_parts import (
     final,
     group_of,
     listed,
+    millions,
+    reached,
     seeds_of,
     table,
 )
@@ -99,7 +101,7 @@ def z_in_updates(known: Records) -> str:
             each = group_of(setting, known)
             acted = setting.variant == "acted"
             heads = str(setting.config().losses.decoder_folds)
-            steps = listed(each.each("env_steps_to_95"), lambda x: f"{x / 1e6:.2f}M")
+            steps = ", ".join(reached(each, "env_steps_to_95", millions)) or NONE
             cells = (seeds_of(each), final(each, "train"), final(each, "test"), steps)
             name = "acted on: F or q" if acted else "F alone"
             rows.append((benchmark, name, heads, *cells))

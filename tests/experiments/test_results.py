@@ -13,6 +13,7 @@ from experiments.figures import (
     claims,
     estimates,
     page,
+    page_parts,
     page_tables,
     records,
     studies,
@@ -181,7 +182,8 @@ def test_the_page_is_made_from_the_records_and_checked_against_them(place, capsy
     assert results.main([*common, "--check"]) == 1
     assert "README.md" in one_line(capsys.readouterr().err)
     assert results.main(common) == 0
-    assert "| map | 1.00, 0.98, 0.40 | no record yet |" in readme.read_text()
+    row = "| map | the training problems | 1.00, 0.98, 0.40 |  |  |  | 0.08M, 0.08M, never |"
+    assert row in readme.read_text()
     assert results.main([*common, "--check"]) == 0
     # A number of the page, or of the data, that changes is noticed; so is an old picture.
     (folder / "page.md").write_text(text.replace("0.98", "0.99"))
@@ -258,7 +260,7 @@ def test_docs_are_what_the_records_give():
 def test_every_table_is_made_without_records():
     for name, block in page.BLOCKS.items():
         assert block({}), name
-    assert page_tables.NONE in page_tables.dream({})
+    assert page_parts.NONE in page_tables.dream({})
 
 
 def test_a_run_with_fewer_trials_than_the_list_has_goes_on(tmp_path):
@@ -330,3 +332,14 @@ def test_methods_are_compared_over_all_benchmarks_together(tmp_path):
     # On map, the one benchmark that both have, every run of DREAM is better.
     assert "2 on 1 of 4" in other
     assert other.endswith("| 1.00 (1.00 to 1.00) |")
+
+
+def test_a_seed_that_is_there_only_at_its_end_is_not_one_that_never_is(tmp_path):
+    setting = studies.find("comparison", "map-dream")
+    known = {}
+    for run, share in zip(setting.runs(), (1.0, 1.0, 0.5), strict=False):
+        known[run.path] = records.of_folder(fake_runs.make(run, tmp_path, share), run)
+    known["comparison/map-dream-s101"].about["env_steps_to_95"] = [None]
+    each = group(setting, setting.runs(), known)
+    found = page_parts.reached(each, "env_steps_to_95", page_parts.millions)
+    assert found == ["0.08M", "at the end", "never"]
