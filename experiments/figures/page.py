@@ -43,6 +43,7 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "dream": page_tables.dream,
     "comparison": page_tables.comparison,
     "comparison figure": _picture("results_comparison.png", "learning curves of every method"),
+    "same collection": page_studies.same_collection,
     "aggregate": page_tables.aggregate,
     "profile figure": _picture("results_profile.png", "share of runs above each return"),
     "kitchens": page_tables.kitchens,

@@ -30,6 +30,11 @@ _TAKEN = {
 }
 
 
+def same_collection(known: Records) -> str:
+    """The end-to-end methods with as few trials for each update as DREAM."""
+    return by_benchmark(STUDIES["same_collection"], known)
+
+
 def ablations(known: Records) -> str:
     return by_benchmark(STUDIES["ablations"], known)
 

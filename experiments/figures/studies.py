@@ -90,6 +90,7 @@ def _studies() -> dict[str, tuple[Setting, ...]]:
         "bottleneck": tuple(
             Setting("bottleneck", "distracting_bus", name, SEEDS) for name in ONE_HEAD
         ),
+        "same_collection": variations.SAME_COLLECTION,
         "z_in_updates": variations.Z_IN_UPDATES,
         "taken_away": variations.TAKEN_AWAY,
         "instruction_shown": variations.INSTRUCTION_SHOWN,

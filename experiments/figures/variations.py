@@ -68,6 +68,15 @@ REWARDS_HIDDEN = _shown(
 )
 
 
+# About 1M environment steps on the bus worlds, with as many updates for each trial as DREAM's.
+_ONE_MILLION_STEPS = 28_160
+SAME_COLLECTION = tuple(
+    Setting("same_collection", benchmark, preset, SEEDS, (("training.trials", _ONE_MILLION_STEPS),))
+    for benchmark in ("map", "distracting_bus")
+    for preset in WITHOUT_EXPLORATION
+)
+
+
 def _z_in_updates() -> tuple[Setting, ...]:
     """Section 4.3: exploitation also learns with the z that it acted on, z ~ q.
 
