@@ -24,7 +24,8 @@ def claims_of(known: Records) -> list[claims.Verdict]:
     """Every claim of the paper that runs can judge."""
     found = groups((*STUDIES["comparison"], *STUDIES["bottleneck"]), FIRST_SEED, known)
     verdicts = claims.grid_verdicts(_PANELS, found)
-    verdicts += claims.on_every_panel(verdicts, claims.MORE_THAN_OTHERS)
+    for claim in claims.MORE_THAN_OTHERS:
+        verdicts += claims.on_every_panel(verdicts, claim)
     paper = known.get(f"{BANDIT}/bandit-paper-s{FIRST_SEED}")
     if paper is not None:
         fitted = fits_of(paper)
