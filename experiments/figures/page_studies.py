@@ -1,5 +1,6 @@
 """Tables of docs/results.md about one study each: ablations, variations, and what was tried."""
 
+import re
 from collections.abc import Sequence
 
 from experiments.figures import claims, studies
@@ -16,7 +17,7 @@ from experiments.figures.page_parts import (
     table,
 )
 from experiments.figures.paper import WITHOUT_EXPLORATION
-from experiments.figures.records import USE_OF_Z, Records
+from experiments.figures.records import USE_OF_Z, Record, Records
 from experiments.figures.studies import STUDIES
 
 # What is taken away from the presets, by the name of the variation.
@@ -145,24 +146,25 @@ def shown(known: Records) -> str:
 
 def use_of_z(known: Records) -> str:
     """Normalised returns of exploitation by what z was: the records of `experiments.use_of_z`."""
-    rows = []
+    agents: dict[str, list[Record]] = {}  # the seeds of a setting together
     for record in known.values():
-        if record.about["study"] != USE_OF_Z:
-            continue
-        for split in dict.fromkeys(row["split"] for row in record.rows):
-            mine = [row for row in record.rows if row["split"] == split]
-            kinds = dict.fromkeys(row["z"] for row in mine)
-            cells = [
-                claims.numbers([row["normalised"] for row in mine if row["z"] == kind])
-                for kind in kinds
-            ]
-            seeds = ", ".join(map(str, record.about["seeds"]))
-            rows.append(
-                (record.about["name"], split, seeds, *cells, f"`{record.about['command']}`")
-            )
+        if record.about["study"] == USE_OF_Z:
+            agents.setdefault(re.sub(r"-s\d+$", "", record.about["name"]), []).append(record)
+    rows = []
+    for name, found in agents.items():
+        every = [row for record in found for row in record.rows]
+        for split in dict.fromkeys(row["split"] for row in every):
+            mine = [row for row in every if row["split"] == split]
+            kinds = list(dict.fromkeys(row["z"] for row in mine))
+            values = [[row["normalised"] for row in mine if row["z"] == kind] for kind in kinds]
+            seeds = ", ".join(str(row["seed"]) for row in mine if row["z"] == kinds[0])
+            rows.append((name, split, seeds, *map(claims.numbers, values)))
+    if not rows:
+        return NONE
     kinds_of_z = ("of this trial", "of another problem", "without exploring", "zero")
-    header = ("agent", "split", "seed", *(f"z {kind}" for kind in kinds_of_z), "command")
-    return table(header, rows) if rows else NONE
+    header = ("agent", "split", "seeds", *(f"z {kind}" for kind in kinds_of_z))
+    commands = "\n".join(f"    {found[0].about['command']}" for found in agents.values())
+    return f"{table(header, rows)}\n\nCommands, of the first seed each:\n\n{commands}"
 
 
 def _cells(wanted: Sequence[Setting], known: Records) -> list[str]:

@@ -93,3 +93,14 @@ def test_the_returns_of_an_agent_that_ships_are_kept_as_a_record(capsys, tmp_pat
     text = page_studies.use_of_z(known)
     assert "| map-pretrained | test | 100 | 1.00 | -1.00 | 0.00 | -0.60 |" in text
     assert page_studies.use_of_z({}) == page_parts.NONE
+
+
+def test_the_seeds_of_a_setting_share_a_row():
+    def of(seed, own):
+        about = {"study": "use_of_z", "name": f"map-dream-s{seed}", "command": f"measure {seed}"}
+        row = {"split": "test", "z": "own", "seed": seed, "normalised": own}
+        return records.Record(about, [row, row | {"z": "zero", "normalised": -1.0}])
+
+    text = page_studies.use_of_z({"a": of(100, 1.0), "b": of(101, 0.9)})
+    assert "| map-dream | test | 100, 101 | 1.00, 0.90 | -1.00, -1.00 |" in text
+    assert text.endswith("    measure 100")
