@@ -94,7 +94,7 @@ def method_settings(known: Records) -> str:
         cells = [
             claims.numbers(each.normalised(split)) or NONE for split in ("train", "validation")
         ]
-        rows.append((setting.benchmark, setting.preset, changed, seeds_of(each), *cells))
+        rows.append((setting.benchmark, setting.preset, changed or "none", seeds_of(each), *cells))
     return table(("", "method", "change", "seeds", "train", "validation"), rows)
 
 

@@ -87,8 +87,8 @@ def _z_in_updates() -> tuple[Setting, ...]:
     study, bus = "z_in_updates", "distracting_bus"
     return (
         *(Setting(study, b, "dream", SEEDS, both[1:], "acted") for b in ("bus", "map", "cooking")),
-        Setting(study, bus, "dream", SEEDS, both, "acted"),
         Setting(study, bus, "dream", SEEDS, both[:1], "encoder"),
+        Setting(study, bus, "dream", SEEDS, both, "acted"),
     )
 
 

@@ -45,6 +45,7 @@ WHOLE = {"dream": "bus", "dream_paper": "cooking", "e_rl2": "map"}
 QUICK = dict(STEPS | WHOLE)
 del (
     QUICK["dream_no_bottleneck"],
+    QUICK["dream_one_head"],
     QUICK["dream_one_head_no_bottleneck"],
     QUICK["random_exploration"],
     QUICK["rl2"],
