@@ -148,9 +148,9 @@ class DreamNextStates(_Predicting):
     """Exploration is paid for predicting the transitions of the trial's exploitation episodes.
 
     It sums up the exploration, m(tau), and predicts each next state, p(s' | s, a, m), as in
-    environment probing (Zhou, Pinto and Gupta, 2019). Which transitions exploitation needs plays no
-    part. A trial's log-likelihood is the sum over the steps of an exploitation episode, and the
-    mean over episodes.
+    environment probing (Zhou, Pinto and Gupta, 2019). All transitions that exploitation meets
+    count, whether they matter for its return or not, and no others. A trial's log-likelihood is the
+    sum over the steps of an exploitation episode, and the mean over episodes.
     """
 
     name: ClassVar[str] = "dream_next_states"
