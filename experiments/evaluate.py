@@ -14,6 +14,7 @@ from dream_jax.envs.grids import bus, cooking
 from dream_jax.envs.splits import split_names
 from dream_jax.runs import pretrained
 from dream_jax.runs.folder import RUN_FILE, refuse_files
+from dream_jax.runs.live_line import busy
 from dream_jax.runs.load import LoadedRun, load_run
 from dream_jax.runs.metrics import to_json
 from dream_jax.viz import movie
@@ -153,24 +154,33 @@ def run(request: Request) -> dict[str, Any]:
         return result | miniworld.run(loaded, request.trials, request.out, request.film)
     if request.watch:
         shown.in_terminal(loaded, request.problems)
-    result["splits"] = loaded.programs.evaluate(
-        loaded.params, request.trials, split_names(loaded.env)
-    )
-    if request.out is not None:
-        result[f"{request.film}s"] = shown.films(
-            loaded, request.problems, request.out, request.film
+    with busy("compiling and evaluating"):
+        result["splits"] = loaded.programs.evaluate(
+            loaded.params, request.trials, split_names(loaded.env)
         )
+    with busy("compiling and playing chosen trials"):
+        result |= show(loaded, result, request)
+    if request.problems:
+        for part in result["splits"].values():
+            rows = part["problems"]
+            part["problems"] = [row for row in rows if row["problem"] in request.problems]
+    with busy("compiling and analysing exploration"):
+        return result | analyse(loaded, request.trials)
+
+
+def show(loaded: LoadedRun, result: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Write the films, the page and the table that were requested. Returns the films' names."""
+    films = {}
+    if request.out is not None:
+        names = shown.films(loaded, request.problems, request.out, request.film)
+        films[f"{request.film}s"] = names
     if request.page is not None:
         shown.page(loaded, result | {"command": request.command}, request.problems, request.page)
     if request.table is not None:
         rows = shown.table(loaded, result, request.problems)
         request.table.parent.mkdir(parents=True, exist_ok=True)
         request.table.write_text(shown.as_csv(rows), encoding="utf-8")
-    if request.problems:
-        for part in result["splits"].values():
-            rows = part["problems"]
-            part["problems"] = [row for row in rows if row["problem"] in request.problems]
-    return result | analyse(loaded, request.trials)
+    return films
 
 
 def load(folder: Path, overrides: dict[str, str]) -> LoadedRun:

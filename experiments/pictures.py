@@ -12,6 +12,7 @@ from dream_jax.config import ConfigError
 from dream_jax.runs import pretrained
 from dream_jax.runs.folder import refuse_files
 from dream_jax.runs.insight import InsightProgram, choose
+from dream_jax.runs.live_line import busy
 from dream_jax.runs.load import load_run
 from experiments.cli import process as common
 from experiments.cli.command_line import CommandLine
@@ -89,7 +90,8 @@ def run(argv: list[str]) -> int:
     common.set_up_jax()
     without = read(values.no_bottleneck) if values.no_bottleneck else None
     out.mkdir(parents=True, exist_ok=True)
-    drawn = draw(out, without)
+    with busy("compiling, playing trials and drawing"):
+        drawn = draw(out, without)
     print(f"written to {out}: {', '.join(drawn)}")
     if without is None:
         print(f"{NAMES['bottleneck']} needs --no_bottleneck=DIR")

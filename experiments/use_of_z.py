@@ -16,6 +16,7 @@ from typing import Any
 from dream_jax.agents.dream_policy import DreamPolicy
 from dream_jax.config import ConfigError
 from dream_jax.envs.splits import split_names
+from dream_jax.runs.live_line import busy
 from dream_jax.runs.metrics import to_json
 from dream_jax.runs.summary import normalised
 from experiments import evaluate
@@ -40,7 +41,8 @@ def run(argv: Sequence[str]) -> int:
     if not values.checkpoint:
         raise ConfigError("--checkpoint is missing: the folder of a run, for example runs/cooking")
     process.set_up_jax()
-    found = measure(Path(values.checkpoint), values.trials)
+    with busy("compiling and playing trials with other z"):
+        found = measure(Path(values.checkpoint), values.trials)
     print(json.dumps(to_json(found)) if values.json else table(found))
     return 0
 

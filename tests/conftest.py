@@ -29,6 +29,8 @@ TOGETHER = {
     "tests/runs/test_files": "a finished run",
     "tests/runs/test_extend": "a finished run",
     "tests/experiments/test_evaluate_command": "a finished run",
+    "tests/experiments/test_pictures": "a finished run",
+    "tests/runs/test_pretrained": "a finished run",
     "tests/test_api": "a finished run",
     "tests/browser/": "a finished run",
     "tests/experiments/test_report_command": "a finished run",

@@ -165,3 +165,17 @@ def _bootstrap(samples: Sequence[np.ndarray], statistic: Any) -> tuple[float, fl
     if np.isnan(found.low) or np.isnan(found.high):  # every resample gives the same value
         return value, value
     return float(found.low), float(found.high)
+
+
+def explained(z: np.ndarray, group: Sequence[int]) -> float:
+    """The share of the variance of z [P, Z] that lies between groups, group [P] (omega squared).
+
+    It is about 0 for groups that say nothing of z, however many there are.
+    """
+    group, count = np.asarray(group), len(set(group))
+    total = np.square(z - z.mean(axis=0)).sum()
+    within = sum(
+        np.square(z[group == k] - z[group == k].mean(axis=0)).sum() for k in np.unique(group)
+    )
+    error = within / max(1, len(z) - count)  # of one degree of freedom
+    return float(max(0.0, (total - within - (count - 1) * error) / (total + error)))

@@ -12,6 +12,7 @@ from dream_jax.drawing.view import view_of
 from dream_jax.envs.splits import split_names
 from dream_jax.runs import page_data, page_trials
 from dream_jax.runs.insight import Chosen, InsightProgram, choose, chosen_trials, ids, spread
+from dream_jax.runs.live_line import busy
 from dream_jax.runs.load import LoadedRun
 from dream_jax.runs.metrics import versions
 from dream_jax.runs.provenance import git_state
@@ -51,7 +52,9 @@ def in_terminal(loaded: LoadedRun, problems: Sequence[int]) -> None:
     agent, view = loaded.trained_agent(), view_of(loaded.env)
     for problem in problems or spread(ids(loaded.env, "test"), 1):
         words = f"It was problem {problem}: {view.problem(problem)}."
-        watch(agent.trial(problem, seed=agent.seed), words)
+        with busy("compiling and playing a trial"):
+            record = agent.trial(problem, seed=agent.seed)
+        watch(record, words)
 
 
 def page(loaded: LoadedRun, result: Mapping[str, Any], problems: Sequence[int], file: Path) -> None:

@@ -12,6 +12,7 @@ from dream_jax.drawing import raster
 from dream_jax.drawing.view import view_of
 from dream_jax.runs import page_trials
 from dream_jax.runs.insight import FROM_EXPLORATION, FROM_ID, FROM_OTHER, ZERO, InsightProgram
+from dream_jax.viz import statistics
 from experiments.figures import coupling as bandit_coupling
 
 _KINDS = {
@@ -183,7 +184,7 @@ def bottleneck(file: Path, named: Mapping[str, tuple[Any, Any]]) -> None:
     for row, (agent, insights) in enumerate(named.values()):
         found = page_trials.encodings(view_of(agent.env), insights)
         assert found is not None
-        needed = explained(insights.encodings, found["groups"]["coloured buses"]["of"])
+        needed = statistics.explained(insights.encodings, found["groups"]["coloured buses"]["of"])
         axes.barh(-row, needed, 0.6, color=_EXPLORE)
         axes.barh(-row, 1 - needed, 0.6, left=needed, color=_BAR)
         axes.text(needed / 2, -row, f"{needed:.2f}", ha="center", va="center", color="white")
@@ -193,20 +194,6 @@ def bottleneck(file: Path, named: Mapping[str, tuple[Any, Any]]) -> None:
     axes.set_xlim(0, 1.08)
     axes.set_xlabel("share of z's variance: order of the coloured buses (dark), all else (light)")
     figure.savefig(file)
-
-
-def explained(z: np.ndarray, group: Sequence[int]) -> float:
-    """The share of the variance of z [P, Z] that lies between groups, group [P] (omega squared).
-
-    It is about 0 for groups that say nothing of z, however many there are.
-    """
-    group, count = np.asarray(group), len(set(group))
-    total = np.square(z - z.mean(axis=0)).sum()
-    within = sum(
-        np.square(z[group == k] - z[group == k].mean(axis=0)).sum() for k in np.unique(group)
-    )
-    error = within / max(1, len(z) - count)  # of one degree of freedom
-    return float(max(0.0, (total - within - (count - 1) * error) / (total + error)))
 
 
 def where_exploration_goes(file: Path, agent: Any, chosen: Any, seed: int = 0) -> None:

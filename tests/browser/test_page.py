@@ -151,6 +151,10 @@ def test_the_page_of_an_evaluation_has_its_numbers(driver, tmp_path, capsys, nam
     check_plays(page, run["trials"][0])
     seen = check_toggle(page, run["trials"][0])
     assert seen["zero"] != seen["exploration"] or seen["other"] != seen["exploration"]
+    name, group = next(iter(run["encodings"]["groups"].items()))
+    assert page.text("#encodings .explains").startswith(
+        f"{name}: alone it explains {100 * group['explains']:.0f}% of the variance of z."
+    )
     # The agent is trained: what it reads from a training problem ends near its encoding.
     trained = [t["exploration"]["distance"] for t in run["trials"] if t["split"] == "train"]
     assert all(falling[-1] < 0.5 * falling[0] for falling in trained)

@@ -42,15 +42,6 @@ def test_a_run_with_bottleneck_is_refused(finished_run, capsys, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_groups_explain_what_they_decide_and_no_more():
-    rng = np.random.default_rng(0)
-    group = np.arange(240) % 24
-    centres, noise = rng.normal(size=(24, 5)), rng.normal(size=(240, 5))
-    assert drawing.explained(centres[group], group) == pytest.approx(1.0)
-    assert drawing.explained(noise, group) < 0.05  # eta squared would be about 0.1
-    assert drawing.explained(centres[group] + noise, group) == pytest.approx(0.5, abs=0.1)
-
-
 @pytest.mark.slow
 def test_with_and_without_bottleneck_are_drawn(tmp_path):
     agent = pictures.pretrained.load("distracting_bus")
