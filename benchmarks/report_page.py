@@ -8,6 +8,7 @@ what a run would compile for its GIF without a page. The second trains a run and
 page took: at evaluations, and at the end together with the GIF.
 """
 
+import contextlib
 import sys
 import tempfile
 import time
@@ -63,9 +64,10 @@ def of_a_run(benchmark: str, trials: int) -> None:
 
         return call
 
-    patches = {name: timed(name) for name in spent}
     began = time.process_time()
-    with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(run_page.RunPage, **patches):
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as patches:
+        for name in spent:
+            patches.enter_context(mock.patch.object(run_page.RunPage, name, timed(name)))
         settings = {"training.trials": trials}
         api.train(benchmark, out=Path(folder) / "run", overrides=settings, verbose=False)
     whole = time.process_time() - began

@@ -43,6 +43,9 @@ TOGETHER = {
     },
 }
 
+# Files whose tests share nothing and take long, so that each worker gets some.
+APART = {"tests/docs/test_blocks.py"}
+
 
 def pytest_configure(config):
     # A file of the cache that was cut short is compiled again; that is worth no failure.
@@ -61,8 +64,10 @@ def pytest_configure(config):
 
 
 def group(nodeid):
-    """What a test shares with others, or its file."""
+    """What a test shares with others, or its file, or the test itself."""
     file = nodeid.split("::", 1)[0]
+    if file in APART:
+        return nodeid
     return next((name for start, name in TOGETHER.items() if file.startswith(start)), file)
 
 

@@ -100,13 +100,14 @@ def encodings(view: WorldView, insights: Insights) -> dict[str, Any] | None:
     if insights.encodings is None:
         return None
     encoded = insights.problems.tolist()
-    groups = {}
+    groups: dict[str, dict[str, Any]] = {}
     for name, values in view.groups().items():
         mine = [values[problem] for problem in encoded]
         labels = list(dict.fromkeys(mine))
         of = [labels.index(value) for value in mine]
-        share = statistics.explained(insights.encodings, of)
-        groups[name] = {"labels": labels, "of": of, "explains": round(share, 4)}
+        groups[name] = {"labels": labels, "of": of, "explains": None}
+        if len(labels) < len(of):  # values that one problem has each would explain everything
+            groups[name]["explains"] = round(statistics.explained(insights.encodings, of), 4)
     plane = Plane(insights.encodings)
     return {
         "problems": encoded,

@@ -172,10 +172,10 @@ def explained(z: np.ndarray, group: Sequence[int]) -> float:
 
     It is about 0 for groups that say nothing of z, however many there are.
     """
-    group, count = np.asarray(group), len(set(group))
+    labels = np.asarray(group)
+    kinds = np.unique(labels)
     total = np.square(z - z.mean(axis=0)).sum()
-    within = sum(
-        np.square(z[group == k] - z[group == k].mean(axis=0)).sum() for k in np.unique(group)
-    )
-    error = within / max(1, len(z) - count)  # of one degree of freedom
-    return float(max(0.0, (total - within - (count - 1) * error) / (total + error)))
+    within = sum(np.square(z[labels == k] - z[labels == k].mean(axis=0)).sum() for k in kinds)
+    error = within / max(1, len(z) - len(kinds))  # of one degree of freedom
+    between = total - within - (len(kinds) - 1) * error
+    return float(max(0.0, between / max(total + error, 1e-12)))

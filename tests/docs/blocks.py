@@ -69,6 +69,9 @@ FLAGS = {
     "experiments.results": "--check",
     "experiments.check": "--quick --steps=64",
     "benchmarks.throughput": "--quick",
+    # Pictures are drawn slowly by programs that compile fast, as those of tests do.
+    "experiments.sign": "--config.env.horizon=4 --config.training.trials=16"
+    " --config.training.evaluation_trials=3 --config.training.final_evaluation_trials=3",
 }
 # Modules that take `--smoke`.
 TRAINING = {
@@ -146,7 +149,7 @@ def words(command: str) -> tuple[str, list[str]]:
     module, rest = found[2], found[3:]
     more = FLAGS.get(module, "").split() if "--list" not in rest else []
     if module in TRAINING and "--resume" not in rest:
-        more = ["--smoke"]
+        more += ["--smoke"]
     given = {word.partition("=")[0] for word in rest}
     end = rest.index(">") if ">" in rest else len(rest)
     return module, rest[:end] + [w for w in more if w.partition("=")[0] not in given] + rest[end:]

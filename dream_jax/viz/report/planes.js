@@ -58,9 +58,10 @@ function plane(run, i, titled) {
       return dot;
     }));
     legend.replaceChildren();
-    if (group && group.explains !== undefined) {
+    if (group) {
+      const alone = group.explains === null ? "" : `${name}: alone it explains ${percent(group.explains)} of the variance of z. `;
       legend.append(element("span", { class: "note explains", style: "flex-basis:100%" },
-        `${name}: alone it explains ${percent(group.explains)} of the variance of z. The two directions show ${percent(run.encodings.shown)} of it.`));
+        `${alone}The two directions show ${percent(run.encodings.shown)} of the variance.`));
     }
     if (group && group.labels.length <= 8) {
       group.labels.forEach((label, k) => legend.append(element("span", { class: "note" }, element("span", { class: "dot", style: `background:${groupColour({ labels: group.labels }, k)}` }), ` ${label} `)));
