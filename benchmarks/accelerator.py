@@ -8,9 +8,9 @@ are left out. Each part is a process of its own (`benchmarks.accelerator_parts`)
 wave compile at the same time, several on a machine with many cores, and are then measured one by
 one, while nothing else runs. `--together` measures the parts of a wave at the same time.
 
-Compiled programs are kept in DIR/cache.
-"""
+Compiled programs are in DIR/cache."""
 
+import contextlib
 import fnmatch
 import json
 import os
@@ -26,10 +26,14 @@ from typing import Any, NamedTuple
 from benchmarks import command
 from benchmarks.worker import cores
 from dream_jax.config import ConfigError
+from dream_jax.runs.files import json_lines, whole_file
 
 Row = dict[str, Any]
 CORES_PER_PART = 2  # while it compiles
 WHILE_LOOPS = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL,+DYNAMIC_SLICE_FUSION"
+# Trying out which kernels are fastest takes most of the time of compiling, and several processes
+# that try at once disturb each other: on an H200 30 s with this, and 100 to 130 s without.
+QUICK_TO_COMPILE = "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"
 GRIDS = ("cooking", "distracting_bus", "map", "bus")
 
 
@@ -50,13 +54,13 @@ def _rates(benchmark: str, preset: str, seeds: int, **arguments: Any) -> Part:
 
 def _learn(benchmark: str, preset: str, seeds: int, seconds: float) -> Part:
     own = {"benchmark": benchmark, "preset": preset, "seeds": seeds}
-    return Part(f"learn-{benchmark}-{preset}-{seeds}", "learn", own, seconds)
+    name = f"learn-{benchmark}-{preset}-{seeds}"
+    return Part(name, "learn", own, seconds, {"XLA_FLAGS": QUICK_TO_COMPILE})
 
 
-def _with_changes(part: Part, name: str, seconds: float = 8.0, **changes: Any) -> Part:
-    changed = {key.replace("__", "."): value for key, value in changes.items()}
-    own = part.arguments | {"changes": changed}
-    return part._replace(name=f"{part.name}-{name}", arguments=own, seconds=seconds)
+def _with_changes(part: Part, name: str, **changes: Any) -> Part:
+    own = part.arguments | {"changes": changes}
+    return part._replace(name=f"{part.name}-{name}", arguments=own, seconds=8.0)
 
 
 def _with_environment(part: Part, name: str, **environment: str) -> Part:
@@ -67,65 +71,84 @@ def waves() -> list[list[Part]]:
     """All parts, the most valuable wave first."""
     all_three = ("collect", "update", "train")
     one = _rates("cooking", "dream", 1, programs=all_three, trace=True)
-    many = _rates("cooking", "dream", 64, programs=all_three, trace=True)
+    many = _rates("cooking", "dream", 64, programs=all_three)
     paper = _rates("cooking", "dream_paper", 1, trace=True)
     large = _rates("cooking", "dream_paper", 256)
-    fast = Part(
-        "render-fast",
-        "render",
-        {"quality": "fast", "batches": [64, 1_024, 8_192, 65_536], "size": 8_192},
-        40.0,
-    )
+    sizes = {"quality": "fast", "batches": [64, 1_024, 8_192, 65_536], "size": 8_192}
+    fast = Part("render-fast", "render", sizes, 40.0)
     correct = [
         Part(f"correct-{b}-{p}", "correct", {"benchmark": b, "preset": p})
         for b, p in (("cooking", "dream"), ("cooking", "dream_paper"), ("sign", "dream"))
     ]
-    torch = [
+    learn = [_learn("sign", "dream", 5, 240.0), *(_learn(b, "dream", 64, 150.0) for b in GRIDS)]
+    return [
+        [Part("ceilings", "ceilings", {}), *correct[1:], one, many, paper, large, fast],
+        learn,
+        [*_torch(), *_cpu(one, paper), _rates("distracting_bus", "dream", 64), correct[0]],
+        [*_graphs(), _rates("cooking", "dream", 8), _rates("cooking", "dream", 256)],
+        [_rates("cooking", "dream_paper", n) for n in (8, 64)] + _precisions(large),
+        [*_batches(), *_collecting(), _rates("sign", "dream", 1)],
+        [_learn(benchmark, "dream", 1, 150.0) for benchmark in GRIDS],
+        [_learn(benchmark, "dream", 256, 240.0) for benchmark in GRIDS],
+        [Part("render-reference", "render", sizes | {"quality": "reference"}, 40.0)],
+    ]
+
+
+def _torch() -> list[Part]:
+    return [
         Part(f"torch-cooking-{p}", "torch", {"benchmark": "cooking", "preset": p}, 12.0)
         for p in ("dream_paper", "dream")
     ]
-    cpu = [
-        _with_environment(part._replace(arguments=part.arguments | {"trace": False}), "cpu", **on)
-        for part, on in ((one, {"JAX_PLATFORMS": "cpu"}), (paper, {"JAX_PLATFORMS": "cpu"}))
-    ]
-    graphs = [
+
+
+def _cpu(*parts: Part) -> list[Part]:
+    """The same on this machine's processor."""
+    without = [part._replace(arguments=part.arguments | {"trace": False}) for part in parts]
+    return [_with_environment(part, "cpu", JAX_PLATFORMS="cpu") for part in without]
+
+
+def _graphs() -> list[Part]:
+    """Training with whole loops in CUDA graphs."""
+    return [
         _with_environment(_rates("cooking", p, n), "graphs", XLA_FLAGS=WHILE_LOOPS)
         for p, n in (("dream", 1), ("dream_paper", 1), ("dream", 64))
     ]
-    precise = [
-        _with_environment(large, name, JAX_DEFAULT_MATMUL_PRECISION=value)
+
+
+def _precisions(part: Part) -> list[Part]:
+    return [
+        _with_environment(part, name, JAX_DEFAULT_MATMUL_PRECISION=value)
         for name, value in (("float32", "highest"), ("bfloat16", "bfloat16"))
     ]
-    batches = [
-        _with_changes(_rates("cooking", p, 1, programs=("update",)), f"batch{n}", 6.0, **change)
-        for p in ("dream", "dream_paper")
-        for n in (256, 2_048)
-        for change in ({"replay__batch_trials": n},)
+
+
+def _batches() -> list[Part]:
+    """Updates with larger batches."""
+    return [
+        _with_changes(
+            _rates("cooking", preset, 1, programs=("update",)),
+            f"batch{trials}",
+            **{"replay.batch_trials": trials},
+        )
+        for preset in ("dream", "dream_paper")
+        for trials in (256, 2_048)
     ]
-    collecting = [
+
+
+def _collecting() -> list[Part]:
+    """Collecting with many actors."""
+    return [
         _with_changes(
             _rates("cooking", "dream", 1, programs=("collect",)),
-            f"trials{n}",
-            6.0,
-            training__trials_per_iteration=n,
-            replay__capacity_trials=2 * n,
-            training__trials=4 * n,
-            training__evaluation_period_trials=n,
+            f"trials{trials}",
+            **{
+                "training.trials_per_iteration": trials,
+                "replay.capacity_trials": 2 * trials,
+                "training.trials": 4 * trials,
+                "training.evaluation_period_trials": trials,
+            },
         )
-        for n in (2_048, 32_768)
-    ]
-    return [
-        [Part("ceilings", "ceilings", {}), *correct[1:], one, many, paper, large, fast],
-        [*graphs, correct[0]],
-        [_learn("sign", "dream", 5, 240.0)],
-        [_learn(benchmark, "dream", 64, 150.0) for benchmark in GRIDS],
-        [*torch, *cpu, _rates("distracting_bus", "dream", 64), _rates("sign", "dream", 1)],
-        [_rates("cooking", "dream", 8), _rates("cooking", "dream", 256)],
-        [_rates("cooking", "dream_paper", 8), _rates("cooking", "dream_paper", 64), *precise],
-        [*batches, *collecting],
-        [_learn(benchmark, "dream", 1, 150.0) for benchmark in GRIDS],
-        [_learn(benchmark, "dream", 256, 240.0) for benchmark in GRIDS],
-        [Part("render-reference", "render", fast.arguments | {"quality": "reference"}, 40.0)],
+        for trials in (2_048, 32_768)
     ]
 
 
@@ -157,14 +180,21 @@ class Child:
     def go(self, seconds: float) -> None:
         """Measure, for about so long."""
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # `_read` tells why
             self._process.stdin.write(f"go {seconds}\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # `_read` tells why
 
     def stop(self) -> None:
         self._process.kill()
+
+    def close(self) -> None:
+        """End the process, and wait for all that it said."""
+        self._process.kill()
+        for thread in self._threads:
+            thread.join()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -190,12 +220,13 @@ class Campaign:
         self._file, self._cache = out / "rows.jsonl", out / "cache"
         self._quick, self._end = quick, time.time() + budget_s
         self._told: queue.Queue[Any] = queue.Queue()
+        if self._file.exists():  # a crash may have torn its last line
+            with whole_file(self._file, "w") as file:
+                file.writelines(json.dumps(row) + "\n" for row in json_lines(self._file))
 
     def done(self) -> set[str]:
         """The names of the parts that have been measured."""
-        if not self._file.exists():
-            return set()
-        rows = [json.loads(line) for line in self._file.read_text().splitlines()]
+        rows = json_lines(self._file) if self._file.exists() else []
         return {row["part"] for row in rows if row.get("status") == "done"}
 
     def run(self, wave: Sequence[Part], together: bool) -> None:
@@ -214,7 +245,7 @@ class Campaign:
                     self._measure([child])
             finally:
                 for child in children:
-                    child.stop()
+                    child.close()
 
     def _measure(self, children: Sequence[Child]) -> None:
         for child in children:

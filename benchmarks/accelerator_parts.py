@@ -6,11 +6,12 @@ prints {"ready": {...}}, waits for the line "go SECONDS" on its input, and then 
 still be measured one after the other.
 """
 
+import functools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
@@ -19,9 +20,12 @@ QUICK_SECONDS = 0.05  # of a measurement with tiny sizes
 
 
 def ceilings(quick: bool) -> Prepared:
-    """What the device reaches: matrix products at each precision, and a copy."""
+    """What the device is, and what it reaches: products at each precision, and a copy."""
     import jax
     import jax.numpy as jnp
+
+    from dream_jax.runs import provenance
+    from dream_jax.runs.metrics import versions
 
     size, length = (256, 1 << 16) if quick else (8_192, 1 << 30)
     kinds = {
@@ -33,17 +37,18 @@ def ceilings(quick: bool) -> Prepared:
     products = {}
     for name, (dtype, precision) in kinds.items():
         operand = a.astype(dtype)
-        multiply = jax.jit(lambda x, p=precision: jnp.matmul(x, x, precision=p))
+        multiply = jax.jit(functools.partial(_square, precision=precision))
         products[name] = multiply.lower(operand).compile(), operand
     copied = jnp.ones(length, jnp.float32)
     copy = jax.jit(lambda x: x + 1.0).lower(copied).compile()
 
     def measure(seconds: float) -> Iterator[Row]:
+        yield {"what": "machine", "git": provenance.git_state(), **versions()}
         each = QUICK_SECONDS if quick else 1.0
         for name, (product, operand) in products.items():
-            calls_per_s = _rate(lambda p=product, x=operand: p(x), each)
+            calls_per_s = _rate(functools.partial(product, operand), each)
             yield {"what": "matmul", "kind": name, "flops_per_s": 2.0 * size**3 * calls_per_s}
-        per_s = _rate(lambda: copy(copied), each)
+        per_s = _rate(functools.partial(copy, copied), each)
         yield {"what": "copy", "bytes_per_s": 2.0 * copied.nbytes * per_s}
 
     return {}, measure
@@ -55,6 +60,7 @@ def correct(benchmark: str, preset: str, quick: bool) -> Prepared:
     Errors are |theirs - ours| / |ours|, over all losses, and over all parameters of a learner.
     """
     import jax
+    import jax.numpy as jnp
     import numpy as np
 
     from benchmarks import settings
@@ -67,7 +73,7 @@ def correct(benchmark: str, preset: str, quick: bool) -> Prepared:
     trials = 4 if quick else config.replay.batch_trials
 
     def collect(params: Any, key: Any) -> Any:
-        ones, every_other = np.ones(trials, np.float32), np.arange(trials) % 2 == 0
+        ones, every_other = jnp.ones(trials), jnp.arange(trials) % 2 == 0
         keys = jax.random.split(key, trials)
         one = jax.vmap(agent.collect, in_axes=(None, 0, 0, 0, 0))
         return one(params, keys, ones, ones, every_other)
@@ -102,20 +108,9 @@ def correct(benchmark: str, preset: str, quick: bool) -> Prepared:
         total = sum(np.asarray(a).size for a, _ in pairs)
         yield what | {"what": "trials", "values": total, "that_differ": differ}
         for precision, program in compiled.items():
-            found, parts = jax.device_get(program(*there))
-            worst = max(
-                abs(float(parts[k]) - float(v)) / abs(float(v)) for k, v in exact[1].items()
-            )
-            errors = {
-                name: _relative_error(mine, its)
-                for name, mine, its in zip(found._fields, exact[0], found, strict=True)
-            }
-            yield what | {
-                "what": "gradient",
-                "precision": precision,
-                "worst_loss_error": worst,
-                "gradient_error": errors,
-            }
+            found = jax.device_get(program(*there))
+            errors = _gradient_errors(exact, found)
+            yield what | {"what": "gradient", "precision": precision, **errors}
 
     return {}, measure
 
@@ -131,6 +126,7 @@ def rates(
     flops: bool = False,
 ) -> Prepared:
     """Rates of `benchmarks.throughput`'s programs, the memory on the device, and its use."""
+    from benchmarks.device_use import memory, traced
     from benchmarks.jax_worker import Contender
 
     begun = time.perf_counter()
@@ -146,12 +142,12 @@ def rates(
         each = QUICK_SECONDS if quick else min(4.0, seconds / len(programs))
         for program in programs:
             yield what | {"what": program} | contender.measure(program, each)
-        yield what | {"what": "memory", **_device_memory()} | contender.finish()
+        yield what | {"what": "memory", **memory()} | contender.finish()
         if trace:
             yield (
                 what
                 | {"what": "trace", "program": programs[-1]}
-                | _traced(lambda: contender.run(programs[-1]))
+                | traced(lambda: contender.run(programs[-1]))
             )
 
     return ready, measure
@@ -178,73 +174,11 @@ def learn(
     quick: bool,
     changes: Mapping[str, Any] | None = None,
 ) -> Prepared:
-    """A run of the library until every seed has reached 0.95, or to its end; nothing is written.
+    """A run of the library until every seed has reached 0.95, or to its end; nothing is written."""
+    from benchmarks.accelerator_learn import Learning
 
-    Seconds count from the start of this process, but for the time in which it waited for "go".
-    """
-    import numpy as np
-
-    from dream_jax import config as configs
-    from dream_jax import presets
-    from dream_jax.runs import milestones
-    from dream_jax.runs.loop import Run
-
-    began = time.time()
-    config = presets.get(benchmark, preset)
-    if quick:
-        config = configs.override(presets.smoke(config), {"env.horizon": 4})
-    config = configs.override(config, dict(changes or {}))
-    first = 100
-    run = Run(config, range(first, first + seeds), started_s=began, log=_log)
-    run.compile()
-    what = {"benchmark": benchmark, "preset": preset, "seeds": seeds}
-    what |= {"changes": dict(changes)} if changes else {}
-
-    def measure(seconds: float) -> Iterator[Row]:
-        rows: list[Row] = []
-        until = time.time() + seconds
-        start = time.time()
-
-        def evaluated(event: Any) -> bool:
-            found = milestones.reached_95(run.rows, run.seeds, run.bounds)
-            missing = sum(each is None for each in found["env_steps_to_95"])
-            new = event.rows
-            rows.append(
-                what
-                | {
-                    "what": "evaluation",
-                    "training_s": time.time() - start,
-                    "trials": event.trials,
-                    "env_steps": float(np.mean([r["env_steps"] for r in new])),
-                    "updates": new[0]["updates"],
-                    "train_return": [round(r["train_return"], 3) for r in new],
-                    "test_return": [round(r["test_return"], 3) for r in new],
-                    "seeds_without_95": missing,
-                }
-            )
-            return missing > 0 and time.time() < until
-
-        # In pieces, so that rows come as they are measured.
-        period, total = config.training.evaluation_period_trials, config.training.trials
-        while run.trials < total and time.time() < until:
-            run.train(evaluated, until_trials=run.trials + period)
-            yield from rows
-            done = rows and rows[-1]["seeds_without_95"] == 0
-            rows.clear()
-            if done:
-                break
-        found = milestones.reached_95(run.rows, run.seeds, run.bounds)
-        yield what | {
-            "what": "learned",
-            "training_s": time.time() - start,
-            "compile_s": run.rows[-1]["compile_s"],
-            "env_steps_to_95": found["env_steps_to_95"],
-            "updates_to_95": found["updates_to_95"],
-            "time_to_95_s": found["time_to_95_s"],
-            **_device_memory(),
-        }
-
-    return {"prepare_s": time.time() - began}, measure
+    learning = Learning(benchmark, preset, seeds, quick, dict(changes or {}))
+    return {"prepare_s": learning.prepare_s}, learning.measure
 
 
 def torch(benchmark: str, preset: str, quick: bool) -> Prepared:
@@ -274,6 +208,12 @@ PARTS: dict[str, Callable[..., Prepared]] = {
 }
 
 
+def _square(x: Any, precision: str) -> Any:
+    import jax.numpy as jnp
+
+    return jnp.matmul(x, x, precision=precision)
+
+
 def _rate(call: Callable[[], Any], seconds: float) -> float:
     """Calls per second. Calls may overlap; the clock stops when the last has finished."""
     import jax
@@ -290,6 +230,21 @@ def _rate(call: Callable[[], Any], seconds: float) -> float:
     return calls / (time.perf_counter() - begun)
 
 
+def _gradient_errors(ours: Any, theirs: Any) -> Row:
+    """Of (gradient by learner, losses by name), each on the host."""
+    (gradient, losses), (their_gradient, their_losses) = ours, theirs
+    return {
+        "worst_loss_error": max(
+            abs(float(their_losses[name]) - float(loss)) / abs(float(loss))
+            for name, loss in losses.items()
+        ),
+        "gradient_error": {
+            name: _relative_error(mine, its)
+            for name, mine, its in zip(gradient._fields, gradient, their_gradient, strict=True)
+        },
+    }
+
+
 def _relative_error(ours: Any, theirs: Any) -> float:
     import jax
     import numpy as np
@@ -300,62 +255,7 @@ def _relative_error(ours: Any, theirs: Any) -> float:
     return float(np.linalg.norm(its - mine) / np.linalg.norm(mine))
 
 
-def _device_memory() -> Row:
-    """Bytes that this process took of the device at most; nothing where it does not count them."""
-    import jax
-
-    stats = jax.local_devices()[0].memory_stats() or {}
-    return {"device_peak_bytes": stats["peak_bytes_in_use"]} if stats else {}
-
-
-def _traced(call: Callable[[], Any]) -> Row:
-    """What the device did during a call: kernels, how long they were, the time between them."""
-    import tempfile
-
-    import jax
-
-    call()
-    with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
-        with jax.profiler.trace(folder):
-            call()
-        wall_s = time.perf_counter() - begun
-        (file,) = Path(folder).rglob("*.xplane.pb")
-        profile = jax.profiler.ProfileData.from_file(str(file))
-    kernels: dict[str, list[float]] = {}
-    spans = []
-    for plane in profile.planes:
-        if not plane.name.startswith("/device:GPU"):
-            continue
-        for line in plane.lines:
-            if not line.name.startswith("Stream"):
-                continue
-            for event in line.events:
-                kernels.setdefault(event.name, []).append(event.duration_ns)
-                spans.append((event.start_ns, event.start_ns + event.duration_ns))
-    if not spans:
-        return {"trace_wall_s": wall_s, "kernels": 0}
-    busy_s = sum(sum(each) for each in kernels.values()) / 1e9
-    span_s = (max(end for _, end in spans) - min(start for start, _ in spans)) / 1e9
-    most = sorted(kernels.items(), key=lambda item: -sum(item[1]))[:12]
-    return {
-        "trace_wall_s": wall_s,
-        "span_s": span_s,
-        "kernels": len(spans),
-        "busy_share": busy_s / span_s,
-        "mean_kernel_us": busy_s / len(spans) * 1e6,
-        "mean_gap_us": (span_s - busy_s) / len(spans) * 1e6,
-        "most_time": [[name[:80], len(each), round(sum(each) / 1e6, 3)] for name, each in most],
-    }
-
-
-def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(argv: Sequence[str]) -> int:
-    import os
-
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # keeps whatever a library prints apart from the rows
 

@@ -5,6 +5,8 @@ import os
 import sys
 import tempfile
 
+from dream_jax.runs import host_memory
+
 _JAX_MIN_COMPILE_TIME_S = 1.0  # JAX's default, of what is worth keeping
 
 
@@ -24,6 +26,7 @@ def set_up_jax(cpu_devices: int) -> None:
     """
     import jax
 
+    host_memory.limit_arenas()
     by_flag = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not by_flag and "JAX_NUM_CPU_DEVICES" not in os.environ:
         with contextlib.suppress(RuntimeError):  # JAX is in use already

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 
 from dream_jax.config import Config
 from dream_jax.oracles.bounds import Bounds
+from dream_jax.runs import host_memory
 from dream_jax.runs import summary as summaries
 from dream_jax.runs import trials as fixed_trials
 from dream_jax.runs.metrics import progress_line
@@ -19,6 +20,8 @@ from dream_jax.training import evaluation as evaluations
 from dream_jax.training import setup
 from dream_jax.training.trainer import Trainer
 from dream_jax.types import TrainState
+
+T = TypeVar("T")
 
 
 class Programs(NamedTuple):
@@ -60,7 +63,16 @@ def compile_programs(
     evaluate_any = runner.over_seeds(partial(fixed_trials.evaluate_on, trainer.agent))
     began = time.time()
     with ThreadPoolExecutor(4) as pool:
-        evaluate = pool.submit(lambda: evaluate_any.compile(params, sets))
+
+        def compiled(compile_it: Callable[[], T]) -> "Future[T]":
+            def work() -> T:
+                program = compile_it()
+                host_memory.release()  # what compiling took, before the next one peaks
+                return program
+
+            return pool.submit(work)
+
+        evaluate = compiled(lambda: evaluate_any.compile(params, sets))
         placed = pool.submit(lambda: runner.init() if state is None else runner.place(state))
         if state is None:
             untrained = evaluate.result()(evaluation_params(config, placed.result()), sets)
@@ -68,9 +80,9 @@ def compile_programs(
             seeds = len(results["train"].trial_return)
             rows = [{"updates": 0} | returns_of(results, i) for i in range(seeds)]
             log(progress_line(rows, setup.total_updates(config)))
-        chunk = pool.submit(lambda: runner.chunk.compile(runner.shape))
+        chunk = compiled(lambda: runner.chunk.compile(runner.shape))
         bounds = pool.submit(lambda: summaries.bounds_of(env))
-        compiled = chunk.result(), evaluate.result(), evaluate_any, bounds.result()
+        found = chunk.result(), evaluate.result(), evaluate_any, bounds.result()
     compile_s = time.time() - began
     log(f"compiled in {compile_s:.1f}s")
-    return Programs(*compiled, compile_s), placed.result()
+    return Programs(*found, compile_s), placed.result()
