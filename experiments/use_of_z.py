@@ -20,6 +20,7 @@ from dream_jax.config import ConfigError
 from dream_jax.envs.splits import split_names
 from dream_jax.runs import pretrained, provenance
 from dream_jax.runs.folder import saved_run
+from dream_jax.runs.live_line import busy
 from dream_jax.runs.load import LoadedRun
 from dream_jax.runs.metrics import to_json, versions
 from dream_jax.runs.summary import normalised
@@ -84,7 +85,8 @@ def run(argv: Sequence[str]) -> int:
         loaded = pretrained.load_run(request.pretrained)
     else:
         loaded = evaluate.load(request.folder, {})
-    found = measure(loaded, request.agent, request.trials)
+    with busy("compiling and playing trials with other z"):
+        found = measure(loaded, request.agent, request.trials)
     print(json.dumps(to_json(found)) if request.as_json else table(found))
     if request.record:
         made = record_of(request, loaded, found)

@@ -283,4 +283,4 @@ class DreamEndToEnd(DreamHalfCoupled):
     ) -> tuple[str, Array]:
         """How far each step of exploration moved z, [L]."""
         g = self.decode(params, exploration)
-        return "z moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)
+        return "belief moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)

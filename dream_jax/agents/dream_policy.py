@@ -157,4 +157,4 @@ class DreamPolicy(DreamNetworks):
         g = self.decode(params, exploration)
         if trained_on:
             return "gain", losses.information_gain(g, self.encode(params, problem), 0.0)
-        return "z moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)
+        return "belief moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)

@@ -1,5 +1,6 @@
 """Trained agents from disk: all seeds of a run's folder, or the file of one agent."""
 
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,20 +82,21 @@ def load_run(folder: str | Path, overrides: Mapping[str, Any] | None = None) -> 
         raise ConfigError(f"{folder / RUN_FILE}: {error}") from error
     # Restored as it was trained, so that what overrides change never meets the replay's shape.
     trainer = setup.make_trainer(trained, checked_env(trained))
+    part = functools.partial(evaluation.evaluation_params, trained)  # the replay is not read
     try:
         seeds = checkpoint.seeds_of(folder / "checkpoints", saved["seeds"])
         shape = scaling.state_shape(trainer, len(seeds))
-        found = checkpoint.restore_newest(folder / "checkpoints", shape)
+        found = checkpoint.restore_newest(folder / "checkpoints", shape, part)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder}: {error}") from error
     for step, reason in found.damaged.items():
         print(f"checkpoint {step} is damaged ({reason}); {found.step} is used", file=sys.stderr)
-    params = jax.tree.map(np.array, evaluation.evaluation_params(trained, found.state))
+    params = jax.tree.map(np.array, found.state)
     failed = failures_of(found.metadata)
     for seed, failure in failed.items():
         if failure.checkpoint is not None:
-            before, _ = checkpoint.restore(folder / "checkpoints", shape, failure.checkpoint)
-            good, place = evaluation.evaluation_params(trained, before), seeds.index(seed)
+            good, _ = checkpoint.restore(folder / "checkpoints", shape, failure.checkpoint, part)
+            place = seeds.index(seed)
             for leaf, was in zip(jax.tree.leaves(params), jax.tree.leaves(good), strict=True):
                 leaf[place] = was[place]
     trials = found.metadata["trials"]
