@@ -7,13 +7,14 @@ import contextlib
 import functools
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dream_jax import envs
 from dream_jax.config import ConfigError
 from dream_jax.runs import jax_setup, pretrained, resolve
+from dream_jax.runs import lines as reference_lines
 from dream_jax.runs.analytic import ComputedRun
 from dream_jax.runs.extend import StoppedWhileAdding, start
 from dream_jax.runs.files import holds_files
@@ -55,6 +56,7 @@ def train(
     overwrite: bool = False,
     allow_changes: bool = False,
     init_from: str | Path | None = None,
+    lines: Sequence[str | Path] = (),
     on_evaluation: OnEvaluation | None = None,
     verbose: bool = True,
 ) -> Run | ComputedRun:
@@ -86,6 +88,8 @@ def train(
       overwrite: replace the run in `out`.
       allow_changes: of a resumed run, of any setting that keeps the shapes of its arrays.
       init_from: the folder of a run, or the file of an agent, whose parameters come first.
+      lines: folders of finished runs of the presets `told` and `never_explores`. They are drawn,
+        and normalise returns where the exact ones are not known.
       on_evaluation: is called after each evaluation with an `Evaluation`: `run`, `rows`, `trials`
         and `line`.
       verbose: print lines of progress.
@@ -117,6 +121,9 @@ def train(
         request = RunRequest(
             config, folder or Path(), numbers, resume, overwrite, allow_changes, source
         )
+        if lines:
+            folders = [str(_path("lines", path)) for path in lines]
+            request = request._replace(lines=reference_lines.read(folders, config))
         if folder is not None:
             check_folder(request)
         if not request.extendable:
@@ -124,7 +131,7 @@ def train(
             return ComputedRun(config, numbers, storage, started_s)
         log: Callable[[str], None] = functools.partial(print, flush=True) if verbose else _quiet
         if folder is None:
-            run = Run(config, numbers, InMemory(source), started_s, log=log)
+            run = Run(config, numbers, InMemory(source, request.lines), started_s, log=log)
         else:
             try:
                 run = start(request, started_s, StopSignal.of_library, log)
@@ -206,7 +213,7 @@ def _in_python() -> Iterator[None]:
     except ConfigError as error:
         text = re.sub(r"--(resume|overwrite|allow_changes)\b", r"\1=True", str(error))
         text = re.sub(r"--config\.", "", text)
-        text = re.sub(r"--(out|seeds|first_seed|config|init_from)=", r"\1=", text)
+        text = re.sub(r"--(out|seeds|first_seed|config|init_from|lines)=", r"\1=", text)
         if text == str(error):
             raise
         raise ConfigError(text) from error

@@ -4,12 +4,13 @@ The page is one file that a browser opens. It plays trials step by step and has 
 map of encodings, visits of exploration, returns beside the oracles', settings that differ from the
 preset, software and devices. Several runs share its charts, and their players show the same trial
 side by side. A run that has not finished is shown as far as it got. FILE is DIR/report.html by
-default; several runs need it.
+default; several runs need it. `--lines` names finished runs of the presets told and never_explores,
+which are drawn as lines.
 """
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,18 +18,20 @@ from dream_jax import config as configs
 from dream_jax.agents import registry
 from dream_jax.config import ConfigError
 from dream_jax.drawing.view import view_of
+from dream_jax.runs import lines as reference_lines
 from dream_jax.runs import page_data, page_trials, provenance
 from dream_jax.runs.folder import RUN_FILE, refuse_files
 from dream_jax.runs.insight import InsightProgram, choose
 from dream_jax.runs.live_line import busy
 from dream_jax.runs.load import load_run
 from dream_jax.runs.run_page import PAGE, TRIALS, VISITS
+from dream_jax.runs.summary import OTHERS
 from dream_jax.viz import report_page
 from experiments.cli import process as common
 from experiments.cli.command_line import CommandLine
 from experiments.figures import bandit_page, curves
 
-_BOUNDS = ("optimal", "no_exploration", "no_reading")
+_BOUNDS = ("optimal", "no_exploration", *OTHERS)
 
 
 class Run(NamedTuple):
@@ -52,6 +55,7 @@ def parse(argv: list[str]) -> Request:
     """The request of a command line. Raises ConfigError, one clear line."""
     line = CommandLine("experiments.report DIR [DIR ...]", f"\n{__doc__}")
     line.text("out", "", "the page; by default DIR/report.html")
+    line.text("lines", "", "finished runs of told and never_explores, separated by a comma")
     values, rest = line.read_known(argv, anywhere=True)
     line.refuse([word for word in rest if word.startswith("-")])
     if not rest:
@@ -61,6 +65,8 @@ def parse(argv: list[str]) -> Request:
             f"{len(rest)} runs are given: say where with --out, for example --out={PAGE}"
         )
     runs = [read(Path(word)) for word in rest]
+    if values.lines:
+        runs = [with_lines(run, values.lines.split(",")) for run in runs]
     return Request(runs, page_file(values.out or str(runs[0].folder / PAGE), "out"))
 
 
@@ -94,6 +100,14 @@ def read(folder: Path) -> Run:
         reason = error.strerror if isinstance(error, OSError) else error
         what = f"{folder} is no run that can be reported ({reason})"
         raise ConfigError(f"{what}; give the --out of one, for example runs/cooking") from error
+
+
+def with_lines(run: Run, folders: Sequence[str]) -> Run:
+    """The run with the lines of finished runs. Raises ConfigError if they do not fit it."""
+    if run.summary is None:
+        raise ConfigError(f"--lines: {run.folder} has not finished; name them where it trains")
+    lines = reference_lines.read(folders, run.config)
+    return run._replace(summary=reference_lines.in_summary(run.summary, lines))
 
 
 _RECORD = {"seeds": list, "versions": dict}

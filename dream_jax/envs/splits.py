@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from dream_jax import problems as problem_sets
 from dream_jax.types import Env
 
 _SEED = 20_200_806  # of the draw, the same in every run
@@ -21,6 +22,14 @@ def in_order(found: Iterable[str]) -> list[str]:
 def split_names(env: Env) -> tuple[str, ...]:
     """The splits of a family: "train" and "test", and "validation" where it has one."""
     return getattr(env, "split_names", ("train", "test"))
+
+
+def held_out(env: Env) -> bool:
+    """Whether test problems differ from those of training."""
+    if not problem_sets.is_listed(env):
+        return True
+    ids = [set(env.problem_ids(split).tolist()) for split in ("train", "test")]
+    return ids[0] != ids[1]
 
 
 def with_validation(env: Env, problems: int) -> Env:

@@ -6,6 +6,7 @@ import dream_jax.interop.gymnasium_trials
 env = gymnasium.make("dream_jax/bus-v0", split="test")
 """
 
+import functools
 from typing import Any
 
 import gymnasium
@@ -19,7 +20,8 @@ from dream_jax.types import Env
 
 
 class GymnasiumTrials(gymnasium.Env):
-    """`TrialEnv` with gymnasium's interface. `info` has the episode and, at the end, the return.
+    """`TrialEnv` with gymnasium's interface. `info` has `trial_episode`, `problem` and, at the
+    end, `trial_return`. The key "episode" belongs to gymnasium's wrappers.
 
     The n-th trial after a seed depends on the seed, n and the actions alone.
     """
@@ -33,13 +35,11 @@ class GymnasiumTrials(gymnasium.Env):
           render_mode: None or "rgb_array".
           options: of `TrialEnv`.
         """
-        made = envs.make(family) if isinstance(family, str) else family
-        self.trials = TrialEnv(made, **options)
+        self.trials, self._reset, self._step = _compiled(family, **options)  # type: ignore[arg-type]
         self.render_mode = render_mode
         size = (self.trials.observation_size,)
         self.observation_space = spaces.Box(-np.inf, np.inf, size, np.float32)
         self.action_space = spaces.Discrete(self.trials.num_actions)
-        self._reset, self._step = jax.jit(self.trials.reset), jax.jit(self.trials.step)
         self._state: Any = None
         self._return = 0.0
 
@@ -70,7 +70,15 @@ class GymnasiumTrials(gymnasium.Env):
         return self.trials.env.render_image(jax.device_get(self._state.world))
 
     def _information(self) -> dict[str, Any]:
-        return {"episode": int(self._state.episode), "problem": int(self._state.problem)}
+        return {"trial_episode": int(self._state.episode), "problem": int(self._state.problem)}
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(family: str | Env, **options: Any) -> tuple[TrialEnv, Any, Any]:
+    """Trials, with their jitted reset and step: shared, since trainers make many environments."""
+    made = envs.make(family) if isinstance(family, str) else family
+    trials = TrialEnv(made, **options)
+    return trials, jax.jit(trials.reset), jax.jit(trials.step)
 
 
 for _name in envs.ENVIRONMENTS:

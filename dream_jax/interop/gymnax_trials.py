@@ -61,7 +61,7 @@ class GymnaxTrials(environment.Environment):
     ) -> tuple[Array, TrialState, Array, Array, dict[str, Any]]:
         state, now = self.trials.step(state, jnp.asarray(action))
         stopped = jax.lax.stop_gradient((now.observation, state))
-        return *stopped, now.reward, now.done, {"episode": state.episode}
+        return *stopped, now.reward, now.done, {"trial_episode": state.episode}
 
     def is_truncated(self, state: TrialState, params: Any) -> Array:
         """A trial always ends by itself."""

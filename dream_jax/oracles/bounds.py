@@ -40,11 +40,25 @@ class Bounds(NamedTuple):
     no_exploration: float
     # Ending without having found anything out, where an environment says what that is worth.
     no_reading: float | None = None
+    # Of trained agents that are told the problem, and that never explore, where runs of them were
+    # named. They stand in for the first two where those are nan.
+    told: float | None = None
+    never_explores: float | None = None
+
+    @property
+    def top(self) -> float:
+        """The return that a normalised return of 1 stands for."""
+        return self._known(self.optimal, self.told)
 
     @property
     def floor(self) -> float:
         """The return that a normalised return of 0 stands for."""
-        return self.no_exploration if self.no_reading is None else self.no_reading
+        if self.no_reading is not None:
+            return self.no_reading
+        return self._known(self.no_exploration, self.never_explores)
+
+    def _known(self, exact: float, trained: float | None) -> float:
+        return trained if np.isnan(exact) and trained is not None else exact
 
 
 class _Returns(NamedTuple):

@@ -14,6 +14,7 @@ from dream_jax.data import pictures
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import summary as summaries
 from dream_jax.training import evaluation
+from dream_jax.training.evaluation import Evaluation
 from dream_jax.types import Agent, Array, Env, MetaTest, Params
 
 KEY = 20_210_719  # of evaluations after training; learning curves use another key
@@ -61,9 +62,18 @@ class AgentPrograms:
             results[split] |= {
                 "trials": len(trial_set.problem),
                 "exploration_length_per_seed": got.exploration_length.mean(axis=1).tolist(),
+                "exploration_return_per_seed": got.exploration_return.mean(axis=1).tolist(),
+                "from_the_start_per_seed": self._from_the_start(got).tolist(),
                 "problems": _by_problem(trial_set.problem, got),
             }
         return results
+
+    def _from_the_start(self, got: Evaluation) -> np.ndarray:
+        """[seeds] mean return of an episode, where those of exploration count too."""
+        trial = self.config.trial
+        explorations, exploitations = trial.exploration_episodes, trial.exploitation_episodes
+        total = got.exploration_return + exploitations * got.trial_return
+        return np.mean(total, axis=1) / (explorations + exploitations)
 
     def roll(
         self, params: Params, problem: int, instructions: Any, seed: int

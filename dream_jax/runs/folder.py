@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +55,9 @@ class RunRequest(NamedTuple):
     allow_changes: bool = False  # of the config, at a resume
     init_from: str | None = None  # a run's folder or an agent's file, whose parameters come first
     log: tuple[str, ...] = ()  # where rows go beside metrics.jsonl: some of `loggers.NAMES`
+    # Returns of the trained reference lines by agent and split (`runs.lines`). None: none, or those
+    # of the run that is resumed.
+    lines: Mapping[str, Mapping[str, float]] | None = None
 
     @property
     def extendable(self) -> bool:
@@ -133,11 +136,15 @@ def prepare_folder(request: RunRequest, changes: Changes = NO_CHANGES, trials: i
         delete(out, RUN_NAMES)
     out.mkdir(parents=True, exist_ok=True)
     record = provenance.record(request.config, request.seeds)
+    lines = {"lines": request.lines} if request.lines else {}
     if not path.exists():
         source = {"init_from": request.init_from} if request.init_from else {}
-        write_json(path, record | source)
+        write_json(path, record | source | lines)
+        return
+    saved = provenance.read_json(path) | lines
+    if lines and not changes:
+        write_json(path, saved)
     elif changes:
-        saved = provenance.read_json(path)
         entry = {
             "trials": trials,
             "changed": {name: list(values) for name, values in changes.fields.items()},

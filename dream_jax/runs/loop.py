@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dream_jax.config import Config, ConfigError
-from dream_jax.oracles.bounds import Bounds
+from dream_jax.envs import splits
 from dream_jax.runs import rows as run_rows
 from dream_jax.runs import summary as summaries
 from dream_jax.runs.agent_programs import AgentPrograms
@@ -82,11 +82,6 @@ class Run(RunView):
             self._first_state = None
             self._storage.repair()
             self._storage.release()
-
-    @property
-    def bounds(self) -> dict[str, Bounds]:
-        """The oracles' returns by split, once the run has been compiled."""
-        return self._training.programs.bounds
 
     @property
     def out(self) -> Path | None:
@@ -180,7 +175,7 @@ class Run(RunView):
         except BaseException as error:
             self._give_up(error)
             raise
-        self._storage.draw(self.rows, self._training.programs.bounds, self._title)
+        self._storage.draw(self.rows, self.bounds, self._title)
         if self.trials < total or stop.requested:
             if self._page:
                 self._page.stopped(self)
@@ -246,12 +241,13 @@ class Run(RunView):
             self.config,
             self.seeds,
             results,
-            self._training.programs.bounds,
+            self.bounds,
             self.rows,
             counts,
             self._progress.compile_s,
             self._clock.seconds(),
             self.failed,
+            splits.held_out(self._training.agent.env),
         )
         if self._page:
             self._page.finished(self, summary)

@@ -19,6 +19,7 @@ from dream_jax.runs.folder import (
     delete,
     prepare_folder,
 )
+from dream_jax.runs.lines import Lines
 from dream_jax.runs.metrics import MetricsWriter, write_json
 from dream_jax.runs.rows import Row, failures_of
 from dream_jax.runs.storage import FROM_THE_START, Progress, Resumed, lines_of
@@ -49,10 +50,17 @@ class OnDisk:
 
     @property
     def init_from(self) -> str | None:
-        saved = {}
+        return self._request.init_from or self._saved().get("init_from")
+
+    @property
+    def lines(self) -> Lines:
+        return self._request.lines or self._saved().get("lines", {})
+
+    def _saved(self) -> dict[str, Any]:
+        """config.json of the run that is resumed; empty if there is none."""
         if self._request.resume and (self.out / RUN_FILE).exists():
-            saved = provenance.read_json(self.out / RUN_FILE)
-        return self._request.init_from or saved.get("init_from")
+            return provenance.read_json(self.out / RUN_FILE)
+        return {}
 
     def claim(self) -> None:
         """Lock the folder. Raises ConfigError if another run has it, or it may not be used."""

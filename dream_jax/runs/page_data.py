@@ -9,8 +9,10 @@ from dream_jax import config as configs
 from dream_jax import presets
 from dream_jax.config import Config, ConfigError
 from dream_jax.drawing.view import WorldView, view_of
+from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import page_trials
 from dream_jax.runs.insight import Insights
+from dream_jax.runs.summary import OTHERS, normalised
 from dream_jax.types import Env
 
 MOST_POINTS = 400  # of a curve; longer ones are thinned
@@ -44,6 +46,7 @@ def of_run(about: About) -> dict[str, Any]:
         "seeds": list(about.seeds),
         "state": "finished" if done else f"at {last.get('trials', 0):,} of {total:,} trials",
         "splits": splits(about),
+        "verdict": (about.summary or {}).get("verdict", ""),
         "totals": totals(about),
         "bounds": {name: dict(known) for name, known in about.bounds.items()},
         "curves": curves(rows, about.seeds),
@@ -67,7 +70,7 @@ def splits(about: About) -> dict[str, dict[str, Any]]:
                 "return_ci95": None,
                 "return_per_seed": returns,
                 "optimal": known.get("optimal"),
-                **{name: known[name] for name in ("no_reading",) if name in known},
+                **{name: known[name] for name in OTHERS if name in known},
                 "no_exploration": known.get("no_exploration"),
                 "normalised_per_seed": [_normalised(value, known) for value in returns],
             }
@@ -174,11 +177,10 @@ def folder_name(folder: Path) -> str:
 
 
 def _normalised(value: float | None, known: Mapping[str, float]) -> float | None:
-    if value is None or not {"optimal", "no_exploration"} <= known.keys():
+    if value is None:
         return None
-    floor = known.get("no_reading", known["no_exploration"])  # as `Bounds.floor`
-    worth = known["optimal"] - floor
-    return (value - floor) / worth if worth > 1e-6 else None
+    nan = {"optimal": math.nan, "no_exploration": math.nan}
+    return normalised(value, Bounds(**(nan | dict(known))))
 
 
 def _short(value: Any) -> Any:

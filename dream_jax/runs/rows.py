@@ -9,7 +9,7 @@ import numpy as np
 from dream_jax.config import Config
 from dream_jax.envs.splits import in_order
 from dream_jax.oracles.bounds import Bounds
-from dream_jax.runs import milestones
+from dream_jax.runs import milestones, verdict
 from dream_jax.runs import summary as summaries
 from dream_jax.runs import trials as fixed_trials
 from dream_jax.runs.metrics import to_json
@@ -102,6 +102,7 @@ def returns_of(results: fixed_trials.Results, i: int) -> dict[str, float]:
         for split in in_order(results)
     }
     row["exploration_length"] = float(results["test"].exploration_length[i].mean())
+    row["exploration_return"] = float(results["test"].exploration_return[i].mean())
     informed = results["train"].encoder_return
     if informed is not None:
         row["train_return_encoder"] = float(informed[i].mean())
@@ -118,6 +119,7 @@ def make_summary(
     compile_s: float,
     wall_s: float,
     failed: Mapping[int, Failure] | None = None,  # by seed; their returns are None
+    meaning: str = "",  # one sentence; "": there is none
 ) -> dict[str, Any]:
     """summary.json."""
     splits = {
@@ -133,6 +135,8 @@ def make_summary(
         "compile_s": compile_s,
         **counts,
     }
+    if meaning:
+        summary["verdict"] = meaning
     if failed:
         summary["failed"] = {str(seed): failure._asdict() for seed, failure in failed.items()}
     return to_json(summary)
@@ -148,6 +152,7 @@ def final_summary(
     compile_s: float,
     wall_s: float,
     failed: Mapping[int, Failure],
+    held_out: bool,  # the test problems are not those of training
 ) -> dict[str, Any]:
     """summary.json of a run that was trained, from its final evaluation and all its rows."""
     live = np.array([seed not in failed for seed in seeds])
@@ -156,6 +161,13 @@ def final_summary(
         split: [value if on else None for value, on in zip(values, live, strict=True)]
         for split, values in found.items()
     }
+    informed = results["train"].encoder_return
+    means = verdict.Returns(
+        float(np.mean(results["train"].trial_return[live])),
+        float(np.mean(results["test"].trial_return[live])),
+        None if informed is None else float(np.mean(informed[live])),
+        held_out,
+    )
     return make_summary(
         config,
         seeds,
@@ -167,4 +179,5 @@ def final_summary(
         compile_s,
         wall_s,
         failed,
+        verdict.sentence(means, bounds, rows),
     )

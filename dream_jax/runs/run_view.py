@@ -7,12 +7,14 @@ import jax
 import numpy as np
 
 from dream_jax.config import Config, ConfigError
+from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs.agent_programs import AgentPrograms
 from dream_jax.runs.clock import Pace
 from dream_jax.runs.device_training import DeviceTraining
+from dream_jax.runs.lines import laid_over
 from dream_jax.runs.metrics import progress_line
 from dream_jax.runs.rows import Failure, Row
-from dream_jax.runs.storage import Progress, lines_of
+from dream_jax.runs.storage import Progress, Storage, lines_of
 from dream_jax.runs.trained_agent import TrainedAgent
 from dream_jax.training import setup
 from dream_jax.viz import page, plots
@@ -37,7 +39,13 @@ class RunView:
     _training: DeviceTraining
     _agent_programs: AgentPrograms
     _progress: Progress
+    _storage: Storage
     _compiled: bool
+
+    @property
+    def bounds(self) -> dict[str, Bounds]:
+        """The oracles' returns and trained lines by split, once the run has been compiled."""
+        return laid_over(self._training.programs.bounds, self._storage.lines)
 
     @property
     def finished(self) -> bool:
@@ -99,5 +107,4 @@ class RunView:
         return progress_line(rows, setup.total_updates(self.config), *speed)
 
     def _draw(self, file: IO[bytes]) -> None:
-        bounds = lines_of(self._training.programs.bounds)
-        plots.curves(file, self.rows, bounds, self._title)
+        plots.curves(file, self.rows, lines_of(self.bounds), self._title)

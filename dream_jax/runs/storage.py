@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from dream_jax.oracles.bounds import Bounds
+from dream_jax.runs.lines import Lines
 from dream_jax.runs.rows import Failure, Row
 from dream_jax.training.trainer import Trainer
 from dream_jax.types import TrainState
@@ -75,6 +76,10 @@ class Storage(Protocol):
         """The run or the agent whose parameters the run starts with."""
 
     @property
+    def lines(self) -> Lines:
+        """Returns of the trained reference lines, by agent and split."""
+
+    @property
     def last_step(self) -> int | None:
         """The newest checkpoint, by its number of trials."""
 
@@ -94,8 +99,8 @@ class InMemory:
     out: Path | None = None
     last_step: int | None = None
 
-    def __init__(self, init_from: str | None = None):
-        self.init_from = init_from
+    def __init__(self, init_from: str | None = None, lines: Lines | None = None):
+        self.init_from, self.lines = init_from, lines or {}
 
     def read(self, trainer: Trainer, log: Callable[[str], None]) -> Resumed:
         return FROM_THE_START

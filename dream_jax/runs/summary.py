@@ -12,6 +12,8 @@ from dream_jax.oracles.bounds import Bounds
 from dream_jax.types import Env
 from dream_jax.viz.statistics import ci95
 
+OTHERS = ("no_reading", "told", "never_explores")  # the references that only some runs have
+
 
 def bounds_of(env: Env) -> dict[str, Bounds]:
     """The oracles' returns by split. Where they cannot be computed: nan, and a line on stderr."""
@@ -23,11 +25,12 @@ def bounds_of(env: Env) -> dict[str, Bounds]:
 
 
 def normalised(value: float, bounds: Bounds) -> float | None:
-    """A return between 0, no exploration (or `Bounds.floor`), and 1, optimal.
+    """A return between 0, `Bounds.floor`, and 1, `Bounds.top`.
 
-    None where the two are equal, or not known.
+    These are the exact returns without exploration and of the best, or else the trained lines. None
+    where the two are equal, or not known.
     """
-    worth = bounds.optimal - bounds.floor
+    worth = bounds.top - bounds.floor
     return (value - bounds.floor) / worth if worth > 1e-6 else None
 
 
@@ -40,7 +43,8 @@ def solved(value: float, bounds: Bounds) -> bool:
 def split_summary(returns: Sequence[float | None], bounds: Bounds) -> dict[str, Any]:
     """One split of summary.json, from the mean return of each seed; None of one that failed."""
     good = [float(value) for value in returns if value is not None]
-    declared = {} if bounds.no_reading is None else {"no_reading": bounds.no_reading}
+    others = bounds._asdict()
+    declared = {name: others[name] for name in OTHERS if others[name] is not None}
     return {
         "return_mean": float(np.mean(good)),
         "return_ci95": ci95(good) if len(good) > 1 else None,
@@ -60,7 +64,7 @@ def describe(summary: Mapping[str, Any]) -> str:
     for split, part in summary["splits"].items():
         shares = part["normalised_per_seed"]
         per_seed = ", ".join("none" if value is None else f"{value:.3f}" for value in shares)
-        names = [n for n in ("optimal", "no_exploration", "no_reading") if n in part]
+        names = [n for n in ("optimal", "no_exploration", *OTHERS) if n in part]
         known = ", ".join(f"{name.replace('_', ' ')} {_number(part[name])}" for name in names)
         lines.append(
             f"{split:10}  return {_number(part['return_mean'])}  ({known})  "
@@ -71,6 +75,8 @@ def describe(summary: Mapping[str, Any]) -> str:
         for t, steps in zip(summary["time_to_95_s"], summary["env_steps_to_95"], strict=True)
     ]
     lines.append(f"time to 0.95 on both: {', '.join(times)}  (wall {summary['wall_s']:.0f}s)")
+    if summary.get("verdict"):
+        lines.append(summary["verdict"])
     for seed, failure in summary.get("failed", {}).items():
         lines.append(f"seed {seed} failed at trial {failure['trials']:,}: {failure['reason']}")
     return "\n".join(lines)

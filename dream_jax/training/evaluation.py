@@ -29,6 +29,8 @@ class Evaluation(NamedTuple):
     # shows whether exploitation or exploration still learns. None if the agent cannot be told.
     encoder_return: Array | None
     exploration_length: Array  # [n] steps
+    # [n] undiscounted, of all exploration episodes. It is scored from the get-go only.
+    exploration_return: Array
 
 
 def trial_set(
@@ -122,6 +124,7 @@ def evaluate(agent: Agent, params: Params, key: Key, trials: TrialSet) -> Evalua
             _mean_return(test.exploitation),
             None if informed is None else _mean_return(informed),
             jnp.sum(test.exploration.mask),
+            jnp.sum(jnp.where(test.exploration.mask, test.exploration.reward, 0.0)),
         )
 
     keys = jax.random.split(key, trials.problem.shape[0])

@@ -17,7 +17,14 @@ _SERIES = (
     ("validation_return", "validation (set apart from training)", "#009E73"),
     ("test_return", "test (held-out problems)", "#D55E00"),
 )
-_BOUNDS = (("optimal", "optimal", "bottom"), ("no_exploration", "no exploration", "top"))
+# Name, label, where its label stands. The last two are trained, so they are dotted.
+_BOUNDS = (
+    ("optimal", "optimal", "bottom"),
+    ("no_exploration", "no exploration", "top"),
+    ("told", "told the problem", "bottom"),
+    ("never_explores", "never explores", "top"),
+)
+_DASHES = {"told": (0, (1, 2)), "never_explores": (0, (1, 2))}
 _INK, _FAINT, _GRID = "#222222", "#666666", "#e6e6e6"
 
 
@@ -30,12 +37,13 @@ def curves(
     """Draw returns over wall-clock time (left) and environment steps (right), as a PNG.
 
     Each seed has a thin line, and their mean a thick one. Dashed lines show the optimal return and
-    the best return without exploration on the test split.
+    the best return without exploration on the test split, dotted ones the trained lines.
 
     Args:
       file: the path of the PNG, or a file to write it to.
       rows: of metrics.jsonl. A missing or null value leaves a gap.
-      bounds: {"test": {"optimal": ..., "no_exploration": ...}}. Other splits are not drawn.
+      bounds: {"test": {"optimal": ..., "no_exploration": ..., "told": ...}}. Other splits are not
+        drawn.
       title: above the picture.
     """
     # Imported here because it is slow.
@@ -91,7 +99,8 @@ def _panel(
         axes.plot(x, y, color=colour, lw=2.2, marker=marker, label=label, solid_capstyle="round")
     for name, _, _ in _BOUNDS:
         if name in bounds:
-            axes.axhline(bounds[name], color=_FAINT, lw=1, ls=(0, (5, 3)), zorder=1)
+            dashes = _DASHES.get(name, (0, (5, 3)))
+            axes.axhline(bounds[name], color=_FAINT, lw=1, ls=dashes, zorder=1)
     axes.set_xlim(left=0)
     axes.margins(y=0.1)
     axes.grid(True, color=_GRID, lw=0.8)

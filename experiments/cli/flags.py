@@ -10,6 +10,7 @@ from dream_jax import config as configs
 from dream_jax import presets
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.adapters import own
+from dream_jax.runs import lines as reference_lines
 from dream_jax.runs import loggers, provenance, resolve
 from dream_jax.runs.files import holds_files
 from dream_jax.runs.folder import (
@@ -40,6 +41,7 @@ class Flags(NamedTuple):
     allow_changes: bool = False
     init_from: str | None = None
     log: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()  # folders
 
 
 def read_flags(
@@ -77,6 +79,12 @@ def read_flags(
         line.text(
             "init_from", None, "start with the parameters of this run's folder or agent's file"
         )
+        line.text(
+            "lines",
+            "",
+            "finished runs with --config=told and --config=never_explores, separated by a comma; "
+            "they are drawn, and normalise returns where the exact ones are not known",
+        )
         line.text("log", "", f"where metrics go too, of {', '.join(loggers.NAMES)}: csv,wandb")
 
     plain, overrides = split_overrides(argv)
@@ -107,6 +115,7 @@ def read_flags(
         allow_changes=trains and _allow_changes(values),
         init_from=values.init_from if trains else None,
         log=loggers.check(values.log.split(",")) if trains and values.log else (),
+        lines=tuple(values.lines.split(",")) if trains and values.lines else (),
     )
 
 
@@ -192,8 +201,11 @@ def run_request(config: Any, given: Flags) -> RunRequest:
         given.init_from,
         given.log,
     )
-    if given.init_from is not None and not request.extendable:
-        raise ConfigError(f"--init_from={given.init_from}: this preset is computed, not trained")
+    for flag, value in (("init_from", given.init_from), ("lines", ",".join(given.lines))):
+        if value and not request.extendable:
+            raise ConfigError(f"--{flag}={value}: this preset is computed, not trained")
+    if given.lines:
+        request = request._replace(lines=reference_lines.read(given.lines, config))
     check_folder(request)
     return request
 

@@ -55,6 +55,7 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "taken away": page_studies.taken_away,
     "shown": page_studies.shown,
     "method settings": page_studies.method_settings,
+    "families": page_studies.families,
     "validation": page_studies.validation,
     "bandit": page_bandit.bandit,
     "bandit starts": page_bandit.bandit_starts,

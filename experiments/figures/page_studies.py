@@ -36,6 +36,10 @@ def same_collection(known: Records) -> str:
     return by_benchmark(STUDIES["same_collection"], known)
 
 
+def families(known: Records) -> str:
+    return by_benchmark(STUDIES["families"], known)
+
+
 def ablations(known: Records) -> str:
     return by_benchmark(STUDIES["ablations"], known)
 

@@ -35,6 +35,7 @@ _COLUMNS = (
     "test_return",
     "train_return_encoder",
     "exploration_length",
+    "exploration_return",
 )
 _MILESTONES = ("time_to_95_s", "env_steps_to_95", "updates_to_95", "return_at_env_steps")
 _TOTALS = ("wall_s", "compile_s", "env_steps", "trials", "updates")

@@ -47,6 +47,16 @@ def _pearl_ub() -> tuple[Setting, ...]:
     )
 
 
+def _families() -> tuple[Setting, ...]:
+    """Families of other kinds than the paper's, and several exploitations after an exploration."""
+    kinds = ("cooking_large", "cooking_sentences", "cooking_pictures", "bus_tasks")
+    five = (("trial.exploitation_episodes", 5),)
+    return (
+        *(Setting("families", kind, "dream", 3) for kind in kinds),
+        Setting("families", "map", "dream", 3, five, "five"),
+    )
+
+
 def _studies() -> dict[str, tuple[Setting, ...]]:
     buses, all_four = ("map", "distracting_bus"), ("map", "distracting_bus", "cooking", "sign")
     ablations = (
@@ -101,6 +111,7 @@ def _studies() -> dict[str, tuple[Setting, ...]]:
             Setting("paper_settings", benchmark, "dream_paper", 3)
             for benchmark in (*buses, "cooking")
         ),
+        "families": _families(),
         BANDIT: (
             Setting(BANDIT, BANDIT, "paper", 30, seeds_per_run=30),
             Setting(BANDIT, BANDIT, "starts", 20, seeds_per_run=20),

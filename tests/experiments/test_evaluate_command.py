@@ -55,6 +55,10 @@ def test_the_newest_checkpoint_is_evaluated_with_its_parameters(run_folder, caps
             np.testing.assert_allclose(
                 part["exploration_length_per_seed"][i], expected.exploration_length.mean()
             )
+            explored = expected.exploration_return.mean()
+            np.testing.assert_allclose(part["exploration_return_per_seed"][i], explored, rtol=1e-5)
+            both = (explored + expected.trial_return.mean()) / 2
+            np.testing.assert_allclose(part["from_the_start_per_seed"][i], both, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -89,6 +89,24 @@ def test_gymnasium_accepts_it():
         assert a[1:] == b[1:]
 
 
+def test_wrappers_that_keep_statistics_find_their_key_free():
+    env = gymnasium.wrappers.RecordEpisodeStatistics(GymnasiumTrials(probes.Signpost()))
+    env.reset(seed=0)
+    for action in [3, 0, 2, 3, 1, 1]:
+        *_, terminated, _, information = env.step(action)
+        assert information["trial_episode"] in (0, 1)
+        if terminated:
+            break
+    assert information["episode"]["r"] == pytest.approx(information["trial_return"])
+
+
+def test_environments_of_a_family_share_their_programs():
+    family = probes.Signpost()
+    one, other = GymnasiumTrials(family), GymnasiumTrials(family)
+    assert one._step is other._step
+    assert GymnasiumTrials(family, counts_exploration=True)._step is not one._step
+
+
 def test_gymnax_accepts_it():
     gymnax_trials = pytest.importorskip("dream_jax.interop.gymnax_trials")
     env, params = gymnax_trials.make(probes.Signpost())

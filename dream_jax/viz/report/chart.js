@@ -211,6 +211,8 @@ function bounds(runs) {
     if (known.optimal !== undefined) found.set(`optimal ${known.optimal}`, { name: "optimal", y: known.optimal });
     if (known.no_exploration !== undefined) found.set(`none ${known.no_exploration}`, { name: "no exploration", y: known.no_exploration, below: true });
     if (known.no_reading !== undefined) found.set(`no reading ${known.no_reading}`, { name: "no reading", y: known.no_reading, below: true });
+    if (known.told !== undefined) found.set(`told ${known.told}`, { name: "told the problem (trained)", y: known.told });
+    if (known.never_explores !== undefined) found.set(`never ${known.never_explores}`, { name: "never explores (trained)", y: known.never_explores, below: true });
   }
   return [...found.values()];
 }

@@ -1,0 +1,58 @@
+"""The examples, each where the package that it needs is installed."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from dream_jax import envs, presets, specs
+from dream_jax.envs import splits
+from dream_jax.envs.adapters import check
+
+
+def example(name, *packages):
+    """The module of an example; skips the test without its packages."""
+    for package in packages:
+        pytest.importorskip(package)
+    return importlib.import_module(f"examples.{name}")
+
+
+def accepted(name):
+    """The family of an example, which has been traced and stepped at random."""
+    env = envs.make(name, horizon=presets.get(name, "dream").env.horizon)
+    try:
+        assert not check.mistakes_of(env, check.random_walk(env, steps=120, seed=1))
+    finally:
+        getattr(env, "close", lambda: None)()
+    return env
+
+
+def test_minigrid_boxes():
+    boxes = example("minigrid_boxes", "minigrid")
+    env = accepted("examples.minigrid_boxes:Boxes")
+    assert len(boxes.ORDERS) == 24 and splits.held_out(env)
+    world = env.make(0, np.array([2]))
+    assert world.unwrapped._wanted == 2
+
+
+@pytest.mark.slow
+def test_xland_objects_has_over_ten_thousand_rulesets():
+    objects = example("xland_objects", "xminigrid")
+    env = accepted("examples.xland_objects:Objects")
+    assert len(env.problem_ids("train")) >= 10_000 and len(env.problem_ids("test")) >= 8_000
+    assert splits.held_out(env)
+    assert specs.descriptor(env).parts[0].shape == (len(objects.OBJECTS),)
+
+
+@pytest.mark.slow
+def test_rejax_trains_on_whole_trials():
+    found = example("rejax_bus", "rejax").train("bus", steps=64 * 41 * 5, seed=0)
+    assert len(found["returns"]) == 6 and np.isfinite(found["returns"]).all()
+    assert (found["optimal"], found["no_exploration"]) == pytest.approx((0.8, 0.3))
+
+
+@pytest.mark.slow
+def test_recurrent_ppo_of_sb3_trains_on_whole_trials():
+    found = example("sb3_bus", "sb3_contrib").train("bus", steps=16 * 82, seed=0)
+    assert found["steps"] == 16 * 82 and -4.0 <= found["return"] <= 0.8
+    assert (found["optimal"], found["no_exploration"]) == pytest.approx((0.8, 0.3))
