@@ -167,6 +167,7 @@ class TrainingConfig:
     evaluation_trials: int = 250  # of each split; rounded to cover the problems evenly
     final_evaluation_trials: int = 1_000
     evaluations_per_checkpoint: int = 10
+    checkpoints_kept: int = 2  # the newest; the best by validation, or training, stays besides
     trial_shards: int = 1  # devices that share each batch of trials
 
 

@@ -15,7 +15,7 @@ from dream_jax.envs.splits import split_names
 from dream_jax.runs import pretrained
 from dream_jax.runs.folder import RUN_FILE, refuse_files
 from dream_jax.runs.live_line import busy
-from dream_jax.runs.load import LoadedRun, load_run
+from dream_jax.runs.load import BEST, NEWEST, LoadedRun, load_run
 from dream_jax.runs.metrics import to_json
 from dream_jax.viz import movie
 from experiments.analyses import bus_rides, fridges, miniworld, shown, sign_decoding
@@ -32,6 +32,7 @@ MOST_PROBLEMS = 24  # that are printed one by one
 class Request(NamedTuple):
     folder: Path | None  # of a run
     pretrained: str  # the name of an agent that ships, where there is no folder
+    at: str  # the checkpoint of the folder
     world: str | None  # None: the benchmark it was trained on
     trials: int
     problems: tuple[int, ...]  # of table, films and page; empty: chosen by each
@@ -50,6 +51,7 @@ def parse(argv: list[str]) -> Request:
     line = CommandLine("experiments.evaluate")
     line.text("checkpoint", None, "the folder of a run (its --out)")
     line.text("pretrained", "", f"instead, an agent that ships: {', '.join(pretrained.names())}")
+    line.text("at", NEWEST, f"the checkpoint: {NEWEST}, {BEST}, or a number of trials")
     line.text("env", "", f"{MINIWORLD}: the real Miniworld; by default the run's own benchmark")
     line.count("trials", 100, "trials of each split and seed, at least")
     line.text("problems", "", "problem ids, as 3,7: those of the table, the films and the page")
@@ -68,6 +70,8 @@ def parse(argv: list[str]) -> Request:
             "--checkpoint is missing: the folder of a run, for example runs/sign; or give "
             "--pretrained=cooking"
         )
+    if values.pretrained and values.at != NEWEST:
+        raise ConfigError(f"--at={values.at} is for --checkpoint; an agent that ships is one file")
     if values.env not in ("", MINIWORLD):
         raise ConfigError(f"unknown --env={values.env!r}; valid: {MINIWORLD}, or leave it out")
     if values.env:
@@ -81,6 +85,7 @@ def parse(argv: list[str]) -> Request:
     return Request(
         Path(values.checkpoint) if values.checkpoint else None,
         values.pretrained,
+        values.at,
         values.env or None,
         values.trials,
         _problems(values.problems),
@@ -141,7 +146,7 @@ def run(request: Request) -> dict[str, Any]:
     if request.folder is None:
         loaded = pretrained.load_run(request.pretrained, request.overrides)
     else:
-        loaded = load(request.folder, request.overrides)
+        loaded = load(request.folder, request.overrides, request.at)
     shown.check_problems(loaded, request.problems)
     result: dict[str, Any] = {
         "checkpoint": str(request.folder or f"{pretrained.PREFIX}{request.pretrained}"),
@@ -183,12 +188,12 @@ def show(loaded: LoadedRun, result: dict[str, Any], request: Request) -> dict[st
     return films
 
 
-def load(folder: Path, overrides: dict[str, str]) -> LoadedRun:
-    """The newest checkpoint of a run. Raises ConfigError if there is none that can be read."""
+def load(folder: Path, overrides: dict[str, str], at: str = NEWEST) -> LoadedRun:
+    """A checkpoint of a run. Raises ConfigError if there is none that can be read."""
     if not (folder / RUN_FILE).is_file():
         raise ConfigError(f"--checkpoint={folder} holds no run (no {RUN_FILE}); give its --out")
     try:
-        return load_run(folder, overrides)
+        return load_run(folder, overrides, at)
     except ConfigError as error:
         about_folder = str(error).startswith(str(folder))
         raise ConfigError(f"--checkpoint={error}" if about_folder else str(error)) from error

@@ -28,6 +28,7 @@ TOGETHER = {
     "tests/runs/test_loop": "a finished run",
     "tests/runs/test_files": "a finished run",
     "tests/runs/test_extend": "a finished run",
+    "tests/runs/test_best_checkpoint": "a finished run",
     "tests/experiments/test_evaluate_command": "a finished run",
     "tests/experiments/test_pictures": "a finished run",
     "tests/runs/test_pretrained": "a finished run",

@@ -34,7 +34,7 @@ class Damaged(ValueError):
 
 
 class Restored(NamedTuple):
-    """The newest checkpoint that is whole."""
+    """A checkpoint that is whole."""
 
     state: Any
     metadata: dict[str, Any]
@@ -100,7 +100,7 @@ def _write(
         try:
             with _manager(directory, create=True) as manager:
                 manager.save(step, args=args, force=True)
-                for old in _steps(directory)[:-keep]:
+                for old in steps(directory)[:-keep]:
                     if old not in protected:
                         manager.delete(old)
         except Exception as error:  # orbax and tensorstore raise nearly anything on a full disk
@@ -113,7 +113,7 @@ def _write(
 
 def delete_after(directory: str | Path, step: int) -> None:
     """Delete the checkpoints that are newer than `step`."""
-    newer = [each for each in _steps(directory) if each > step]
+    newer = [each for each in steps(directory) if each > step]
     if newer:
         with _manager(directory) as manager:
             for each in newer:
@@ -131,7 +131,7 @@ def restore_newest(
     """
     damaged: dict[int, str] = {}
     _existing_step(directory, None)
-    for step in reversed(_steps(directory)):
+    for step in reversed(steps(directory)):
         try:
             return Restored(*restore(directory, template, step, part), step, damaged)
         except Damaged as error:
@@ -141,7 +141,7 @@ def restore_newest(
 
 def latest_step(directory: str | Path) -> int | None:
     """The newest complete checkpoint, or None."""
-    return max(_steps(directory), default=None)
+    return max(steps(directory), default=None)
 
 
 def read_metadata(directory: str | Path, step: int | None = None) -> dict[str, Any]:
@@ -149,12 +149,12 @@ def read_metadata(directory: str | Path, step: int | None = None) -> dict[str, A
     return _read_json(directory, _existing_step(directory, step))["metadata"]
 
 
-def seeds_of(directory: str | Path, otherwise: Sequence[int]) -> list[int]:
-    """The seeds in the newest checkpoint that can be read; older ones do not say."""
-    _existing_step(directory, None)
-    for step in reversed(_steps(directory)):
+def seeds_of(directory: str | Path, otherwise: Sequence[int], step: int | None = None) -> list[int]:
+    """The seeds in a checkpoint, by default in the newest that can be read; old ones do not say."""
+    _existing_step(directory, step)
+    for each in reversed(steps(directory)) if step is None else [step]:
         with contextlib.suppress(Damaged):
-            return list(read_metadata(directory, step).get("seeds", otherwise))
+            return list(read_metadata(directory, each).get("seeds", otherwise))
     return list(otherwise)
 
 
@@ -289,18 +289,19 @@ def _manager(directory: str | Path, create: bool = False) -> Iterator[ocp.Checkp
         yield manager
 
 
-def _steps(directory: str | Path) -> list[int]:
+def steps(directory: str | Path) -> list[int]:
+    """The checkpoints there are, the oldest first."""
     return sorted(ocp.utils.checkpoint_steps(directory)) if Path(directory).is_dir() else []
 
 
 def _existing_step(directory: str | Path, step: int | None) -> int:
-    steps = _steps(directory)
-    if not steps:
+    there = steps(directory)
+    if not there:
         raise ValueError(f"no checkpoint in {directory}")
-    if step is not None and step not in steps:
-        listed = ", ".join(str(s) for s in steps)
+    if step is not None and step not in there:
+        listed = ", ".join(str(s) for s in there)
         raise ValueError(f"no checkpoint {step} in {directory}; there are {listed}")
-    return steps[-1] if step is None else step
+    return there[-1] if step is None else step
 
 
 def _read_json(directory: str | Path, step: int) -> dict[str, Any]:
