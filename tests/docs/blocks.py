@@ -152,9 +152,9 @@ def words(command: str) -> tuple[str, list[str]]:
         raise ValueError(f"{command!r} is no `python -m`; run it, or give a reason in NOT_RUN")
     module, rest = found[2], found[3:]
     more = FLAGS.get(module, "").split() if "--list" not in rest else []
-    if module in TRAINING and "--resume" not in rest:
-        more += ["--smoke"]
     given = {word.partition("=")[0] for word in rest}
+    if module in TRAINING and ("--resume" not in given or "--config" in given):
+        more += ["--smoke"]  # a run that is resumed has its own settings
     end = rest.index(">") if ">" in rest else len(rest)
     return module, rest[:end] + [w for w in more if w.partition("=")[0] not in given] + rest[end:]
 
