@@ -31,6 +31,8 @@ NOT_RUN = {
     "scontrol": "a command of Slurm",
     "python -m experiments.results --run=": "trains for minutes; tests/experiments/test_results.py"
     " trains a small one",
+    "python -m experiments.evaluate --checkpoint=runs/sign --env=miniworld_sign": "needs OpenGL;"
+    " tests/experiments/test_evaluate_command.py plays in a stand-in of Miniworld",
     "@inproceedings": "a reference, no code",
     "import time\nimport dream_jax as dj\nfrom IPython.display": "tests/test_notebook.py runs it in"
     " a notebook",
