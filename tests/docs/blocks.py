@@ -31,6 +31,8 @@ NOT_RUN = {
     "scontrol": "a command of Slurm",
     "python -m experiments.results --run=": "trains for minutes; tests/experiments/test_results.py"
     " trains a small one",
+    "python -m experiments.evaluate --checkpoint=runs/sign --env=miniworld_sign": "needs OpenGL;"
+    " tests/experiments/test_evaluate_command.py plays in a stand-in of Miniworld",
     "@inproceedings": "a reference, no code",
     "import time\nimport dream_jax as dj\nfrom IPython.display": "tests/test_notebook.py runs it in"
     " a notebook",
@@ -152,9 +154,9 @@ def words(command: str) -> tuple[str, list[str]]:
         raise ValueError(f"{command!r} is no `python -m`; run it, or give a reason in NOT_RUN")
     module, rest = found[2], found[3:]
     more = FLAGS.get(module, "").split() if "--list" not in rest else []
-    if module in TRAINING and "--resume" not in rest:
-        more += ["--smoke"]
     given = {word.partition("=")[0] for word in rest}
+    if module in TRAINING and ("--resume" not in given or "--config" in given):
+        more += ["--smoke"]  # a run that is resumed has its own settings
     end = rest.index(">") if ">" in rest else len(rest)
     return module, rest[:end] + [w for w in more if w.partition("=")[0] not in given] + rest[end:]
 
