@@ -21,9 +21,10 @@ _SERIES = (
 _BOUNDS = (
     ("optimal", "optimal", "bottom"),
     ("no_exploration", "no exploration", "top"),
-    ("told", "told the problem", "bottom"),
+    ("told", "told the problem", "top"),
     ("never_explores", "never explores", "top"),
 )
+_LABEL_POINTS = -24  # from a label down to the next
 _DASHES = {"told": (0, (1, 2)), "never_explores": (0, (1, 2))}
 _INK, _FAINT, _GRID = "#222222", "#666666", "#e6e6e6"
 
@@ -111,13 +112,19 @@ def _panel(
 
 
 def _name_bounds(axes: "Axes", bounds: Mapping[str, float]) -> None:
-    """Label the bounds right of the panel: one above its line, one below, so that both fit."""
+    """Label the bounds right of the panel: one above its line, one below, so that both fit.
+
+    A trained line is close below the exact one. Its label goes below that one's.
+    """
     for name, label, where in _BOUNDS:
         if name in bounds:
+            second = name == "never_explores" and "no_exploration" in bounds
             axes.annotate(
                 f"{label}\n(test) {bounds[name]:.3g}",
                 (1.01, bounds[name]),
                 xycoords=("axes fraction", "data"),
+                xytext=(0, _LABEL_POINTS if second else 0),
+                textcoords="offset points",
                 ha="left",
                 va=where,
                 fontsize=8,
