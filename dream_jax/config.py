@@ -12,7 +12,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-SHORT_LIST = 20  # names; a message prints a list of at most this length in full
+SHORT_LIST = 24  # names; a message prints a list of at most this length in full
 
 
 _LONGEST_WORD = 300  # of a message; a longer one is a value that nobody wants to read in full
@@ -167,6 +167,7 @@ class TrainingConfig:
     evaluation_trials: int = 250  # of each split; rounded to cover the problems evenly
     final_evaluation_trials: int = 1_000
     evaluations_per_checkpoint: int = 10
+    checkpoints_kept: int = 2  # the newest; the best by validation, or training, stays besides
     trial_shards: int = 1  # devices that share each batch of trials
 
 

@@ -85,6 +85,7 @@ RANGES: dict[str, Range] = {
     "training.evaluation_trials": Range(1, 1_000_000),
     "training.final_evaluation_trials": Range(1, 1_000_000),
     "training.evaluations_per_checkpoint": _COUNT,
+    "training.checkpoints_kept": _COUNT,
     "training.trial_shards": _COUNT,
 }
 

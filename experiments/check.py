@@ -96,6 +96,7 @@ def _worth_exploring(name: str, seconds: int) -> Iterator[Any]:
     """Train an agent told the problem and one that never explores, alike."""
     from dream_jax import api
     from dream_jax.envs.adapters.findings import Finding
+    from dream_jax.runs.live_line import busy
 
     returns, trials = {}, {}
     for preset in ("told", "never_explores"):
@@ -104,7 +105,8 @@ def _worth_exploring(name: str, seconds: int) -> Iterator[Any]:
         def goes_on(_: Any, ends: float = ends) -> bool:
             return time.monotonic() < ends
 
-        run = api.train(name, preset, on_evaluation=goes_on, verbose=False)
+        with busy(f"training an agent, {preset.replace('_', ' ')}"):
+            run = api.train(name, preset, on_evaluation=goes_on, verbose=False)
         returns[preset] = run.rows[-1]["train_return"]
         trials[preset] = run.rows[-1]["trials"]
     told, never = returns["told"], returns["never_explores"]

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dream_jax.agents.dream_policy import DreamPolicy
-from dream_jax.config import ConfigError
+from dream_jax.config import ConfigError, nearest
 from dream_jax.envs.grids import bus, cooking
 from dream_jax.envs.splits import split_names
 from dream_jax.runs import pretrained
 from dream_jax.runs.folder import RUN_FILE, refuse_files
-from dream_jax.runs.load import LoadedRun, load_run
+from dream_jax.runs.live_line import busy
+from dream_jax.runs.load import BEST, NEWEST, LoadedRun, load_run
 from dream_jax.runs.metrics import to_json
+from dream_jax.viz import movie
 from experiments.analyses import bus_rides, fridges, miniworld, shown, sign_decoding
 from experiments.cli import flags as cli
 from experiments.cli import process as common
@@ -23,16 +25,19 @@ from experiments.cli.command_line import CommandLine
 from experiments.report import page_file
 
 MINIWORLD = "miniworld_sign"
+FILMS = ("gif", "mp4")
 MOST_PROBLEMS = 24  # that are printed one by one
 
 
 class Request(NamedTuple):
     folder: Path | None  # of a run
     pretrained: str  # the name of an agent that ships, where there is no folder
+    at: str  # the checkpoint of the folder
     world: str | None  # None: the benchmark it was trained on
     trials: int
     problems: tuple[int, ...]  # of table, films and page; empty: chosen by each
-    out: Path | None  # for GIFs
+    out: Path | None  # for films
+    film: str  # "gif" or "mp4"
     page: Path | None
     table: Path | None
     watch: bool
@@ -46,13 +51,15 @@ def parse(argv: list[str]) -> Request:
     line = CommandLine("experiments.evaluate")
     line.text("checkpoint", None, "the folder of a run (its --out)")
     line.text("pretrained", "", f"instead, an agent that ships: {', '.join(pretrained.names())}")
+    line.text("at", NEWEST, f"the checkpoint: {NEWEST}, {BEST}, or a number of trials")
     line.text("env", "", f"{MINIWORLD}: the real Miniworld; by default the run's own benchmark")
     line.count("trials", 100, "trials of each split and seed, at least")
-    line.text("problems", "", "problem ids, as 3,7: those of the table, the GIFs and the page")
+    line.text("problems", "", "problem ids, as 3,7: those of the table, the films and the page")
     line.switch("watch", "play a trial in the terminal first")
     line.text("page", "", "write a page that plays trials, with the returns of each problem")
     line.text("table", "", "write the returns of each problem as CSV")
-    line.text("out", "", "write GIFs of trials into this folder")
+    line.text("out", "", "write films of trials into this folder")
+    line.text("film", "gif", "what --out writes: gif or mp4")
     line.switch("json", "print one JSON object")
     plain, overrides = cli.split_overrides(argv)
     values = line.read(plain)
@@ -63,6 +70,8 @@ def parse(argv: list[str]) -> Request:
             "--checkpoint is missing: the folder of a run, for example runs/sign; or give "
             "--pretrained=cooking"
         )
+    if values.pretrained and values.at != NEWEST:
+        raise ConfigError(f"--at={values.at} is for --checkpoint; an agent that ships is one file")
     if values.env not in ("", MINIWORLD):
         raise ConfigError(f"unknown --env={values.env!r}; valid: {MINIWORLD}, or leave it out")
     if values.env:
@@ -76,10 +85,12 @@ def parse(argv: list[str]) -> Request:
     return Request(
         Path(values.checkpoint) if values.checkpoint else None,
         values.pretrained,
+        values.at,
         values.env or None,
         values.trials,
         _problems(values.problems),
-        _new_folder(values.out),
+        _new_folder(values.out, values.film),
+        values.film,
         page_file(values.page, "page") if values.page else None,
         _new_file(values.table),
         values.watch,
@@ -99,14 +110,23 @@ def _problems(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
-def _new_folder(name: str) -> Path | None:
-    """The folder for GIFs. Raises ConfigError if it has some already."""
+def _new_folder(name: str, film: str) -> Path | None:
+    """The folder for films. Raises ConfigError if it has some already, or they cannot be made."""
+    if film not in FILMS:
+        raise ConfigError(f"unknown --film={film!r}; {nearest(film, FILMS)}")
+    if not name and film != FILMS[0]:
+        raise ConfigError(
+            f"--film={film} needs the folder that films go to, for example --out=films"
+        )
+    if film == "mp4" and movie.ffmpeg() is None:
+        raise ConfigError(f"--film={film} needs ffmpeg: pip install imageio-ffmpeg, or --film=gif")
     if not name:
         return None
     out = Path(name)
     refuse_files(out)
-    if any(out.glob("*.gif")):
-        raise ConfigError(f"--out={out} holds GIFs already; give another folder")
+    if any(out.glob(f"*.{film}")):
+        words = f"{film.upper()}s"
+        raise ConfigError(f"--out={out} holds {words} already; give another folder")
     return out
 
 
@@ -126,7 +146,7 @@ def run(request: Request) -> dict[str, Any]:
     if request.folder is None:
         loaded = pretrained.load_run(request.pretrained, request.overrides)
     else:
-        loaded = load(request.folder, request.overrides)
+        loaded = load(request.folder, request.overrides, request.at)
     shown.check_problems(loaded, request.problems)
     result: dict[str, Any] = {
         "checkpoint": str(request.folder or f"{pretrained.PREFIX}{request.pretrained}"),
@@ -136,33 +156,44 @@ def run(request: Request) -> dict[str, Any]:
         "overrides": request.overrides,
     }
     if request.world is not None:
-        return result | miniworld.run(loaded, request.trials, request.out)
+        return result | miniworld.run(loaded, request.trials, request.out, request.film)
     if request.watch:
         shown.in_terminal(loaded, request.problems)
-    result["splits"] = loaded.programs.evaluate(
-        loaded.params, request.trials, split_names(loaded.env)
-    )
+    with busy("compiling and evaluating"):
+        result["splits"] = loaded.programs.evaluate(
+            loaded.params, request.trials, split_names(loaded.env)
+        )
+    with busy("compiling and playing chosen trials"):
+        result |= show(loaded, result, request)
+    if request.problems:
+        for part in result["splits"].values():
+            rows = part["problems"]
+            part["problems"] = [row for row in rows if row["problem"] in request.problems]
+    with busy("compiling and analysing exploration"):
+        return result | analyse(loaded, request.trials)
+
+
+def show(loaded: LoadedRun, result: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Write the films, the page and the table that were requested. Returns the films' names."""
+    films = {}
     if request.out is not None:
-        result["gifs"] = shown.gifs(loaded, request.problems, request.out)
+        names = shown.films(loaded, request.problems, request.out, request.film)
+        films[f"{request.film}s"] = names
     if request.page is not None:
         shown.page(loaded, result | {"command": request.command}, request.problems, request.page)
     if request.table is not None:
         rows = shown.table(loaded, result, request.problems)
         request.table.parent.mkdir(parents=True, exist_ok=True)
         request.table.write_text(shown.as_csv(rows), encoding="utf-8")
-    if request.problems:
-        for part in result["splits"].values():
-            rows = part["problems"]
-            part["problems"] = [row for row in rows if row["problem"] in request.problems]
-    return result | analyse(loaded, request.trials)
+    return films
 
 
-def load(folder: Path, overrides: dict[str, str]) -> LoadedRun:
-    """The newest checkpoint of a run. Raises ConfigError if there is none that can be read."""
+def load(folder: Path, overrides: dict[str, str], at: str = NEWEST) -> LoadedRun:
+    """A checkpoint of a run. Raises ConfigError if there is none that can be read."""
     if not (folder / RUN_FILE).is_file():
         raise ConfigError(f"--checkpoint={folder} holds no run (no {RUN_FILE}); give its --out")
     try:
-        return load_run(folder, overrides)
+        return load_run(folder, overrides, at)
     except ConfigError as error:
         about_folder = str(error).startswith(str(folder))
         raise ConfigError(f"--checkpoint={error}" if about_folder else str(error)) from error
@@ -247,7 +278,7 @@ def main(argv: list[str]) -> int:
                 print(f"written to {written}")
         return 0
 
-    return common.exit_status(work, "interrupted; nothing is kept but GIFs written so far")
+    return common.exit_status(work, "interrupted; nothing is kept but films written so far")
 
 
 if __name__ == "__main__":

@@ -1,144 +1,100 @@
-"""`python -m experiments.pictures [--out=DIR]`: the pictures of docs/pictures.md.
+"""`python -m experiments.pictures`: the pictures of docs/pictures.md.
 
-They show what the agents that ship learned: the information gain of a trial step by step, what the
-encodings keep and drop, and the returns with each kind of z.
+They show what the agents that ship learned, step by step. One compares with a run of the
+distracting bus without bottleneck. It is drawn if `--no_bottleneck=DIR` gives such a run.
 """
 
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dream_jax.drawing import raster
-from dream_jax.drawing.view import view_of
-from dream_jax.runs import page_trials, pretrained
+from dream_jax.config import ConfigError
+from dream_jax.runs import pretrained
 from dream_jax.runs.folder import refuse_files
-from dream_jax.runs.insight import (
-    FROM_EXPLORATION,
-    FROM_ID,
-    FROM_OTHER,
-    ZERO,
-    InsightProgram,
-    choose,
-)
+from dream_jax.runs.insight import InsightProgram, choose
+from dream_jax.runs.live_line import busy
+from dream_jax.runs.load import load_run
 from experiments.cli import process as common
 from experiments.cli.command_line import CommandLine
+from experiments.figures import pictures, records
 
 NAMES = {
-    "gain": "information_gain.png",
-    "encodings": "encodings.png",
-    "z": "kinds_of_z.png",
     "trial": "trial_steps.png",
+    "coupling": "coupling_cycle.png",
+    "testing": "training_and_testing.png",
+    "gain": "information_gain.png",
+    "belief": "belief.png",
+    "encodings": "encodings.png",
+    "bottleneck": "bottleneck.png",
+    "z": "kinds_of_z.png",
+    "visits": "where_exploration_goes.png",
 }
-_KINDS = {
-    FROM_EXPLORATION: "explored",
-    FROM_ID: "told",
-    FROM_OTHER: "other",
-    ZERO: "zero",
-}
-_INK, _EXPLORE, _EXPLOIT, _BAR = "#222222", "#7a4fb5", "#23784a", "#c9d3de"
+TRIALS = 20
+_RECORDS = ("map", "distracting_bus")  # of docs/data/comparison
 
 
-def trials_of(name: str, count: int = 20) -> tuple[Any, Any]:
-    """An agent that ships, and its trials with what its decoder believed."""
-    agent = pretrained.load(name)
+def insights_of(agent: Any) -> Any:
+    """Trials of an agent with what its decoder believed."""
+    return InsightProgram(agent.functions)(agent.params, _chosen(agent))
+
+
+def _chosen(agent: Any) -> Any:
     trial = agent.config.trial
-    chosen = choose(agent.env, count, trial.exploitation_episodes, trial.redraw_instruction)
-    return agent, InsightProgram(agent.functions)(agent.params, chosen)
+    return choose(agent.env, TRIALS, trial.exploitation_episodes, trial.redraw_instruction)
 
 
-def information_gain(file: Path, agent: Any, insights: Any) -> None:
-    """Bars of Eq. 5, and below them the distance of the decoder's reading to the encoding."""
-    view = view_of(agent.env)
-    data = page_trials.trials(agent.env, view, insights)
-    trial = next(t for t in data["trials"] if t["split"] == "train")
-    steps, names = trial["exploration"], view.action_names
-    figure, (above, below) = _figure(8, 4.2, 2, 1)
-    count = len(steps["actions"])
-    above.bar(range(1, count + 1), steps["information"], color=_EXPLORE)
-    above.set_ylabel("information gain")
-    below.plot(range(count + 1), steps["distance"], color=_EXPLORE, lw=2)
-    below.set_ylabel("|f(mu) - g(tau)|^2")
-    below.set_xticks(range(1, count + 1))
-    below.set_xticklabels([names[a] for a in steps["actions"]], rotation=60, ha="right", fontsize=8)
-    above.set_xticks([])
-    figure.savefig(file)
+def read(folder: str) -> Any:
+    """The agent of a run without bottleneck. Raises ConfigError for another one."""
+    agent = load_run(folder).trained_agent()
+    config = agent.config
+    if config.benchmark != "distracting_bus" or config.losses.bottleneck_weight:
+        raise ConfigError(
+            f"--no_bottleneck={folder} is {config.preset} on {config.benchmark}; give a run of "
+            "experiments.distracting_bus --config=dream_no_bottleneck"
+        )
+    return agent
 
 
-def encodings(file: Path, agent: Any, insights: Any) -> None:
-    """The map of encodings, coloured by what exploitation needs and by what it does not."""
-    from matplotlib import colormaps
-
-    found = page_trials.encodings(view_of(agent.env), insights)
-    assert found is not None  # the agents that ship have an encoder
-    points = np.array(found["points"])
-    figure, panels = _figure(8, 4.2, 1, 2)
-    for axes, name in zip(panels, ("coloured buses", "grey buses"), strict=True):
-        group = found["groups"][name]
-        colours = colormaps["hsv"](np.array(group["of"]) / len(group["labels"]))
-        axes.scatter(*points.T, c=colours, s=36, edgecolors="white", linewidths=0.6)
-        axes.set_title(f"coloured by the order of the {name}", fontsize=10, color=_INK)
-        axes.set_xticks([])
-        axes.set_yticks([])
-    figure.savefig(file)
-
-
-def kinds_of_z(file: Path, named: dict[str, tuple[Any, Any]]) -> None:
-    """Mean returns of exploitation by where z is from, over training problems of a page."""
-    figure, panels = _figure(8, 3.0, 1, len(named))
-    for axes, (name, (agent, insights)) in zip(panels, named.items(), strict=True):
-        data = page_trials.trials(agent.env, view_of(agent.env), insights)
-        known = [t["exploitation"] for t in data["trials"] if t["split"] == "train"]
-        means = [np.mean([sum(t[kind][0]["rewards"]) for t in known]) for kind in _KINDS]
-        axes.bar(range(len(means)), means, color=[_EXPLOIT, _EXPLOIT, _BAR, _BAR])
-        axes.axhline(0, color=_INK, lw=0.8)
-        axes.set_xticks(range(len(means)))
-        axes.set_xticklabels(_KINDS.values(), fontsize=8)
-        axes.set_title(name.replace("_", " "), fontsize=10, color=_INK)
-    panels[0].set_ylabel("return")
-    figure.savefig(file)
-
-
-def trial_steps(file: Path, agent: Any) -> None:
-    """Six moments of a trial: three of exploration, three of exploitation."""
-    frames = agent.trial().frames(0)
-    explore = [k for k, frame in enumerate(frames) if frame.exploring]
-    exploit = [k for k, frame in enumerate(frames) if not frame.exploring]
-    chosen = [part[k] for part in (explore, exploit) for k in (0, len(part) // 3, len(part) - 1)]
-    figure, panels = _figure(8, 4.4, 2, 3)
-    for axes, k in zip(panels.reshape(-1), chosen, strict=True):
-        frame = frames[k]
-        phase = "explore" if frame.exploring else "exploit"
-        axes.imshow(raster.pixels(frame.world, 400))
-        axes.set_title(f"{phase}, step {frame.step}", fontsize=9, color=_INK)
-        axes.set_axis_off()
-    figure.savefig(file)
-
-
-def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # heavy, and wanted only here
-
-    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
-    panels = figure.subplots(rows, columns)
-    for axes in np.ravel(panels):
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure, panels
+def draw(out: Path, without: Any) -> list[str]:
+    """Draw all pictures that can be drawn, and return their names."""
+    named = {}
+    for name in pretrained.names():
+        agent = pretrained.load(name)
+        named[name] = agent, insights_of(agent)
+    at = {key: out / name for key, name in NAMES.items()}
+    pictures.trial_steps(at["trial"], named["cooking"][0])
+    pictures.coupling_cycle(at["coupling"])
+    comparison = records.DATA / "comparison"
+    there = {name: sorted(comparison.glob(f"{name}-dream-s*.csv")) for name in _RECORDS}
+    pictures.training_and_testing(at["testing"], there)
+    pictures.information_gain(at["gain"], *named["map"])
+    pictures.belief(at["belief"], *named["map"])
+    pictures.encodings(at["encodings"], *named["distracting_bus"])
+    pictures.kinds_of_z(at["z"], named)
+    agent = named["cooking"][0]
+    pictures.where_exploration_goes(at["visits"], agent, _chosen(agent))
+    if without is not None:
+        pairs = {"with": named["distracting_bus"], "without": (without, insights_of(without))}
+        labels = {f"{k}, {one[0].trained_trials:,} trials": one for k, one in pairs.items()}
+        pictures.bottleneck(at["bottleneck"], labels)
+    return [name for key, name in NAMES.items() if key != "bottleneck" or without is not None]
 
 
 def run(argv: list[str]) -> int:
     line = CommandLine("experiments.pictures", f"\n{__doc__}")
     line.text("out", "docs/figures", "the folder for the pictures")
-    out = Path(line.read(argv).out)
+    line.text("no_bottleneck", "", "the folder of a run of dream_no_bottleneck, distracting_bus")
+    values = line.read(argv)
+    out = Path(values.out)
     refuse_files(out)
     common.set_up_jax()
+    without = read(values.no_bottleneck) if values.no_bottleneck else None
     out.mkdir(parents=True, exist_ok=True)
-    named = {name: trials_of(name) for name in pretrained.names()}
-    information_gain(out / NAMES["gain"], *named["map"])
-    encodings(out / NAMES["encodings"], *named["distracting_bus"])
-    kinds_of_z(out / NAMES["z"], named)
-    trial_steps(out / NAMES["trial"], named["cooking"][0])
-    print(f"written to {out}: {', '.join(NAMES.values())}")
+    with busy("compiling, playing trials and drawing"):
+        drawn = draw(out, without)
+    print(f"written to {out}: {', '.join(drawn)}")
+    if without is None:
+        print(f"{NAMES['bottleneck']} needs --no_bottleneck=DIR")
     return 0
 
 

@@ -22,6 +22,7 @@ from dream_jax.runs import lines as reference_lines
 from dream_jax.runs import page_data, page_trials, provenance
 from dream_jax.runs.folder import RUN_FILE, refuse_files
 from dream_jax.runs.insight import InsightProgram, choose
+from dream_jax.runs.live_line import busy
 from dream_jax.runs.load import load_run
 from dream_jax.runs.run_page import PAGE, TRIALS, VISITS
 from dream_jax.runs.summary import OTHERS
@@ -162,7 +163,11 @@ def _visits(run: Run, env: Any, insights: Any) -> list[dict[str, Any]]:
 def run(request: Request) -> int:
     common.set_up_jax()
     request.out.parent.mkdir(parents=True, exist_ok=True)
-    report_page.write(request.out, [data(each) for each in request.runs])
+    made = []
+    for k, each in enumerate(request.runs, 1):
+        with busy(f"compiling and playing trials of run {k} of {len(request.runs)}"):
+            made.append(data(each))
+    report_page.write(request.out, made)
     print(f"written to {request.out}")
     return 0
 

@@ -19,8 +19,8 @@ from experiments.cli import process
 from experiments.cli.command_line import CommandLine
 from experiments.figures import paper_figures, records, studies, training_queue
 from experiments.figures.groups import group
+from experiments.figures.listed_runs import FIRST_SEED, Listed, Setting
 from experiments.figures.paper import PANELS
-from experiments.figures.studies import Listed, Setting
 
 BUDGETS = ("quick", "full")
 
@@ -33,7 +33,7 @@ class Options(NamedTuple):
     budget: str
     smoke: bool
     workers: int | None  # None: see `training_queue.default_workers`
-    first_seed: int = studies.FIRST_SEED
+    first_seed: int = FIRST_SEED
 
     @property
     def runs_folder(self) -> Path:
@@ -57,7 +57,7 @@ def parse(argv: Sequence[str]) -> Options:
     line.text("out", None, "output folder (default: runs/figure<N>)")
     line.text("budget", "quick", "quick: one seed and fewer runs; full: five seeds (sign: three)")
     line.count("workers", None, "runs at once (default: one per core; one with an accelerator)")
-    line.count("first_seed", studies.FIRST_SEED, "the smallest seed", least=0)
+    line.count("first_seed", FIRST_SEED, "the smallest seed", least=0)
     line.switch("smoke", "tiny sizes: proves nothing")
     values = line.read(argv)
     wanted = PANELS if values.figure == "all" else [n for n in PANELS if values.figure == str(n)]

@@ -21,6 +21,7 @@ from dream_jax.runs.metrics import duration
 from experiments.cli import process
 from experiments.cli.command_line import CommandLine
 from experiments.figures import estimates, page, records, studies, training_queue
+from experiments.figures.listed_runs import Listed
 
 
 class Options(NamedTuple):
@@ -157,7 +158,7 @@ def list_missing(known: records.Records) -> int:
     return 0
 
 
-def _is_there(known: records.Records, run: studies.Listed) -> bool:
+def _is_there(known: records.Records, run: Listed) -> bool:
     """Whether a run has a record of today's settings, and has ended."""
     record = records.of_today(known, run)
     return record is not None and (record.finished or record.failed)

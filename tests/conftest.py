@@ -28,7 +28,10 @@ TOGETHER = {
     "tests/runs/test_loop": "a finished run",
     "tests/runs/test_files": "a finished run",
     "tests/runs/test_extend": "a finished run",
+    "tests/runs/test_best_checkpoint": "a finished run",
     "tests/experiments/test_evaluate_command": "a finished run",
+    "tests/experiments/test_pictures": "a finished run",
+    "tests/runs/test_pretrained": "a finished run",
     "tests/test_api": "a finished run",
     "tests/browser/": "a finished run",
     "tests/experiments/test_report_command": "a finished run",
@@ -40,6 +43,9 @@ TOGETHER = {
         for name in ("scaling/test_devices", "agents/test_baselines", "training/test_learning")
     },
 }
+
+# Files whose tests share nothing and take long, so that each worker gets some.
+APART = {"tests/docs/test_blocks.py"}
 
 
 def pytest_configure(config):
@@ -59,8 +65,10 @@ def pytest_configure(config):
 
 
 def group(nodeid):
-    """What a test shares with others, or its file."""
+    """What a test shares with others, or its file, or the test itself."""
     file = nodeid.split("::", 1)[0]
+    if file in APART:
+        return nodeid
     return next((name for start, name in TOGETHER.items() if file.startswith(start)), file)
 
 

@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dream_jax import specs
+from dream_jax import problems, specs
 from dream_jax.agents import inputs
 from dream_jax.agents.dream import Dream, Explored, prefix_mask
 from dream_jax.agents.dream_networks import ExploitationParams
 from dream_jax.config import Config, ConfigError
 from dream_jax.data import pictures, rollout
 from dream_jax.losses import dream as losses
+from dream_jax.losses import elbo
+from dream_jax.networks.history import NextStates, decoded_sizes
 from dream_jax.networks.policies import Decoder
 from dream_jax.types import (
     Array,
@@ -35,47 +37,61 @@ class DynamicsParams(NamedTuple):
     identifier: Params  # q(mu | tau)
 
 
-class DreamDynamics(Dream):
-    """Exploration is paid for predicting the whole problem id, whether the task needs it or not.
+class PredictorParams(NamedTuple):
+    summary: Params  # m(tau)
+    transitions: Params  # p(s' | s, a, m)
 
-    A decoder of its own predicts the id from the exploration, q(mu | tau). A step earns
-    log q(mu | tau_:t+1) - log q(mu | tau_:t). z, its decoder and exploitation stay DREAM's.
+
+class NextStatesParams(NamedTuple):
+    exploitation: ExploitationParams
+    exploration: Params
+    predictor: PredictorParams
+
+
+class _Predicting(Dream):
+    """Exploration is paid for what each step adds to a prediction, by networks of its own.
+
+    A step earns log q(x | tau_:t+1) - log q(x | tau_:t), where x is what the subclass predicts. z,
+    its decoder and exploitation stay DREAM's.
     """
 
-    name: ClassVar[str] = "dream_dynamics"
-    loss_names = (*Dream.loss_names, "identification")
+    prediction: ClassVar[str]  # the name of the loss
+    params_type: ClassVar[Any]  # exploitation, exploration and the networks of the prediction
 
     def __init__(self, config: Config, env: Env):
         super().__init__(config, env)
-        problems = inputs.listed_problems(env, "agent='dream_dynamics' predicts the problem id")
-        networks = dataclasses.replace(config.networks, z_size=problems)
-        shown = config.trial.rewards_in_exploration
-        self._identifier = Decoder(networks, specs.observation(env), env.num_actions, shown)
-        # Information gain as a share of what there is to know, as in `dream`.
-        known = np.log(len(env.problem_ids("train")))
-        self._scale = max(known, 1.0) if config.losses.normalise_information_gain else 1.0
+        # Information gain as a share of what there is to know, as in `dream`. What tau tells of x
+        # is at most what it tells of the problem.
+        self._scale = 1.0
+        if config.losses.normalise_information_gain and problems.is_listed(env):
+            self._scale = max(np.log(len(env.problem_ids("train"))), 1.0)
+
+    def init_predictor(self, key: Key) -> Any:
+        """Parameters of the networks of the prediction."""
+        raise NotImplementedError
+
+    def log_likelihood(self, params: Any, trial: Trial, seen: Episode) -> Array:
+        """[L + 1] log q(x | tau_:t) of every prefix. seen: the exploration, as networks take it."""
+        raise NotImplementedError
 
     @property
     def learners(self) -> Any:
         exploitation, exploration = super().learners
         settings = self.config.optimizer
-        return DynamicsParams(
+        return self.params_type(
             exploitation,
             exploration,
             Learner(
                 exploitation.warmup_trials,
                 ("exploitation",),
                 settings.weight_decay,
-                losses=("identification",),
+                losses=(self.prediction,),
             ),
         )
 
     def init(self, key: Key) -> Any:
-        key, identifier_key = jax.random.split(key)
-        observation = inputs.example_observation(self.env, 2)
-        action, reward = jnp.zeros(1, jnp.int32), jnp.zeros(1)
-        identifier = self._identifier.init(identifier_key, observation, action, reward)
-        return DynamicsParams(*super().init(key), identifier)
+        key, predictor_key = jax.random.split(key)
+        return self.params_type(*super().init(key), self.init_predictor(predictor_key))
 
     def exploration_terms(
         self,
@@ -86,23 +102,98 @@ class DreamDynamics(Dream):
         context: LossContext,
         heads: Array | None = None,
     ) -> LossTerms:
-        """DREAM's, and the cross-entropy of q(mu | tau_:t) for every prefix, [L + 1]."""
+        """DREAM's, and -log q(x | tau_:t) for every prefix, [L + 1]."""
         terms = super().exploration_terms(params, target, trial, f, context, heads)
         seen = pictures.as_seen(self.env, trial.exploration)
-        loss = -self._log_likelihood(params, trial.problem, seen)
-        return terms | {"identification": LossTerm(loss, prefix_mask(seen))}
+        loss = -self.log_likelihood(params, trial, seen)
+        return terms | {self.prediction: LossTerm(loss, prefix_mask(seen))}
 
     def exploration_reward(self, params: Any, target: Any, explored: Explored) -> Array:
-        """[L] growth of log q(mu | tau_:t), without gradient."""
-        log_q = self._log_likelihood(params, explored.trial.problem, explored.episode)
+        """[L] growth of log q(x | tau_:t), without gradient."""
+        log_q = self.log_likelihood(params, explored.trial, explored.episode)
         penalty = self.config.losses.exploration_step_penalty
         return losses.log_likelihood_gain(log_q, penalty, self._scale)
 
-    def _log_likelihood(self, params: Any, problem: Array, seen: Episode) -> Array:
+
+class DreamDynamics(_Predicting):
+    """Exploration is paid for predicting the whole problem id, whether the task needs it or not.
+
+    A decoder of its own predicts the id from the exploration, q(mu | tau).
+    """
+
+    name: ClassVar[str] = "dream_dynamics"
+    prediction: ClassVar[str] = "identification"
+    params_type: ClassVar[Any] = DynamicsParams
+    loss_names = (*Dream.loss_names, "identification")
+
+    def __init__(self, config: Config, env: Env):
+        super().__init__(config, env)
+        count = inputs.listed_problems(env, "agent='dream_dynamics' predicts the problem id")
+        networks = dataclasses.replace(config.networks, z_size=count)
+        shown = config.trial.rewards_in_exploration
+        self._identifier = Decoder(networks, specs.observation(env), env.num_actions, shown)
+
+    def init_predictor(self, key: Key) -> Params:
+        observation = inputs.example_observation(self.env, 2)
+        return self._identifier.init(key, observation, jnp.zeros(1, jnp.int32), jnp.zeros(1))
+
+    def log_likelihood(self, params: Any, trial: Trial, seen: Episode) -> Array:
         """[L + 1] log q(mu | tau_:t) of every prefix."""
         action = seen.action.astype(jnp.int32)
         (logits,) = self._identifier.apply(params.identifier, seen.observation, action, seen.reward)
-        return jax.nn.log_softmax(logits)[:, problem]
+        return jax.nn.log_softmax(logits)[:, trial.problem]
+
+
+class DreamNextStates(_Predicting):
+    """Exploration is paid for predicting the transitions of the trial's exploitation episodes.
+
+    It sums up the exploration, m(tau), and predicts each next state, p(s' | s, a, m), as in
+    environment probing (Zhou, Pinto and Gupta, 2019). All transitions that exploitation meets
+    count, whether they matter for its return or not, and no others. A trial's log-likelihood is the
+    sum over the steps of an exploitation episode, and the mean over episodes.
+    """
+
+    name: ClassVar[str] = "dream_next_states"
+    prediction: ClassVar[str] = "next_states"
+    params_type: ClassVar[Any] = NextStatesParams
+    loss_names = (*Dream.loss_names, "next_states")
+
+    def __init__(self, config: Config, env: Env):
+        super().__init__(config, env)
+        observed = specs.observation(env)
+        self._sizes = decoded_sizes(observed)
+        if not self._sizes:
+            raise ConfigError(
+                f"agent={self.name!r} predicts integer observations, and {env.name} has others; "
+                "use agent=dream_dynamics"
+            )
+        shown = config.trial.rewards_in_exploration
+        self._summary = Decoder(config.networks, observed, env.num_actions, shown)
+        self._transitions = NextStates(config.networks, observed, env.num_actions)
+
+    def init_predictor(self, key: Key) -> PredictorParams:
+        summary_key, transitions_key = jax.random.split(key)
+        observation = inputs.example_observation(self.env, 2)
+        action, m = jnp.zeros(1, jnp.int32), jnp.zeros((1, self.config.networks.z_size))
+        before = jax.tree.map(lambda x: x[:1], observation)
+        return PredictorParams(
+            self._summary.init(summary_key, observation, action, jnp.zeros(1)),
+            self._transitions.init(transitions_key, before, action, m),
+        )
+
+    def log_likelihood(self, params: Any, trial: Trial, seen: Episode) -> Array:
+        """[L + 1] log p(s' | s, a, m(tau_:t)) of exploitation, for every prefix of exploration."""
+        weights, taken = params.predictor, seen.action.astype(jnp.int32)
+        (m,) = self._summary.apply(weights.summary, seen.observation, taken, seen.reward)
+
+        def one(episode: Episode, instruction: Array) -> Array:
+            before, after = episode.observation[:-1], episode.observation[1:]
+            action = episode.action.astype(jnp.int32)
+            logits = self._transitions.apply(weights.transitions, before, action, m)
+            log_p = elbo.component_log_likelihood(logits, after, self._sizes)
+            return jnp.sum(jnp.where(episode.mask, log_p, 0.0), axis=-1)
+
+        return jnp.mean(rollout.over_episodes(one, trial.exploitation, trial.instruction), axis=0)
 
 
 class DreamHalfCoupled(Dream):
@@ -192,4 +283,4 @@ class DreamEndToEnd(DreamHalfCoupled):
     ) -> tuple[str, Array]:
         """How far each step of exploration moved z, [L]."""
         g = self.decode(params, exploration)
-        return "z moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)
+        return "belief moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)

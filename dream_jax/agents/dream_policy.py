@@ -97,7 +97,7 @@ class DreamPolicy(DreamNetworks):
         """One trial to learn from.
 
         Exploitation acts on z = g(tau) if `acts_on_exploration`, else on z = f(mu) + noise
-        ("choose z ~ q every other trial", Section 4.2).
+        (z ~ q every other episode, Section 4.3).
         """
         env, config = self.env, self.config
         keys = jax.random.split(key, 9)
@@ -157,4 +157,4 @@ class DreamPolicy(DreamNetworks):
         g = self.decode(params, exploration)
         if trained_on:
             return "gain", losses.information_gain(g, self.encode(params, problem), 0.0)
-        return "z moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)
+        return "belief moved by", jnp.linalg.norm(g[1:] - g[:-1], axis=-1)

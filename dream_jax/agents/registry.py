@@ -8,7 +8,12 @@ from typing import Any
 
 from dream_jax.agents.analytic import NoExploration, Optimal, PearlUb
 from dream_jax.agents.dream import Dream
-from dream_jax.agents.dream_ablations import DreamDynamics, DreamEndToEnd, DreamHalfCoupled
+from dream_jax.agents.dream_ablations import (
+    DreamDynamics,
+    DreamEndToEnd,
+    DreamHalfCoupled,
+    DreamNextStates,
+)
 from dream_jax.agents.e_rl2 import ERl2
 from dream_jax.agents.import_agent import Import
 from dream_jax.agents.pearl import Pearl
@@ -20,6 +25,7 @@ from dream_jax.types import Agent, Env
 _CLASSES: tuple[Any, ...] = (
     Dream,
     DreamDynamics,
+    DreamNextStates,
     DreamHalfCoupled,
     DreamEndToEnd,
     ERl2,

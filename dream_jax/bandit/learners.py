@@ -133,7 +133,7 @@ def trial(
       key: of the seed, the same in every trial; the trial's number is folded in.
       state: the tables.
     """
-    draws = jax.random.uniform(jax.random.fold_in(key, state.trials), (2 * sizes.horizon + 3,))
+    draws = _draws(sizes, key, state)
     problem = _below(draws[0], bandit.num_actions)
     prefixes: list[Array] = []
     actions: tuple[Array, ...] = ()
@@ -172,6 +172,11 @@ def trial(
     trials = state.trials + 1
     wrong = ~explores_optimally(sizes, bandit, state)
     return state._replace(trials=trials, last_wrong=jnp.where(wrong, trials, state.last_wrong))
+
+
+def problem_of(sizes: Sizes, bandit: Bandit, key: Key, state: State) -> Array:
+    """[] int32: the problem that the next trial will draw."""
+    return _below(_draws(sizes, key, state)[0], bandit.num_actions)
 
 
 def run(
@@ -246,6 +251,11 @@ def choose(q: Array, count: Array, epsilon: Array | float, draws: Array) -> Arra
     # A cumulative sum as a matrix product, which is several times faster on a CPU.
     rank = allowed.astype(jnp.float32) @ jnp.triu(jnp.ones((len(q), len(q))))
     return jnp.argmax(rank > _below(draws[1], rank[-1].astype(jnp.int32))).astype(jnp.int32)
+
+
+def _draws(sizes: Sizes, key: Key, state: State) -> Array:
+    """[2 H + 3] uniform in [0, 1): of the problem, and two for each action of the next trial."""
+    return jax.random.uniform(jax.random.fold_in(key, state.trials), (2 * sizes.horizon + 3,))
 
 
 def _below(draw: Array, count: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Networks of the agents that act on a whole trial.
+"""Networks of the agents that act on a whole trial, and of predictions of its steps.
 
 Each takes one sequence; the caller vmaps.
 
@@ -139,6 +139,26 @@ class TrialDecoder(nn.Module):
         if not total:
             return reward[..., 0], jnp.zeros((*reward.shape[:2], 0))
         return reward[..., 0], _Conditioned(c, total)(jnp.concatenate(before, axis=-1), m)
+
+
+class NextStates(nn.Module):
+    """p(s' | s, a, m) of M transitions, for each of P summaries m of the exploration.
+
+    Inputs: observation [M, K], action [M], m [P, Z]. Returns the logits of the components of s',
+    [P, M, sum of their sizes].
+    """
+
+    config: NetworkConfig
+    observation_values: Values
+    num_actions: int
+
+    @nn.compact
+    def __call__(self, observation: Array, action: Array, m: Array) -> Array:
+        c = self.config
+        embedding = make_embedding(c.embedding, self.observation_values, c.hidden_size)
+        taken = IndexEmbedding(self.num_actions, 32)(action)
+        x = jnp.concatenate([embedding(observation), taken], axis=-1)
+        return _Conditioned(c, sum(decoded_sizes(self.observation_values)))(x, m)
 
 
 class _Conditioned(nn.Module):

@@ -20,6 +20,24 @@ def dream_no_bottleneck(config: Config) -> Config:
     )
 
 
+def dream_one_head(config: Config) -> Config:
+    """DREAM with the paper's decoder: one head, and encodings that start at the usual scale.
+
+    It has no weight decay on the encoder, so that Eq. 2 alone is its bottleneck.
+    """
+    return replace(
+        config,
+        losses=replace(config.losses, decoder_folds=1),
+        networks=replace(config.networks, encoder_init_scale=1.0),
+        optimizer=replace(config.optimizer, decay_encoder=False),
+    )
+
+
+def dream_one_head_no_bottleneck(config: Config) -> Config:
+    """`dream_one_head` with lambda = 0, as the paper tests it."""
+    return dream_no_bottleneck(dream_one_head(config))
+
+
 def dream_with_rewards(config: Config) -> Config:
     """DREAM whose exploration policy and decoder see rewards."""
     return replace(config, trial=replace(config.trial, rewards_in_exploration=True))
@@ -31,6 +49,13 @@ def dream_dynamics(config: Config) -> Config:
     A head for each fold tells ids apart no better than one head, so there is one.
     """
     return replace(config, agent="dream_dynamics", losses=replace(config.losses, decoder_folds=1))
+
+
+def dream_next_states(config: Config) -> Config:
+    """Exploration is paid for predicting next states. The prediction has one head."""
+    return replace(
+        config, agent="dream_next_states", losses=replace(config.losses, decoder_folds=1)
+    )
 
 
 def dream_half_coupled(config: Config) -> Config:
@@ -140,7 +165,10 @@ METHODS: dict[str, Callable[[Config], Config]] = {
     "dream": dream,
     "dream_paper": dream,
     "dream_no_bottleneck": dream_no_bottleneck,
+    "dream_one_head": dream_one_head,
+    "dream_one_head_no_bottleneck": dream_one_head_no_bottleneck,
     "dream_dynamics": dream_dynamics,
+    "dream_next_states": dream_next_states,
     "dream_half_coupled": dream_half_coupled,
     "dream_end_to_end": dream_end_to_end,
     "dream_with_rewards": dream_with_rewards,

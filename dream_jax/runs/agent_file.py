@@ -4,6 +4,8 @@ The archive has one array for each leaf of the parameters, under its path, and t
 JSON as UTF-8 bytes, with the format's version, the config, the seed and the number of trials that
 it trained on. Reading a file runs no code from it. If the benchmark or the agent is MODULE:CLASS,
 that module is imported, so it must be installed, and trusted, where the file is read.
+
+Version 2 of the format has packed parameters (`packing`), version 1 has them as they are.
 """
 
 import json
@@ -15,11 +17,11 @@ import jax
 import numpy as np
 
 from dream_jax.config import Config, ConfigError
-from dream_jax.runs import provenance
+from dream_jax.runs import packing, provenance
 from dream_jax.runs.files import whole_file
 from dream_jax.types import Params
 
-FORMAT, VERSION = "dream_jax agent", 1
+FORMAT, VERSION, PACKED = "dream_jax agent", 1, 2
 _ABOUT = "about"
 
 
@@ -32,18 +34,35 @@ class Saved(NamedTuple):
     arrays: dict[str, np.ndarray]  # leaves of the parameters by path
 
 
-def write(file: str | Path, config: Config, params: Params, seed: int, trials: int) -> None:
+def write(
+    file: str | Path,
+    config: Config,
+    params: Params,
+    seed: int,
+    trials: int,
+    smaller: bool = False,
+) -> None:
     """Write a file, or replace it. A reader never sees half of it.
+
+    Args:
+      file: the path.
+      config: of the agent.
+      params: a tree of arrays.
+      seed: that they were trained with.
+      trials: that they were trained on.
+      smaller: pack the parameters, which rounds them.
 
     Raises:
       ConfigError: `file` is a folder, or cannot be written.
     """
     file = Path(file)
-    about = {"format": FORMAT, "version": VERSION, "seed": seed, "trials": trials}
+    version = PACKED if smaller else VERSION
+    about = {"format": FORMAT, "version": version, "seed": seed, "trials": trials}
     about |= provenance.record(config, [seed])
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     arrays: dict[str, Any] = {_ABOUT: text}
-    arrays |= {name: np.asarray(leaf) for name, leaf in _named(params).items()}
+    leaves = {name: np.asarray(leaf) for name, leaf in _named(params).items()}
+    arrays |= packing.packed(leaves) if smaller else leaves
     if file.is_dir():
         raise ConfigError(f"{file} is a folder; give a file, for example {file / 'agent.npz'}")
     try:
@@ -64,10 +83,13 @@ def read(file: str | Path) -> Saved:
         about = json.loads(arrays.pop(_ABOUT).tobytes())
         if about["format"] != FORMAT:
             raise ValueError(f"its format is {about['format']!r}")
-        if about["version"] != VERSION:
+        if about["version"] not in (VERSION, PACKED):
             raise ConfigError(
-                f"{file} has version {about['version']} of the format, this code reads {VERSION}"
+                f"{file} has version {about['version']} of the format, this code reads {VERSION} "
+                f"and {PACKED}"
             )
+        if about["version"] == PACKED:
+            arrays = packing.unpacked(arrays)
         config = provenance.config_of(about)
         return Saved(config, int(about["seed"]), int(about["trials"]), arrays)
     except ConfigError:

@@ -8,23 +8,20 @@ all of them save: each writes the parts that it holds.
 """
 
 import contextlib
-import functools
 import gc
 import hashlib
 import json
-import logging
 import re
 import shutil
-import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import absl.logging
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from dream_jax.runs.orbax_noise import drop_late_complaints, quiet
 from dream_jax.types import is_key
 
 _ARRAYS, _METADATA = "arrays", "metadata"
@@ -37,7 +34,7 @@ class Damaged(ValueError):
 
 
 class Restored(NamedTuple):
-    """The newest checkpoint that is whole."""
+    """A checkpoint that is whole."""
 
     state: Any
     metadata: dict[str, Any]
@@ -99,31 +96,33 @@ def _write(
 ) -> str | None:
     """Write a checkpoint and delete old ones. Returns why it cannot be written, or None."""
     failure = None
-    with _quiet():
+    with quiet():
         try:
             with _manager(directory, create=True) as manager:
                 manager.save(step, args=args, force=True)
-                for old in _steps(directory)[:-keep]:
+                for old in steps(directory)[:-keep]:
                     if old not in protected:
                         manager.delete(old)
         except Exception as error:  # orbax and tensorstore raise nearly anything on a full disk
             failure = _reason(error)
         if failure is not None:
-            _drop_late_complaints()
+            drop_late_complaints()
             gc.collect()  # tasks that failed besides say so when they are deleted
     return failure
 
 
 def delete_after(directory: str | Path, step: int) -> None:
     """Delete the checkpoints that are newer than `step`."""
-    newer = [each for each in _steps(directory) if each > step]
+    newer = [each for each in steps(directory) if each > step]
     if newer:
         with _manager(directory) as manager:
             for each in newer:
                 manager.delete(each)
 
 
-def restore_newest(directory: str | Path, template: Any) -> Restored:
+def restore_newest(
+    directory: str | Path, template: Any, part: Callable[[Any], Any] | None = None
+) -> Restored:
     """The newest checkpoint that is whole; arguments as of `restore`.
 
     Raises:
@@ -132,9 +131,9 @@ def restore_newest(directory: str | Path, template: Any) -> Restored:
     """
     damaged: dict[int, str] = {}
     _existing_step(directory, None)
-    for step in reversed(_steps(directory)):
+    for step in reversed(steps(directory)):
         try:
-            return Restored(*restore(directory, template, step), step, damaged)
+            return Restored(*restore(directory, template, step, part), step, damaged)
         except Damaged as error:
             damaged[step] = str(error)
     raise Damaged(f"no whole checkpoint in {directory}: {next(iter(damaged.values()))}")
@@ -142,7 +141,7 @@ def restore_newest(directory: str | Path, template: Any) -> Restored:
 
 def latest_step(directory: str | Path) -> int | None:
     """The newest complete checkpoint, or None."""
-    return max(_steps(directory), default=None)
+    return max(steps(directory), default=None)
 
 
 def read_metadata(directory: str | Path, step: int | None = None) -> dict[str, Any]:
@@ -150,17 +149,20 @@ def read_metadata(directory: str | Path, step: int | None = None) -> dict[str, A
     return _read_json(directory, _existing_step(directory, step))["metadata"]
 
 
-def seeds_of(directory: str | Path, otherwise: Sequence[int]) -> list[int]:
-    """The seeds in the newest checkpoint that can be read; older ones do not say."""
-    _existing_step(directory, None)
-    for step in reversed(_steps(directory)):
+def seeds_of(directory: str | Path, otherwise: Sequence[int], step: int | None = None) -> list[int]:
+    """The seeds in a checkpoint, by default in the newest that can be read; old ones do not say."""
+    _existing_step(directory, step)
+    for each in reversed(steps(directory)) if step is None else [step]:
         with contextlib.suppress(Damaged):
-            return list(read_metadata(directory, step).get("seeds", otherwise))
+            return list(read_metadata(directory, each).get("seeds", otherwise))
     return list(otherwise)
 
 
 def restore(
-    directory: str | Path, template: Any, step: int | None = None
+    directory: str | Path,
+    template: Any,
+    step: int | None = None,
+    part: Callable[[Any], Any] | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """(state, metadata) of the newest checkpoint, or of `step`.
 
@@ -169,6 +171,8 @@ def restore(
       template: a state of the same tree, shapes and dtypes; `jax.eval_shape` of the function that
         makes one is enough.
       step: which checkpoint; the newest by default.
+      part: takes a tree of leaves out of a state. These arrays alone are read, checked and returned
+        instead of the state, so the others may be of any shape. By default all are.
 
     Raises:
       Damaged: the checkpoint cannot be read, or its arrays are not those that were saved.
@@ -177,9 +181,12 @@ def restore(
     step = _existing_step(directory, step)
     saved = _read_json(directory, step)
     leaves = _named_leaves(template)
+    named = jax.tree.unflatten(jax.tree.structure(template), leaves)  # a tree of names
+    named = named if part is None else part(named)
+    leaves = {name: leaves[name] for name in jax.tree.leaves(named)}
     tree = {name: _describe(name, leaf) for name, leaf in leaves.items()}
     names = {_name_today(name): name for name in saved["tree"]}  # in the checkpoint
-    there = {name: saved["tree"][old] for name, old in names.items()}
+    there = {n: saved["tree"][old] for n, old in names.items() if part is None or n in leaves}
     _check_same_tree(f"checkpoint {step} in {directory}", there, tree)
     shapes = {
         names[name]: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
@@ -187,14 +194,22 @@ def restore(
     }
     host: dict[str, Any] = {name: np.empty(x.shape, x.dtype) for name, x in shapes.items()}
     arrays = {name: x for name, x in host.items() if x.size}
-    host |= _read(directory, step, _ARRAYS, ocp.args.StandardRestore(arrays))
+    host |= _read(directory, step, _ARRAYS, _arguments(arrays, part is not None))
     for name, checksum in saved.get("checksums", {}).items():  # older checkpoints have none
-        if _checksum(host[name]) != checksum:
+        if name in host and _checksum(host[name]) != checksum:
             raise Damaged(f"checkpoint {step} in {directory} is damaged: {name.lstrip('.')}")
     for name, generator in saved["generators"].items():
-        host[name] = jax.random.wrap_key_data(host[name], impl=generator)
-    restored = [host[names[name]] for name in leaves]
-    return jax.tree.unflatten(jax.tree.structure(template), restored), saved["metadata"]
+        if name in host:
+            host[name] = jax.random.wrap_key_data(host[name], impl=generator)
+    return jax.tree.map(lambda name: host[names[name]], named), saved["metadata"]
+
+
+def _arguments(arrays: dict[str, Any], alone: bool) -> Any:
+    """To read all arrays of a checkpoint, or these alone."""
+    if not alone:
+        return ocp.args.StandardRestore(arrays)
+    kinds = ocp.checkpoint_utils.construct_restore_args(arrays)
+    return ocp.args.PyTreeRestore(item=arrays, restore_args=kinds, partial_restore=True)
 
 
 def checksums(state: Any) -> dict[str, str]:
@@ -268,55 +283,25 @@ def _manager(directory: str | Path, create: bool = False) -> Iterator[ocp.Checkp
         enable_async_checkpointing=False,
     )
     with (
-        _quiet(),
+        quiet(),
         ocp.CheckpointManager(Path(directory).absolute(), options=options) as manager,
     ):
         yield manager
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences orbax: some 60 lines per checkpoint, and a traceback of each task that fails."""
-    loggers = (absl.logging.get_absl_logger(), logging.getLogger("asyncio"))
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
-    try:
-        yield
-    finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
-
-
-@functools.cache
-def _drop_late_complaints() -> None:
-    """From the first failure on, print no traceback of a closed event loop.
-
-    Where one of tensorstore's operations fails, orbax closes their event loop. The others report to
-    it later, from threads of tensorstore, which hand each exception to `sys.unraisablehook`.
-    """
-    before = sys.unraisablehook
-
-    def hook(about: Any) -> None:
-        closed = str(about.exc_value) == "Event loop is closed"
-        if not (closed and isinstance(about.exc_value, RuntimeError)):
-            before(about)
-
-    sys.unraisablehook = hook
-
-
-def _steps(directory: str | Path) -> list[int]:
+def steps(directory: str | Path) -> list[int]:
+    """The checkpoints there are, the oldest first."""
     return sorted(ocp.utils.checkpoint_steps(directory)) if Path(directory).is_dir() else []
 
 
 def _existing_step(directory: str | Path, step: int | None) -> int:
-    steps = _steps(directory)
-    if not steps:
+    there = steps(directory)
+    if not there:
         raise ValueError(f"no checkpoint in {directory}")
-    if step is not None and step not in steps:
-        listed = ", ".join(str(s) for s in steps)
+    if step is not None and step not in there:
+        listed = ", ".join(str(s) for s in there)
         raise ValueError(f"no checkpoint {step} in {directory}; there are {listed}")
-    return steps[-1] if step is None else step
+    return there[-1] if step is None else step
 
 
 def _read_json(directory: str | Path, step: int) -> dict[str, Any]:
@@ -332,6 +317,6 @@ def _read(directory: str | Path, step: int, item: str, args: ocp.args.Checkpoint
         with _manager(directory) as manager:
             return manager.restore(step, args=ocp.args.Composite(**{item: args}))[item]
     except Exception as error:  # orbax and tensorstore raise nearly anything on a damaged file
-        _drop_late_complaints()
+        drop_late_complaints()
         reason = str(error).split("\n", 1)[0]
         raise Damaged(f"checkpoint {step} in {directory} cannot be read: {reason}") from error

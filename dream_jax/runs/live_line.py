@@ -1,7 +1,8 @@
-"""A line at the bottom of the terminal: what a run is doing, for how long, and the time left."""
+"""A line at the bottom of the terminal: what is done, for how long, and the time left of a run."""
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,19 +16,73 @@ _WIDTH = 24  # of the bar
 
 def of_terminal(out: TextIO) -> "LiveLine | None":
     """The live line of a terminal; None where `out` is none, such as a file or a pipe."""
-    if not out.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        return None
-    return LiveLine(out)
+    return LiveLine(out) if is_terminal(out) else None
 
 
-class LiveLine:
+def is_terminal(out: TextIO) -> bool:
+    """Whether a line of `out` can be written anew."""
+    return out.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+@contextlib.contextmanager
+def busy(what: str, out: TextIO | None = None) -> Iterator[None]:
+    """Show what is being done, and for how long, while the block runs.
+
+    Args:
+      what: for example "compiling and evaluating".
+      out: where to; by default standard error, so that results can be piped. Nothing is written
+        where it is no terminal.
+    """
+    out = out or sys.stderr
+    if not is_terminal(out):
+        yield
+        return
+    with _Line(what, out).shown():
+        yield
+
+
+class _Line:
+    """A line that is written anew twice a second: what is done, and for how long."""
+
+    def __init__(self, doing: str, out: TextIO, clock: Callable[[], float] = time.monotonic):
+        self._out, self._clock = out, clock
+        self._lock = threading.Lock()
+        self._doing, self._began = doing, clock()
+
+    def text(self) -> str:
+        """The line."""
+        return f"{self._doing}, {duration(self._clock() - self._began)}"
+
+    def draw(self) -> None:
+        with self._lock:
+            self._out.write(f"\r\x1b[K{self.text()}")
+            self._out.flush()
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """Redraws the line until the end of the block, and then removes it."""
+        ended = threading.Event()
+
+        def redraw() -> None:
+            while not ended.wait(_PERIOD_S):
+                self.draw()
+
+        thread = threading.Thread(target=redraw, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self._out.write("\r\x1b[K")
+            self._out.flush()
+
+
+class LiveLine(_Line):
     """Lines of progress, with a live line below them. `shown` starts and ends it."""
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic):
-        self._out, self._clock = out, clock
-        self._lock = threading.Lock()
-        self._began = clock()
-        self._doing = "compiling evaluation and training"
+        super().__init__("compiling evaluation and training", out, clock)
         self._first: float | None = None  # the share of the run that was done when training began
         self._share = 0.0
 
@@ -53,36 +108,12 @@ class LiveLine:
 
     def text(self) -> str:
         """The live line."""
-        elapsed = self._clock() - self._began
         if self._doing != "training":
-            return f"{self._doing}, {duration(elapsed)}"
+            return super().text()
+        elapsed = self._clock() - self._began
         full = round(_WIDTH * self._share)
         bar = "#" * full + "-" * (_WIDTH - full)
         if self._first is None:
             return f"[{bar}] training, {duration(elapsed)}"
         left = elapsed * (1 - self._share) / (self._share - self._first)
         return f"[{bar}] {self._share:4.0%}, about {duration(left)} left"
-
-    def draw(self) -> None:
-        with self._lock:
-            self._out.write(f"\r\x1b[K{self.text()}")
-            self._out.flush()
-
-    @contextlib.contextmanager
-    def shown(self) -> Iterator[None]:
-        """Redraws the line until the end of the block, and then removes it."""
-        ended = threading.Event()
-
-        def redraw() -> None:
-            while not ended.wait(_PERIOD_S):
-                self.draw()
-
-        thread = threading.Thread(target=redraw, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-            self._out.write("\r\x1b[K")
-            self._out.flush()

@@ -1,5 +1,6 @@
 """Trained agents from disk: all seeds of a run's folder, or the file of one agent."""
 
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,15 +16,17 @@ from dream_jax.runs import agent_file, checkpoint, provenance
 from dream_jax.runs.agent_programs import AgentPrograms
 from dream_jax.runs.folder import RUN_FILE, saved_run
 from dream_jax.runs.resolve import checked_env
-from dream_jax.runs.rows import Failure, failures_of
+from dream_jax.runs.rows import Failure, best_step, failures_of
 from dream_jax.runs.trained_agent import TrainedAgent
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import evaluation, setup
 from dream_jax.types import Agent, Env, Params
 
+NEWEST, BEST = "newest", "best"  # checkpoints
+
 
 class LoadedRun(NamedTuple):
-    """The newest checkpoint of a run."""
+    """A checkpoint of a run."""
 
     programs: AgentPrograms
     params: Params  # the parameters to evaluate, leaves [seeds, ...]
@@ -61,15 +64,20 @@ class LoadedRun(NamedTuple):
         return TrainedAgent(self.programs, params, seed, failure.checkpoint)
 
 
-def load_run(folder: str | Path, overrides: Mapping[str, Any] | None = None) -> LoadedRun:
-    """The newest checkpoint of a run.
+def load_run(
+    folder: str | Path, overrides: Mapping[str, Any] | None = None, at: str | int = NEWEST
+) -> LoadedRun:
+    """A checkpoint of a run.
 
     Args:
       folder: of the run.
       overrides: settings to evaluate with, if not those of training: {"env.horizon": 30}.
+      at: which checkpoint: "newest"; "best", by the return on validation problems, or on training
+        problems where there are none; or a number of trials.
 
     Raises:
-      ConfigError: the folder has no checkpoint that can be read, or an override is not possible.
+      ConfigError: the folder has no such checkpoint that can be read, or an override is not
+        possible.
     """
     folder = Path(folder)
     if not (folder / RUN_FILE).is_file():
@@ -81,25 +89,49 @@ def load_run(folder: str | Path, overrides: Mapping[str, Any] | None = None) -> 
         raise ConfigError(f"{folder / RUN_FILE}: {error}") from error
     # Restored as it was trained, so that what overrides change never meets the replay's shape.
     trainer = setup.make_trainer(trained, checked_env(trained))
+    part = functools.partial(evaluation.evaluation_params, trained)  # the replay is not read
     try:
-        seeds = checkpoint.seeds_of(folder / "checkpoints", saved["seeds"])
+        step = _step(folder / "checkpoints", at)
+        seeds = checkpoint.seeds_of(folder / "checkpoints", saved["seeds"], step)
         shape = scaling.state_shape(trainer, len(seeds))
-        found = checkpoint.restore_newest(folder / "checkpoints", shape)
+        found = _restore(folder / "checkpoints", shape, step, part)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder}: {error}") from error
     for step, reason in found.damaged.items():
         print(f"checkpoint {step} is damaged ({reason}); {found.step} is used", file=sys.stderr)
-    params = jax.tree.map(np.array, evaluation.evaluation_params(trained, found.state))
+    params = jax.tree.map(np.array, found.state)
     failed = failures_of(found.metadata)
     for seed, failure in failed.items():
         if failure.checkpoint is not None:
-            before, _ = checkpoint.restore(folder / "checkpoints", shape, failure.checkpoint)
-            good, place = evaluation.evaluation_params(trained, before), seeds.index(seed)
+            good, _ = checkpoint.restore(folder / "checkpoints", shape, failure.checkpoint, part)
+            place = seeds.index(seed)
             for leaf, was in zip(jax.tree.leaves(params), jax.tree.leaves(good), strict=True):
                 leaf[place] = was[place]
     trials = found.metadata["trials"]
     loaded = LoadedRun(AgentPrograms(trainer.agent), params, seeds, trials, failed)
     return _with(loaded, overrides, folder)
+
+
+def _step(directory: Path, at: str | int) -> int | None:
+    """The checkpoint that is asked for; None: the newest whole one. ValueError for no such one."""
+    if at == NEWEST:
+        return None
+    there = checkpoint.steps(directory)
+    if at == BEST:
+        step = best_step(checkpoint.read_metadata(directory)["metrics"], there) if there else None
+    else:
+        step = int(at) if str(at).isdecimal() and int(at) in there else None
+    if step is None:
+        known = ", ".join(map(str, (NEWEST, BEST, *there)))
+        raise ValueError(f"there is no checkpoint {at!r}; valid: {known}")
+    return step
+
+
+def _restore(directory: Path, shape: Any, step: int | None, part: Any) -> checkpoint.Restored:
+    if step is None:
+        return checkpoint.restore_newest(directory, shape, part)
+    state, metadata = checkpoint.restore(directory, shape, step, part)
+    return checkpoint.Restored(state, metadata, step, {})
 
 
 def initial_params(source: str, agent: Agent, seeds: Sequence[int]) -> Params:

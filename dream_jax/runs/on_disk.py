@@ -21,7 +21,7 @@ from dream_jax.runs.folder import (
 )
 from dream_jax.runs.lines import Lines
 from dream_jax.runs.metrics import MetricsWriter, write_json
-from dream_jax.runs.rows import Row, failures_of
+from dream_jax.runs.rows import Row, best_step, failures_of
 from dream_jax.runs.storage import FROM_THE_START, Progress, Resumed, lines_of
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training.trainer import Trainer
@@ -264,9 +264,15 @@ class OnDisk:
             "failed": {str(seed): failure._asdict() for seed, failure in failed.items()},
             "metrics": list(rows),
         }
+        there = [*checkpoint.steps(self._checkpoints), progress.trials]
         protected = {failure.checkpoint for failure in failed.values()}
         checkpoint.save(
-            self._checkpoints, progress.trials, state, metadata, protected=protected - {None}
+            self._checkpoints,
+            progress.trials,
+            state,
+            metadata,
+            keep=self._request.config.training.checkpoints_kept,
+            protected={*protected, best_step(rows, there)} - {None},
         )
         self.last_step = progress.trials
 

@@ -14,6 +14,7 @@ from dream_jax.envs.splits import split_names
 from dream_jax.runs.insight import FROM_EXPLORATION, Insight, Insights, ids
 from dream_jax.runs.trial_record import listed, steps, trimmed
 from dream_jax.types import Env, Episode
+from dream_jax.viz import statistics
 
 NEAREST = 3  # encodings that the decoder's reading is compared with
 MOST_EPISODES = 3  # of exploitation, that are shown
@@ -47,7 +48,9 @@ class Plane:
     def __init__(self, encodings: np.ndarray):
         """encodings: [P, Z]."""
         self._centre = encodings.mean(axis=0)
-        _, _, axes = np.linalg.svd(encodings - self._centre, full_matrices=False)
+        _, sizes, axes = np.linalg.svd(encodings - self._centre, full_matrices=False)
+        # Of the variance, that these two directions show.
+        self.share = float(np.square(sizes[:2]).sum() / max(np.square(sizes).sum(), 1e-12))
         self._axes = np.zeros((2, encodings.shape[1]))
         self._axes[: min(2, len(axes))] = axes[:2]
 
@@ -97,14 +100,19 @@ def encodings(view: WorldView, insights: Insights) -> dict[str, Any] | None:
     if insights.encodings is None:
         return None
     encoded = insights.problems.tolist()
-    groups = {}
+    groups: dict[str, dict[str, Any]] = {}
     for name, values in view.groups().items():
         mine = [values[problem] for problem in encoded]
         labels = list(dict.fromkeys(mine))
-        groups[name] = {"labels": labels, "of": [labels.index(value) for value in mine]}
+        of = [labels.index(value) for value in mine]
+        groups[name] = {"labels": labels, "of": of, "explains": None}
+        if len(labels) < len(of):  # values that one problem has each would explain everything
+            groups[name]["explains"] = round(statistics.explained(insights.encodings, of), 4)
+    plane = Plane(insights.encodings)
     return {
         "problems": encoded,
-        "points": Plane(insights.encodings)(insights.encodings),
+        "points": plane(insights.encodings),
+        "shown": round(plane.share, 4),
         "words": [view.problem(problem) for problem in encoded],
         "groups": groups,
     }

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dream_jax.config import ConfigError, nearest
+from dream_jax.runs import agent_file, page_data, provenance
 from dream_jax.runs import load as loading
-from dream_jax.runs import page_data, provenance
 from dream_jax.runs.folder import RUN_FILE
 from dream_jax.runs.load import LoadedRun
 from dream_jax.runs.metrics import write_json
@@ -67,14 +67,26 @@ def returns(agent: TrainedAgent) -> dict[str, Any]:
 
 
 def make(run: Path, name: str, folder: Path) -> None:
-    """Write the agent of a finished run's first seed, and its card, into a folder."""
+    """Write the agent of a finished run's first seed, and its card, into a folder.
+
+    An agent whose file would be larger than `LARGEST_BYTES` is packed. The card has the returns of
+    the agent that the file holds.
+
+    Raises ConfigError if the file is too large all the same. It is then deleted.
+    """
     record = provenance.read_json(run / RUN_FILE)
     agent = loading.load_run(run).trained_agent()
     file = folder / f"{name}.npz"
-    agent.save(file)
-    size = file.stat().st_size
-    if size > LARGEST_BYTES:
-        raise ConfigError(f"{file} has {size:,} bytes, more than {LARGEST_BYTES:,}")
+    kept = agent.config, agent.params, agent.seed, agent.trained_trials
+    for smaller in (False, True):
+        agent_file.write(file, *kept, smaller=smaller)
+        if file.stat().st_size <= LARGEST_BYTES:
+            break
+    else:
+        size = file.stat().st_size
+        file.unlink()
+        raise ConfigError(f"{file} would have {size:,} bytes, more than {LARGEST_BYTES:,}")
+    agent = loading.load_file(file)
     about = {
         "benchmark": agent.config.benchmark,
         "preset": agent.config.preset,
@@ -84,6 +96,7 @@ def make(run: Path, name: str, folder: Path) -> None:
         "versions": {k: v for k, v in record["versions"].items() if k not in _OF_A_MACHINE},
         "trained_trials": agent.trained_trials,
         "evaluation_trials": TRIALS,
+        "parameters": "float16, and 8-bit integers" if smaller else "float32",
         "splits": returns(agent),
         "sha256": _checksum(file),
     }

@@ -57,6 +57,7 @@ _THEN: dict[int, dict[str, Any]] = {
         "trial.instruction_in_exploration": False,
         "end_to_end.exploration_return": False,
     },
+    3: {"training.checkpoints_kept": 2},
 }
 
 

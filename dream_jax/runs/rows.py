@@ -56,6 +56,27 @@ def failures_of(metadata: Mapping[str, Any]) -> dict[int, Failure]:
     return {int(seed): Failure(**about) for seed, about in metadata.get("failed", {}).items()}
 
 
+def best_step(rows: Sequence[Row], steps: Sequence[int]) -> int | None:
+    """The checkpoint with the highest return, averaged over the seeds; of equals the newest.
+
+    Validation problems decide if there are any, else training problems; never those of the test.
+
+    Args:
+      rows: of metrics.jsonl.
+      steps: the checkpoints, by their numbers of trials.
+
+    Returns:
+      None if no checkpoint was evaluated.
+    """
+    split = "validation" if any("validation_return" in row for row in rows) else "train"
+    returns: dict[int, list[float]] = {}
+    for row in rows:
+        value = row.get(f"{split}_return")
+        if row["trials"] in steps and value is not None and np.isfinite(value):
+            returns.setdefault(row["trials"], []).append(value)
+    return max(returns, key=lambda step: (np.mean(returns[step]), step), default=None)
+
+
 def count(runner: scaling.SeedRunner, state: scaling.SeedGroups) -> Counts:
     """Environment steps, trials and updates so far."""
     counted = [

@@ -7,6 +7,7 @@ from typing import IO, Any, NamedTuple
 import jax
 import numpy as np
 
+from dream_jax.config import ConfigError
 from dream_jax.data import pictures
 from dream_jax.drawing.view import WorldView, view_of
 from dream_jax.runs.agent_programs import Rolled
@@ -60,6 +61,12 @@ class TrialRecord:
 
     def gif(self, file: str | Path | IO[bytes]) -> None:
         """Write a GIF: exploration with its information gain, then the first exploitation."""
+        film.save(file, self.frames(0))
+
+    def mp4(self, file: str | Path) -> None:
+        """The same as an MP4, FILE.mp4. Raises OSError where there is no ffmpeg for it."""
+        if Path(file).suffix != ".mp4":
+            raise ConfigError(f"{file} must end in .mp4, for example trial.mp4")
         film.save(file, self.frames(0))
 
     def frames(self, *episodes: int) -> list[film.Frame]:

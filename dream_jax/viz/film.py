@@ -9,6 +9,7 @@ from PIL import Image
 
 from dream_jax.drawing import raster
 from dream_jax.drawing.shapes import Drawing, Rectangle, Shape, Text, moved
+from dream_jax.viz import movie
 
 _INK, _FAINT, _PAPER = "#222222", "#666666", "#ffffff"
 _EXPLORE, _EXPLOIT = "#8e63c4", "#2f7d4f"
@@ -69,12 +70,15 @@ def drawing(frame: Frame) -> Drawing:
 
 
 def save(file: str | Path | IO[bytes], frames: Sequence[Frame], width: int = 360) -> None:
-    """Write a GIF that repeats. The last frame of each episode stays longer.
+    """Write a GIF that repeats, or an MP4. The last frame of each episode stays longer.
 
     Args:
-      file: the path of the GIF, or a file to write it to.
+      file: the path of the film, an MP4 if it ends in .mp4; or a file to write a GIF to.
       frames: of a trial, in order.
       width: in pixels.
+
+    Raises:
+      OSError: the file cannot be written, or there is no ffmpeg for an MP4.
     """
     if not frames:
         raise ValueError("no frames: a trial has at least one")
@@ -82,6 +86,9 @@ def save(file: str | Path | IO[bytes], frames: Sequence[Frame], width: int = 360
     images = _same_size(images)
     ends = [i + 1 == len(frames) or frames[i + 1].step == 0 for i in range(len(frames))]
     durations = [round(1000 * (_SECONDS_PER_FRAME + end * _AT_THE_END_S)) for end in ends]
+    if isinstance(file, str | Path) and Path(file).suffix == ".mp4":
+        movie.save(file, images, durations)
+        return
     pages = [Image.fromarray(image).quantize(128, dither=Image.Dither.NONE) for image in images]
     pages[0].save(
         file,

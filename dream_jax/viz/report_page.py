@@ -10,13 +10,19 @@ from typing import Any
 
 MARK = '<meta name="generator" content="dream_jax">'  # a page of ours
 _SCRIPTS = ("dom.js", "chart.js", "player.js", "planes.js", "page.js")
+_COUPLING_SCRIPTS = ("dom.js", "chart.js", "coupling.js")
 
 
 def write(file: Path, runs: Sequence[Mapping[str, Any]]) -> None:
     """Write the page, or replace it. A reader never sees half of it."""
+    write_whole(file, render(runs))
+
+
+def write_whole(file: Path, page: str) -> None:
+    """Write a page, or replace it. A reader never sees half of it."""
     scratch = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        scratch.write_text(render(runs), encoding="utf-8")
+        scratch.write_text(page, encoding="utf-8")
         scratch.replace(file)
     finally:
         scratch.unlink(missing_ok=True)
@@ -25,13 +31,31 @@ def write(file: Path, runs: Sequence[Mapping[str, Any]]) -> None:
 def render(runs: Sequence[Mapping[str, Any]]) -> str:
     """The whole file. runs: as `runs.page_data` makes them."""
     title = ", ".join(dict.fromkeys(f"{run['preset']} on {run['benchmark']}" for run in runs))
-    return _template().render(
+    return _template("page.html.j2").render(
         title=title,
         runs=runs,
         mark=MARK,
         style=_text("style.css"),
         scripts=[_text(name) for name in _SCRIPTS],
         data=as_script({"runs": list(runs)}),
+    )
+
+
+def render_coupling(data: Mapping[str, Any], command: str) -> str:
+    """The page of the coupling cycle on the bandit.
+
+    Args:
+      data: "actions", and "seeds" as `experiments.figures.coupling` makes them.
+      command: that made it.
+    """
+    return _template("coupling.html.j2").render(
+        title="RL2 and DREAM on a bandit",
+        actions=data["actions"],
+        command=command,
+        mark=MARK,
+        style=_text("style.css"),
+        scripts=[_text(name) for name in _COUPLING_SCRIPTS],
+        data=as_script(data),
     )
 
 
@@ -50,14 +74,14 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 @functools.cache
-def _template() -> Any:
+def _template(name: str) -> Any:
     import jinja2  # here, since importing it takes some 50 ms
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = number
-    return environment.from_string(_text("page.html.j2"))
+    return environment.from_string(_text(name))
 
 
 @functools.cache

@@ -165,3 +165,17 @@ def _bootstrap(samples: Sequence[np.ndarray], statistic: Any) -> tuple[float, fl
     if np.isnan(found.low) or np.isnan(found.high):  # every resample gives the same value
         return value, value
     return float(found.low), float(found.high)
+
+
+def explained(z: np.ndarray, group: Sequence[int]) -> float:
+    """The share of the variance of z [P, Z] that lies between groups, group [P] (omega squared).
+
+    It is about 0 for groups that say nothing of z, however many there are.
+    """
+    labels = np.asarray(group)
+    kinds = np.unique(labels)
+    total = np.square(z - z.mean(axis=0)).sum()
+    within = sum(np.square(z[labels == k] - z[labels == k].mean(axis=0)).sum() for k in kinds)
+    error = within / max(1, len(z) - len(kinds))  # of one degree of freedom
+    between = total - within - (len(kinds) - 1) * error
+    return float(max(0.0, between / max(total + error, 1e-12)))

@@ -16,13 +16,14 @@ from dream_jax.training import evaluation as evaluate
 from dream_jax.training import host_player as play
 from dream_jax.viz import film, statistics
 
-GIF_TRIALS = 3  # of each seed: one of each colour
+FILMED_TRIALS = 3  # of each seed: one of each colour
 
 
-def run(loaded: LoadedRun, trials: int, out: Path | None) -> dict[str, Any]:
+def run(loaded: LoadedRun, trials: int, out: Path | None, kind: str = "gif") -> dict[str, Any]:
     """Play trials that use every (colour, shape) equally often, the same ones for every seed.
 
-    Writes GIFs of some of them to `out`. Raises ConfigError if Miniworld cannot be used.
+    Writes films of some of them to `out`, as `kind`: "gif" or "mp4". Raises ConfigError if
+    Miniworld cannot be used.
     """
     config, env, agent = loaded.config, loaded.env, loaded.agent
     if not isinstance(agent, DreamPolicy):
@@ -47,9 +48,9 @@ def run(loaded: LoadedRun, trials: int, out: Path | None) -> dict[str, Any]:
             played = player.trial(world, key, int(problem), instructions, hidden[n])
             returns[i, n] = np.mean([episode.reward.sum() for episode in played.exploitation])
             lengths[i, n] = len(played.exploration.action)
-            if out is not None and n % 2 == 0 and n < 2 * GIF_TRIALS:
-                name = f"miniworld_problem{problem}_seed{seed}.gif"
-                _save_gif(out / name, played, instructions[0], view_of(env))
+            if out is not None and n % 2 == 0 and n < 2 * FILMED_TRIALS:
+                name = f"miniworld_problem{problem}_seed{seed}.{kind}"
+                _save_film(out / name, played, instructions[0], view_of(env))
     world.close()
     means = returns.mean(axis=1)
     return {
@@ -61,7 +62,7 @@ def run(loaded: LoadedRun, trials: int, out: Path | None) -> dict[str, Any]:
     }
 
 
-def _save_gif(path: Path, played: play.PlayedTrial, instruction: np.ndarray, view: Any) -> None:
+def _save_film(path: Path, played: play.PlayedTrial, instruction: np.ndarray, view: Any) -> None:
     """Exploration with the information gain of each step, then the first exploitation episode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = []

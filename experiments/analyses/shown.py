@@ -1,4 +1,4 @@
-"""Chosen trials of a loaded run: as GIFs, in the terminal, on a page, and problems as a table."""
+"""Chosen trials of a loaded run: as films, in the terminal, on a page, and problems as a table."""
 
 import csv
 import io
@@ -12,14 +12,15 @@ from dream_jax.drawing.view import view_of
 from dream_jax.envs.splits import split_names
 from dream_jax.runs import page_data, page_trials
 from dream_jax.runs.insight import Chosen, InsightProgram, choose, chosen_trials, ids, spread
+from dream_jax.runs.live_line import busy
 from dream_jax.runs.load import LoadedRun
 from dream_jax.runs.metrics import versions
 from dream_jax.runs.provenance import git_state
 from dream_jax.runs.run_page import TRIALS
-from dream_jax.viz import report_page
+from dream_jax.viz import film, report_page
 from experiments.analyses.watch import watch
 
-GIFS = 3  # by default
+FILMS = 3  # by default
 _COLUMNS = ("split", "problem", "words", "return_mean", "exploration_length")
 
 
@@ -32,14 +33,17 @@ def check_problems(loaded: LoadedRun, problems: Sequence[int]) -> None:
             raise ConfigError(f"--problems={problem}: {loaded.config.benchmark} has 0 to {last}")
 
 
-def gifs(loaded: LoadedRun, problems: Sequence[int], out: Path) -> list[str]:
-    """Write the GIF of a trial of each problem, by the first seed. Returns their names."""
+def films(loaded: LoadedRun, problems: Sequence[int], out: Path, kind: str) -> list[str]:
+    """Write a film of a trial of each problem, by the first seed. Returns their names.
+
+    kind: "gif" or "mp4".
+    """
     out.mkdir(parents=True, exist_ok=True)
     agent = loaded.trained_agent()
     names = []
-    for problem in problems or spread(ids(loaded.env, "test"), GIFS):
-        names.append(f"problem{problem}_seed{agent.seed}.gif")
-        agent.trial(problem, seed=agent.seed).gif(out / names[-1])
+    for problem in problems or spread(ids(loaded.env, "test"), FILMS):
+        names.append(f"problem{problem}_seed{agent.seed}.{kind}")
+        film.save(out / names[-1], agent.trial(problem, seed=agent.seed).frames(0))
     return names
 
 
@@ -48,7 +52,9 @@ def in_terminal(loaded: LoadedRun, problems: Sequence[int]) -> None:
     agent, view = loaded.trained_agent(), view_of(loaded.env)
     for problem in problems or spread(ids(loaded.env, "test"), 1):
         words = f"It was problem {problem}: {view.problem(problem)}."
-        watch(agent.trial(problem, seed=agent.seed), words)
+        with busy("compiling and playing a trial"):
+            record = agent.trial(problem, seed=agent.seed)
+        watch(record, words)
 
 
 def page(loaded: LoadedRun, result: Mapping[str, Any], problems: Sequence[int], file: Path) -> None:

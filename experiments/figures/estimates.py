@@ -2,8 +2,8 @@
 
 from dream_jax.agents import registry
 from dream_jax.training.setup import total_updates
+from experiments.figures.listed_runs import BANDIT, Listed, Setting
 from experiments.figures.records import Record, Records
-from experiments.figures.studies import BANDIT, Listed, Setting
 
 _START_S = 60.0  # imports and compilation
 # Updates a second on one core of an AMD EPYC with AVX-512, for DREAM. Only the first estimate: a

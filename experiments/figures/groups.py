@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import summary as summaries
 from experiments.figures import records
+from experiments.figures.listed_runs import Listed, Setting
 from experiments.figures.records import Record, Records
-from experiments.figures.studies import Listed, Setting
 
 # Environment steps at which the curves of the paper's Figure 6 end; its authors' runs on cooking
 # need about as many.

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from dream_jax.config import ConfigError
-from experiments.figures import page_claims, page_figures, page_tables
+from experiments.figures import page_bandit, page_claims, page_figures, page_studies, page_tables
 from experiments.figures.records import Records
 
 # File name in docs/figures: what it shows, as plain numbers (None: no record), and how it is drawn.
@@ -43,22 +43,31 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "dream": page_tables.dream,
     "comparison": page_tables.comparison,
     "comparison figure": _picture("results_comparison.png", "learning curves of every method"),
+    "same collection": page_studies.same_collection,
     "aggregate": page_tables.aggregate,
     "profile figure": _picture("results_profile.png", "share of runs above each return"),
     "kitchens": page_tables.kitchens,
-    "ablations": page_tables.ablations,
-    "bottleneck": page_tables.bottleneck,
-    "paper settings": page_tables.paper_settings,
-    "families": page_tables.families,
-    "validation": page_tables.validation,
-    "bandit": page_tables.bandit,
-    "bandit starts": page_tables.bandit_starts,
+    "use of z": page_studies.use_of_z,
+    "ablations": page_studies.ablations,
+    "bottleneck": page_studies.bottleneck,
+    "paper settings": page_studies.paper_settings,
+    "z in updates": page_studies.z_in_updates,
+    "taken away": page_studies.taken_away,
+    "shown": page_studies.shown,
+    "method settings": page_studies.method_settings,
+    "families": page_studies.families,
+    "validation": page_studies.validation,
+    "bandit": page_bandit.bandit,
+    "bandit starts": page_bandit.bandit_starts,
     "bandit figure": _picture("results_bandit.png", "exponents of every start"),
     "missing": page_tables.missing,
     "claims": page_claims.claims_block,
 }
-# A block that another page may have too, for example README.md.
-SUMMARY = "benchmarks"
+# Blocks that README.md may have.
+SUMMARY: Mapping[str, Callable[[Records], str]] = {
+    "benchmarks": page_tables.summary,
+    "verdicts": page_claims.counts,
+}
 _DIGEST = "Data"  # the key of the digest in a PNG
 
 
@@ -70,10 +79,11 @@ def render(text: str, records: Records) -> str:
 
 
 def render_summary(text: str, records: Records) -> str:
-    """Another page with its summary made anew; the same text if it has none."""
-    if f"<!-- results: {SUMMARY} -->" not in text:
-        return text
-    return _replace(text, SUMMARY, page_tables.summary(records))
+    """README.md with its blocks made anew; the same text if it has none."""
+    for name, block in SUMMARY.items():
+        if f"<!-- results: {name} -->" in text:
+            text = _replace(text, name, block(records))
+    return text
 
 
 def _replace(text: str, name: str, made: str) -> str:

@@ -4,24 +4,28 @@ from collections.abc import Sequence
 
 from experiments.figures import claims
 from experiments.figures.groups import groups
-from experiments.figures.page_tables import command_of, fits_of, group_of, starts_of, table
+from experiments.figures.listed_runs import BANDIT, FIRST_SEED
+from experiments.figures.page_bandit import fits_of, starts_of
+from experiments.figures.page_parts import command_of, table
 from experiments.figures.paper import PANELS
 from experiments.figures.records import Records
-from experiments.figures.studies import BANDIT, FIRST_SEED, STUDIES
+from experiments.figures.studies import STUDIES
 
+_KINDS = ("holds", "holds on", "does not hold", "not measured")
+_COLUMNS = (
+    "holds",
+    "does not hold",
+    "not measured",
+)  # those that hold so far say on how many seeds
 _PANELS = tuple(panel for panels in PANELS.values() for panel in panels)
 
 
 def claims_of(known: Records) -> list[claims.Verdict]:
     """Every claim of the paper that runs can judge."""
-    found = groups(STUDIES["comparison"], FIRST_SEED, known)
+    found = groups((*STUDIES["comparison"], *STUDIES["bottleneck"]), FIRST_SEED, known)
     verdicts = claims.grid_verdicts(_PANELS, found)
-    one_head = [group_of(s, known) for s in STUDIES["bottleneck"]]
-    for each in one_head:
-        if each.setting.preset == "dream_no_bottleneck":
-            panel = {("distracting_bus", "dream_no_bottleneck"): each}
-            verdict = claims.bottleneck_verdict("distracting_bus", "test", panel)
-            verdicts.append(verdict._replace(claim=f"{verdict.claim}, with the paper's decoder"))
+    for claim in claims.MORE_THAN_OTHERS:
+        verdicts += claims.on_every_panel(verdicts, claim)
     paper = known.get(f"{BANDIT}/bandit-paper-s{FIRST_SEED}")
     if paper is not None:
         fitted = fits_of(paper)
@@ -39,22 +43,30 @@ def claims_of(known: Records) -> list[claims.Verdict]:
 
 
 def glance(known: Records) -> str:
-    """Every claim on every panel: the verdict at the paper's budget, and at the end."""
+    """Every claim at each budget: where it holds, where not, and where it is not known."""
     every = claims_of(known)
-    verdicts = [v for v in every if v.where != "bandit"]
-    places = list(dict.fromkeys(v.where for v in verdicts))
     rows = []
-    for claim in dict.fromkeys(v.claim for v in verdicts):
-        cells = []
-        for place in places:
-            mine = [v for v in verdicts if (v.claim, v.where) == (claim, place)]
-            cells.append("; ".join(f"{_budget(v)}: {v.verdict}" for v in mine))
-        rows.append((claim, *cells))
-    bandit = [(v.claim, v.measured, v.verdict) for v in every if v.where == "bandit"]
-    parts = [_counts(every), table(("claim", *places), rows)]
-    if bandit:
-        parts.append(table(("claim about the bandit", "measured", "verdict"), bandit))
-    return "\n\n".join(parts)
+    for claim, budget in dict.fromkeys((v.claim, v.budget) for v in every if v.where != BANDIT):
+        mine = [v for v in every if (v.claim, v.budget) == (claim, budget)]
+        cells = ["; ".join(_place(v) for v in mine if _column(v) == name) for name in _COLUMNS]
+        rows.append((claim, budget, _measured(mine), *cells, _pattern(mine)))
+    rows += [
+        (
+            v.claim,
+            v.budget,
+            v.seeds,
+            *("bandit" * (_column(v) == name) for name in _COLUMNS),
+            _pattern([v]),
+        )
+        for v in every
+        if v.where == BANDIT
+    ]
+    return f"{_counts(every)}\n\n{table(('claim', 'budget', 'seeds', *_COLUMNS, 'runs'), rows)}"
+
+
+def counts(known: Records) -> str:
+    """How many verdicts there are of each kind."""
+    return _counts(claims_of(known))
 
 
 def claims_block(known: Records) -> str:
@@ -65,25 +77,52 @@ def claims_block(known: Records) -> str:
         mine = [v for v in verdicts if v.where == place]
         header = ("claim", "budget", "seeds", "measured", "95% interval of the mean", "verdict")
         rows = [v[:1] + v[2:7] for v in mine]
-        pattern = f"comparison/{place.split()[0]}-*" if place != "bandit" else f"{BANDIT}/*"
-        command = f"`python -m experiments.results --run='{pattern}'`"
-        parts.append(f"**{place}**: {command}\n\n{table(header, rows)}")
+        commands = dict.fromkeys(_command(v) for v in mine)
+        listed = "\n".join(f"    python -m experiments.results --run='{each}'" for each in commands)
+        parts.append(f"**{place}**\n\n{table(header, rows)}\n\n{listed}")
     return "\n\n".join(parts)
 
 
 def _counts(verdicts: Sequence[claims.Verdict]) -> str:
-    kinds = ("holds", "holds on", "does not hold", "not measured")
-    counts = [sum(_kind(v.verdict) == kind for v in verdicts) for kind in kinds]
+    counts = [sum(_kind(v.verdict) == kind for v in verdicts) for kind in _KINDS]
     words = ("hold", "hold on the seeds so far", "do not hold", "are not measured yet")
     text = ", ".join(f"{count} {word}" for count, word in zip(counts, words, strict=True))
     return f"Of {len(verdicts)} verdicts {text}."
 
 
-def _budget(verdict: claims.Verdict) -> str:
-    return "end" if verdict.budget.startswith("end") else verdict.budget.split()[0]
-
-
 def _kind(verdict: str) -> str:
-    if verdict.startswith("holds on"):
-        return "holds on"
-    return "does not hold" if verdict.startswith("does not hold") else verdict
+    return next((kind for kind in _KINDS[1:] if verdict.startswith(kind)), _KINDS[0])
+
+
+def _column(verdict: claims.Verdict) -> str:
+    kind = _kind(verdict.verdict)
+    return "holds" if kind == "holds on" else kind
+
+
+def _place(verdict: claims.Verdict) -> str:
+    """Benchmark and split. Of a claim about every seed that fails also on how many it holds."""
+    where = verdict.where.replace("(", "").replace(")", "")
+    share = verdict.verdict.removeprefix("does not hold").removeprefix("holds").strip(" ()")
+    return f"{where} ({share})" if share and verdict.verdict != "not measured" else where
+
+
+def _measured(verdicts: Sequence[claims.Verdict]) -> str:
+    """The seeds of the panels that are measured, each number once."""
+    known = [v.seeds for v in verdicts if v.verdict != "not measured"]
+    return "; ".join(dict.fromkeys(known)) or "none yet"
+
+
+def _pattern(verdicts: Sequence[claims.Verdict]) -> str:
+    """Of the runs behind verdicts on a claim, one pattern for all."""
+    found = dict.fromkeys(_command(v) for v in verdicts)
+    return f"`{next(iter(found)) if len(found) == 1 else 'comparison/*'}`"
+
+
+def _command(verdict: claims.Verdict) -> str:
+    """The pattern of the runs behind a verdict: one for all methods on a benchmark."""
+    place = verdict.where.split()[0]
+    if place == BANDIT:
+        return f"{BANDIT}/*"
+    if place == "every":
+        return "comparison/*"
+    return "bottleneck/*" if "one decoder head" in verdict.claim else f"comparison/{place}-*"

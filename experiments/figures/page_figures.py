@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dream_jax.viz import statistics
-from experiments.figures import bandit_starts, claims, page_tables, studies
+from experiments.figures import bandit_starts, claims, page_bandit, page_parts, studies
 from experiments.figures.groups import group, normalised
+from experiments.figures.listed_runs import BANDIT, FIRST_SEED
 from experiments.figures.paper import COLOURS
 from experiments.figures.records import Records
-from experiments.figures.studies import BANDIT, FIRST_SEED
 
 THRESHOLDS = np.linspace(-0.5, 1.0, 61)
 _FAINT, _GRID = "#666666", "#e6e6e6"
@@ -26,7 +26,7 @@ class Figure(NamedTuple):
 def _curves(known: Records) -> list[Any] | None:
     """[benchmark, preset, [[steps, normalised test return], ...]] of every seed."""
     found = []
-    for benchmark in page_tables.TEST:
+    for benchmark in page_parts.TEST:
         for name in COLOURS:
             setting = studies.find("comparison", f"{benchmark}-{name}")
             for record in group(setting, setting.runs(), known).found:
@@ -66,7 +66,7 @@ def _profiles(known: Records) -> list[Any] | None:
     """[preset, number of runs, shares of runs at each threshold]."""
     found = []
     for name in COLOURS:
-        strata = page_tables.strata(name, page_tables.TEST, known)
+        strata = page_parts.strata(name, page_parts.TEST, known)
         if strata:
             values = [value for each in strata.values() for value in each]
             shares = statistics.performance_profile(values, THRESHOLDS)
@@ -92,7 +92,7 @@ def _exponents(known: Records) -> list[Any] | None:
     record = known.get(f"{BANDIT}/bandit-starts-s{FIRST_SEED}")
     if record is None:
         return None
-    rows = bandit_starts.fits(page_tables.starts_of(record))
+    rows = bandit_starts.fits(page_bandit.starts_of(record))
     return [
         [
             row["method"],

@@ -21,9 +21,12 @@ COLOURS = {
     "import": "#009E73",
     "varibad": "#CC79A7",
 }
+# On distracting bus alone: DREAM with the paper's decoder, with and without the bottleneck.
+ONE_HEAD = {"dream_one_head": "#E69F00", "dream_one_head_no_bottleneck": "#F0E442"}
 PRESETS = (*LINE_STYLES, *COLOURS)
 # The paper claims that these learn what is possible without exploration, and no more.
 WITHOUT_EXPLORATION = ("e_rl2", "import", "varibad")
+NAMES = {"e_rl2": "E-RL2", "import": "IMPORT", "varibad": "VariBAD", "pearl_ub": "PEARL-UB"}
 
 
 def agent_class(preset: str) -> Any:

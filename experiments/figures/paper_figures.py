@@ -11,7 +11,7 @@ import numpy as np
 from dream_jax.viz.statistics import ci95, iqm
 from experiments.figures import claims, curves
 from experiments.figures.groups import Group, Groups
-from experiments.figures.paper import COLOURS, LINE_STYLES, PANELS
+from experiments.figures.paper import COLOURS, LINE_STYLES, ONE_HEAD, PANELS
 from experiments.figures.tables import write_records
 
 _COLUMNS = (
@@ -119,7 +119,7 @@ def _draw(path: Path, panels: Sequence[tuple[str, str]], groups: Groups) -> None
                 continue
             rows = [row for record in group.found for row in record.rows]
             steps, returns = curves.curve(rows, f"{split}_return")
-            curves.plot_mean(axes, steps, returns, name, COLOURS[name])
+            curves.plot_mean(axes, steps, returns, name, (COLOURS | ONE_HEAD)[name])
         axes.set_title(f"{benchmark}, {split}", fontsize=10, loc="left")
         axes.set_xlabel("environment steps")
         axes.grid(True, color="#e6e6e6")

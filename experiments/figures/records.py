@@ -20,9 +20,10 @@ from dream_jax.runs.folder import saved_run
 from dream_jax.runs.metrics import write_json
 from experiments.figures import curves, studies
 from experiments.figures.bandit_config import PRESETS, BanditConfig
-from experiments.figures.studies import BANDIT, Listed, Setting
+from experiments.figures.listed_runs import BANDIT, Listed, Setting
 from experiments.figures.tables import write_csv
 
+USE_OF_Z = "use_of_z"  # the study whose records `experiments.use_of_z` writes; nothing is trained
 RUNS = Path("runs/results")  # where recorded commands put their runs
 DATA = Path(__file__).parents[2] / "docs" / "data"  # the records of this project
 _COUNTS = ("seed", "env_steps", "trials", "updates")

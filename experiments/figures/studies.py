@@ -1,9 +1,8 @@
 """The runs behind docs/results.md and `experiments.reproduce`, with their settings and seeds.
 
-A study answers one question. It lists settings, and each setting has seeds. Every run trains ONE
-seed, so that runs fill cores one by one and a finished run is kept whatever happens to the others.
-Seeds begin at 100: no setting was ever chosen by them. Only the study "validation", of what was
-tried while choosing, has others. The bandit's runs are short and have many seeds each.
+A study answers one question. It lists settings, and each setting has seeds, one in each run. Seeds
+begin at 100: no setting was ever chosen by them. Only the studies "validation" and
+"validation_methods", of what was tried while choosing, have others.
 
 To add a run behind a figure, add its setting here.
 """
@@ -11,123 +10,16 @@ To add a run behind a figure, add its setting here.
 import dataclasses
 import fnmatch
 import random
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
 
 from dream_jax import config as configs
-from dream_jax import presets
 from dream_jax.config import ConfigError
-from experiments.figures import bandit_config
-from experiments.figures.paper import LINE_STYLES, PRESETS, WITHOUT_EXPLORATION
+from experiments.figures import budgets, tried, variations
+from experiments.figures.listed_runs import BANDIT, FIRST_SEED, SEEDS, Listed, Setting
+from experiments.figures.paper import LINE_STYLES, ONE_HEAD, PRESETS
 
-FIRST_SEED = 100
-SEEDS = 5
 SIGN_SEEDS = {"dream": 5}  # of methods on sign, where a run takes an hour and more; others have 3
-BANDIT = "bandit"
-
-# The methods that act on the whole trial train longer than DREAM: over 4M environment steps on the
-# bus worlds, 20M on cooking. They collect more trials for each update, for the time that takes.
-_LONG_ON_BUSES = {
-    "training.trials": 122_880,
-    "training.trials_per_iteration": 128,
-    "training.evaluation_period_trials": 2_560,
-    "replay.capacity_trials": 16_384,
-}
-LONGER: Mapping[str, Mapping[str, Any]] = {
-    **dict.fromkeys(("bus", "map", "distracting_bus"), _LONG_ON_BUSES),
-    "cooking": {
-        "training.trials": 552_960,
-        "training.trials_per_iteration": 512,
-        "training.evaluation_period_trials": 10_240,
-        "replay.capacity_trials": 32_768,
-        "replay.warmup_trials_exploration": 10_240,
-    },
-}
-# The paper's decoder has one head, and its encoder starts at the usual scale. Weight decay on the
-# encoder would be a bottleneck by another name.
-PAPER_DECODER = {
-    "losses.decoder_folds": 1,
-    "networks.encoder_init_scale": 1.0,
-    "optimizer.decay_encoder": False,
-}
-# A tenth of the training problems; none where a benchmark tests on its training problems.
-VALIDATION_PROBLEMS = {"bus": 0, "map": 0, "distracting_bus": 6, "cooking": 7}
-_LARGE_REPLAY = {"bus": 16_384, "map": 16_384, "distracting_bus": 16_384, "cooking": 32_768}
 KITCHENS = tuple(sorted(random.Random(FIRST_SEED).sample(range(64), 8)))  # held out in turn
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """A preset on a benchmark, with overrides, and how many seeds it is run with."""
-
-    study: str
-    benchmark: str
-    preset: str
-    seeds: int = SEEDS
-    overrides: tuple[tuple[str, Any], ...] = ()  # (path, value)
-    variant: str = ""  # tells settings of the same preset apart
-    seeds_per_run: int = 1
-    first_seed: int = FIRST_SEED
-
-    @property
-    def name(self) -> str:
-        """Unique within the study."""
-        return "-".join(part for part in (self.benchmark, self.preset, self.variant) if part)
-
-    def config(self) -> Any:
-        """The resolved settings: a `Config`, or a `BanditConfig`. Not checked."""
-        if self.benchmark == BANDIT:
-            base: Any = bandit_config.PRESETS[self.preset]
-        else:
-            base = presets.get(self.benchmark, self.preset)
-        return configs.override(base, dict(self.overrides))
-
-    def runs(self, first_seed: int | None = None) -> "list[Listed]":
-        """Its runs, in the order of their seeds. `first_seed` replaces the setting's own."""
-        first = self.first_seed if first_seed is None else first_seed
-        count = self.seeds // self.seeds_per_run
-        return [Listed(self, first + k * self.seeds_per_run) for k in range(count)]
-
-
-class Listed(NamedTuple):
-    """A run of a setting."""
-
-    setting: Setting
-    first_seed: int
-
-    @property
-    def name(self) -> str:
-        """Unique within the study."""
-        return f"{self.setting.name}-s{self.first_seed}"
-
-    @property
-    def path(self) -> str:
-        """STUDY/NAME, which patterns are compared with."""
-        return f"{self.setting.study}/{self.name}"
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        return tuple(range(self.first_seed, self.first_seed + self.setting.seeds_per_run))
-
-    def arguments(self, out: Path) -> list[str]:
-        """The command line after `python -m`. It resumes; it also starts a run that is new."""
-        setting = self.setting
-        fields = [f"--config.{path}={_text(value)}" for path, value in setting.overrides]
-        return [
-            f"experiments.{setting.benchmark}",
-            f"--config={setting.preset}",
-            *fields,
-            f"--seeds={setting.seeds_per_run}",
-            f"--first_seed={self.first_seed}",
-            f"--out={out / setting.study / self.name}",
-            "--resume",
-        ]
-
-    def command(self, out: Path) -> list[str]:
-        """The same as a process of this interpreter."""
-        return [sys.executable, "-m", *self.arguments(out)]
 
 
 def _methods(study: str, benchmark: str, names: Iterable[str]) -> list[Setting]:
@@ -137,38 +29,9 @@ def _methods(study: str, benchmark: str, names: Iterable[str]) -> list[Setting]:
         seeds = 1 if name in LINE_STYLES else SEEDS
         if benchmark == "sign" and name not in LINE_STYLES:
             seeds = SIGN_SEEDS.get(name, 3)
-        whole_trial = name in (*WITHOUT_EXPLORATION, "rl2", "pearl") and benchmark in LONGER
-        longer = tuple(LONGER[benchmark].items()) if whole_trial else ()
+        longer = tuple(budgets.of(benchmark, name).items())
         found.append(Setting(study, benchmark, name, seeds, longer))
     return found
-
-
-def _tried(
-    benchmark: str,
-    per_iteration: int,
-    trials: int,
-    first_seed: int,
-    seeds: int = 1,
-    capacity: int | None = None,
-) -> Setting:
-    """DREAM with fewer trials between updates, and perhaps a smaller replay.
-
-    All fields that were varied are written out, so that the settings stay when a preset changes.
-    """
-    fields: dict[str, Any] = {
-        "env.validation_problems": VALIDATION_PROBLEMS[benchmark],
-        "training.trials_per_iteration": per_iteration,
-        "training.trials": trials,
-        "training.evaluation_period_trials": 20 * per_iteration,
-        "replay.warmup_trials_exploration": (20 if benchmark == "cooking" else 50) * per_iteration,
-        "replay.capacity_trials": capacity or _LARGE_REPLAY[benchmark],
-    }
-    name = f"it{per_iteration}"
-    if capacity is not None:
-        name += f"-cap{capacity}"
-    return Setting(
-        "validation", benchmark, "dream", seeds, tuple(fields.items()), name, first_seed=first_seed
-    )
 
 
 def _pearl_ub() -> tuple[Setting, ...]:
@@ -181,20 +44,6 @@ def _pearl_ub() -> tuple[Setting, ...]:
             Setting("pearl_ub", "cooking", "pearl_ub", 1, (("pearl_ub.ties", ties),), ties)
             for ties in ("first", "last")
         ),
-    )
-
-
-def _validation() -> tuple[Setting, ...]:
-    """What was tried while settings were chosen. Seeds below 100, and never the test split."""
-    return (
-        _tried("map", 32, 12_800, 20, seeds=2, capacity=4_096),
-        _tried("bus", 32, 12_800, 20, capacity=4_096),
-        _tried("distracting_bus", 32, 24_320, 20),
-        _tried("distracting_bus", 32, 20_480, 21, capacity=3_072),
-        _tried("distracting_bus", 32, 20_480, 20, seeds=2, capacity=6_144),
-        _tried("distracting_bus", 64, 30_720, 20),
-        _tried("cooking", 128, 138_240, 20),
-        _tried("cooking", 128, 138_240, 20, seeds=2, capacity=8_192),
     )
 
 
@@ -213,11 +62,11 @@ def _studies() -> dict[str, tuple[Setting, ...]]:
     ablations = (
         "dream_with_rewards",
         "dream_dynamics",
+        "dream_next_states",
         "dream_half_coupled",
         "dream_end_to_end",
         "random_exploration",
     )
-    head = tuple(PAPER_DECODER.items())
     return {
         "comparison": (
             *(
@@ -247,11 +96,17 @@ def _studies() -> dict[str, tuple[Setting, ...]]:
             ),
             *_methods("ablations", "sign", ("random_exploration",)),
         ),
+        # The paper's claim about the bottleneck, with the paper's decoder.
         "bottleneck": tuple(
-            Setting("bottleneck", "distracting_bus", name, SEEDS, head, "one_head")
-            for name in ("dream", "dream_no_bottleneck")
+            Setting("bottleneck", "distracting_bus", name, SEEDS) for name in ONE_HEAD
         ),
-        "validation": _validation(),
+        "same_collection": variations.SAME_COLLECTION,
+        "z_in_updates": variations.Z_IN_UPDATES,
+        "taken_away": variations.TAKEN_AWAY,
+        "instruction_shown": variations.INSTRUCTION_SHOWN,
+        "rewards_hidden": variations.REWARDS_HIDDEN,
+        "validation": tried.COLLECTION,
+        "validation_methods": tried.METHODS,
         "paper_settings": tuple(
             Setting("paper_settings", benchmark, "dream_paper", 3)
             for benchmark in (*buses, "cooking")
@@ -301,7 +156,8 @@ def of_figure(figure_panels: Sequence[tuple[str, str]], budget: str) -> list[Set
         fewer = (("action_counts", (4, 8, 16)), ("max_trials", 65_536))
         return [Setting(BANDIT, BANDIT, "paper", 10, fewer, "quick", seeds_per_run=10)]
     benchmarks = dict.fromkeys(benchmark for benchmark, _ in figure_panels)
-    full = [s for s in STUDIES["comparison"] if s.benchmark in benchmarks]
+    every = (*STUDIES["comparison"], *STUDIES["bottleneck"])
+    full = [s for s in every if s.benchmark in benchmarks]
     if budget == "full":
         return full
     kept = [s for s in full if s.benchmark != "sign" or s.preset in (*LINE_STYLES, "dream")]
@@ -309,9 +165,3 @@ def of_figure(figure_panels: Sequence[tuple[str, str]], budget: str) -> list[Set
         dataclasses.replace(s, seeds=1, overrides=(), variant="quick" if s.overrides else "")
         for s in kept
     ]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)

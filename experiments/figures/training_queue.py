@@ -19,8 +19,8 @@ from experiments import bandit
 from experiments.cli import flags as cli
 from experiments.cli import parallel_commands, process
 from experiments.figures import estimates
+from experiments.figures.listed_runs import BANDIT, Listed
 from experiments.figures.records import Records
-from experiments.figures.studies import BANDIT, Listed
 
 REPORT_S = 60.0  # between two lines about what is running
 

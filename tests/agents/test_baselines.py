@@ -93,6 +93,22 @@ def test_it_is_not_if_values_end_with_exploration(monkeypatch):
 
 
 @pytest.mark.slow
+def test_predicting_next_states_tells_what_moves_mean():
+    """Where the problem is what moves do, exploration finds out, and predicts exploitation."""
+    usual_start = {"networks.encoder_init_scale": "1.0"}
+    agent, params, evaluation = learn("dream_next_states", probes.Corridor(), **usual_start)
+    # 0.9 is optimal. Trying a move in exploitation itself returns 0.8 on average.
+    assert evaluation.trial_return.mean() > 0.82
+    keys, yes = jax.random.split(jax.random.key(1), 16), jnp.ones((), bool)
+    trials = jax.vmap(agent.collect, (None, 0, None, None, None))(params, keys, 0.0, 1.0, yes)
+    found = jax.vmap(agent.log_likelihood, (None, 0, 0))(params, trials, trials.exploration)
+    steps = trials.exploration.mask.sum(axis=1)
+    gain = found[jnp.arange(16), steps] - found[:, 0]
+    assert gain.min() > -0.1
+    assert gain.mean() > 0.3
+
+
+@pytest.mark.slow
 def test_import_with_the_id_shown():
     # 3 problems and 2 instructions: knowing the instruction alone wins a third of the trials.
     _, _, evaluation = learn("import", probes.Signpost())

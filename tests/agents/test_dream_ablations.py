@@ -68,14 +68,15 @@ REACH = {  # RICH lets TD errors reach the decoder, in every other trial
     "decoder": {"exploitation.decoder"},
     "exploration_td": {"exploration"},
     "identification": {"identifier"},
+    "next_states": {"predictor"},
 }
 
 
 COUPLED = "dream_end_to_end"  # it has no encoder
-ABLATIONS = ["dream_dynamics", "dream_half_coupled", "dream_end_to_end"]
+ABLATIONS = ["dream_dynamics", "dream_next_states", "dream_half_coupled", "dream_end_to_end"]
 
 
-@pytest.mark.parametrize("name", quick(ABLATIONS, "dream_end_to_end"))
+@pytest.mark.parametrize("name", quick(ABLATIONS, "dream_end_to_end", "dream_next_states"))
 def test_each_loss_reaches_its_parameters_and_no_others(name):
     c = case(name)
     trials = c.trials
@@ -84,6 +85,7 @@ def test_each_loss_reaches_its_parameters_and_no_others(name):
     gradients = gradients_of_parts(c.agent)(c.params, c.target, trials)
     assert set(gradients) == set(c.agent.loss_names)
     assert ("identification" in gradients) == (name == "dream_dynamics")
+    assert ("next_states" in gradients) == (name == "dream_next_states")
     for loss, (online, target) in gradients.items():
         exploitation = online.exploitation._asdict()
         found = {f"exploitation.{part}": x for part, x in exploitation.items()}
@@ -101,12 +103,56 @@ def test_dynamics_is_paid_for_the_id_whatever_z_holds():
     other = c.params._replace(exploitation=c.params.exploitation._replace(encoder=encoder))
     np.testing.assert_array_equal(rewards(c, other, c.target), before)
     # And what is paid is the log-likelihood that the identifier's loss measures.
-    log_q = quick_jit(jax.vmap(c.agent._log_likelihood, (None, 0, 0)))(
-        c.params, c.trials.problem, c.trials.exploration
+    log_q = quick_jit(jax.vmap(c.agent.log_likelihood, (None, 0, 0)))(
+        c.params, c.trials, c.trials.exploration
     )
     log_q = np.asarray(log_q)
     np.testing.assert_allclose(before, log_q[:, 1:] - log_q[:, :-1] - 0.1, atol=1e-5)
     assert (log_q < 0).all() and np.ptp(before) > 0.01
+
+
+def test_next_states_is_paid_for_the_transitions_of_exploitation():
+    """What each step of exploration adds to the log-likelihood of the steps of exploitation."""
+    c = case("dream_next_states")
+    found, agent = rewards(c, c.params, c.target), c.agent
+    weights, sizes = c.params.predictor, agent.env.observation_sizes
+    explored = c.trials.exploration
+    assert not c.trials.exploitation.mask.all()  # padding must not count
+
+    @quick_jit
+    def predicted(trial):
+        seen = trial.exploration
+        action = seen.action.astype(jnp.int32)
+        (m,) = agent._summary.apply(weights.summary, seen.observation, action, seen.reward)
+
+        # One transition and one prefix at a time.
+        def one(m, before, action):
+            logits = agent._transitions.apply(
+                weights.transitions, before[None], action[None].astype(jnp.int32), m[None]
+            )
+            return logits[0, 0]
+
+        steps = jax.vmap(one, (None, 0, 0))
+        played = trial.exploitation
+        every = jax.vmap(steps, (None, 0, 0))
+        return jax.vmap(every, (0, None, None))(m, played.observation[:, :-1], played.action)
+
+    for i in range(BATCH):
+        trial = at(i, c.trials)
+        logits = np.asarray(predicted(trial), np.float64)  # [L + 1, N, T, sizes]
+        log_q, start = np.zeros(len(logits)), 0
+        for k, count in enumerate(sizes):
+            part = logits[..., start : start + count]
+            part = part - np.log(np.exp(part).sum(axis=-1, keepdims=True))
+            after = trial.exploitation.observation[:, 1:, k].astype(int)
+            chosen = np.take_along_axis(part, after[None, ..., None], axis=-1)[..., 0]
+            log_q += (chosen * trial.exploitation.mask).sum(axis=(1, 2)) / 2  # two episodes
+            start += count
+        np.testing.assert_allclose(found[i], np.diff(log_q) - 0.1, atol=1e-4)
+    assert np.ptp(found[explored.mask]) > 0.01
+    encoder = jax.tree.map(lambda x: 3.0 * x, c.params.exploitation.encoder)
+    other = c.params._replace(exploitation=c.params.exploitation._replace(encoder=encoder))
+    np.testing.assert_array_equal(rewards(c, other, c.target), found)
 
 
 def test_end_to_end_is_paid_the_value_of_exploitation_at_the_end():

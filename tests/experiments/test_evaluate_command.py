@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import types
 
 import jax
@@ -83,6 +84,8 @@ def test_the_same_is_shown_as_text(run_folder, capsys):
         (["--checkpoint={run}", "--table={run}/config.json"], "exists; give another name"),
         (["--checkpoint={run}", "--watch", "--json"], "--watch and --json exclude each other"),
         (["--checkpoint={run}", "--env=miniworld_sign", "--page=x"], "--page is not for --env"),
+        (["--pretrained=map", "--film=mp5", "--out=films"], "unknown --film='mp5'; nearest: mp4"),
+        (["--pretrained=map", "--film=mp4"], "--film=mp4 needs the folder that films go to"),
         (["--checkpoint={run}", "--config.env.horizons=3"], "unknown config key 'env.horizons'"),
         (["--checkpoint={run}", "--config.networks.z_size=3"], "leave the networks"),
     ],
@@ -124,6 +127,20 @@ def test_everything_is_written_about_chosen_problems(run_folder, capsys, tmp_pat
     for row in rows:
         shown = [p for p in run["problems"] if str(p["problem"]) == row["problem"]]
         assert float(row["return_mean"]) in [p["return_mean"] for p in shown]
+
+
+def test_the_parameters_alone_are_read(run_folder, tmp_path):
+    """A run of a version whose replay had another shape is evaluated all the same."""
+    there = tmp_path / "run"
+    shutil.copytree(run_folder, there)
+    file = there / "config.json"
+    record = json.loads(file.read_text())
+    assert record["config"]["replay"]["capacity_trials"] == 64
+    record["config"]["replay"]["capacity_trials"] = 128
+    file.write_text(json.dumps(record))
+    loaded, before = (command_module.load(folder, {}) for folder in (there, run_folder))
+    same = jax.tree.map(np.array_equal, loaded.params, before.params)
+    assert all(jax.tree.leaves(same))
 
 
 def test_returns_by_problem_average_to_those_of_the_split(run_folder, capsys):

@@ -10,7 +10,7 @@ from experiments.cli import parallel_commands
 from experiments.cli import process as common
 from experiments.figures import claims, curves, estimates, records, studies, training_queue
 from experiments.figures.groups import group
-from experiments.figures.paper import PANELS
+from experiments.figures.paper import LINE_STYLES, PANELS
 from experiments.reproduce import Options
 from tests.experiments import fake_runs
 
@@ -66,7 +66,9 @@ def test_runs_of_a_figure(tmp_path):
     quick = [run.name for run in reproduce.runs(6, options(tmp_path, budget="quick"))]
     assert "map-dream-s100" in quick  # the same run as in full, so it is trained once
     assert "map-e_rl2-quick-s100" in quick  # with fewer trials than in full
-    assert len(quick) == len(PANELS[6]) * 8
+    one_head = ("dream_one_head", "dream_one_head_no_bottleneck")
+    assert {f"distracting_bus-{name}-s100" for name in one_head} <= set(quick)
+    assert len(quick) == len(PANELS[6]) * 8 + len(one_head)
 
 
 def test_commands(tmp_path):
@@ -108,9 +110,9 @@ def test_what_takes_longest_is_begun_first(tmp_path, monkeypatch, capsys):
     expected = {run.name: estimates.seconds(run, known) for run in listed}
     times = [expected[name] for name in order]
     assert times == sorted(times, reverse=True)
-    assert len(order) == len(set(order)) == 29
+    assert len(order) == len(set(order)) == 31
     said = capsys.readouterr().out
-    assert "29 runs: 0 finished, 29 to train" in said
+    assert "31 runs: 0 finished, 31 to train" in said
     assert "comparison/map-dream: about " in said
     assert f"{at_once[0]} at once" in said
 
@@ -149,8 +151,11 @@ def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
         "distracting_bus-optimal": [1.0],
         "map-pearl_ub": [0.4],
     }
-    for name, shares in measured.items():
-        setting = studies.find("comparison", name)
+    one_head = {"dream_one_head": [1.0] * 5, "dream_one_head_no_bottleneck": [0.9, -0.5, 1.0]}
+    settings = {studies.find("comparison", name): shares for name, shares in measured.items()}
+    for name, shares in one_head.items():
+        settings[studies.find("bottleneck", f"distracting_bus-{name}")] = shares
+    for setting, shares in settings.items():
         for run, share in zip(setting.runs(), shares, strict=False):
             fake_runs.make(run, tmp_path, share)
     assert reproduce.main(["--figure=6", "--budget=full", f"--out={tmp_path}"]) == 1
@@ -168,9 +173,7 @@ def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
     assert rows["map", "optimal"]["ci95_low"] == rows["map", "optimal"]["sd"] == ""  # one value
     assert ("map", "varibad") not in rows
     assert len(read(tmp_path / "curves6.csv")) == 4 * sum(
-        len(shares)
-        for name, shares in measured.items()
-        if "optimal" not in name and "pearl" not in name
+        len(shares) for setting, shares in settings.items() if setting.preset not in LINE_STYLES
     )
     table = read(tmp_path / "table6.csv")
     verdicts = {(r["claim"], r["where"], r["budget"].split()[0]): r["verdict"] for r in table}
@@ -178,13 +181,17 @@ def test_a_figure_from_runs(tmp_path, capsys, monkeypatch):
     assert verdicts["DREAM is optimal", bus, "1M"] == "holds"
     # One of five seeds fails; their mean, 0.98, would not.
     assert verdicts["DREAM is optimal", world, "end"] == "does not hold (4 of 5 seeds)"
-    assert verdicts["without the bottleneck DREAM is not optimal", bus, "end"] == "holds"
+    claim = "without the bottleneck DREAM is not optimal"
+    assert verdicts[f"{claim} (four decoder heads, as in `dream`)", bus, "end"] == "holds"
+    paper = "one decoder head, as in the paper"
+    assert verdicts[f"{claim} ({paper})", bus, "end"] == "does not hold (2 of 3 seeds)"
+    assert verdicts[f"DREAM is optimal ({paper})", bus, "end"] == "holds"
     assert verdicts["without the bottleneck DREAM is optimal too", world, "end"] == "holds"
     claim = "{} learns what can be had without exploring, and no more"
-    assert verdicts[claim.format("e_rl2"), bus, "end"] == "holds on 3 of 5 seeds so far"
-    assert verdicts[claim.format("e_rl2"), world, "end"] == "does not hold (4 of 5 seeds)"
-    assert verdicts[claim.format("import"), world, "end"] == "does not hold (4 of 5 seeds)"
-    assert verdicts[claim.format("varibad"), world, "end"] == "not measured"
+    assert verdicts[claim.format("E-RL2"), bus, "end"] == "holds on 3 of 5 seeds so far"
+    assert verdicts[claim.format("E-RL2"), world, "end"] == "does not hold (4 of 5 seeds)"
+    assert verdicts[claim.format("IMPORT"), world, "end"] == "does not hold (4 of 5 seeds)"
+    assert verdicts[claim.format("VariBAD"), world, "end"] == "not measured"
     claim = "the best that PEARL could do (PEARL-UB) is not optimal"
     assert verdicts[claim, world, "end"] == "holds"
     assert (tmp_path / "figure6.png").read_bytes()[:4] == b"\x89PNG"
@@ -207,18 +214,38 @@ def test_times_the_return_of_the_next_best(tmp_path):
     """Returns are 0.3 + 0.5 * share: 0.8 of DREAM against 0.3, or 0.4 of one seed."""
     others = {"e_rl2": [0.0] * 5, "import": [-1.0] * 5, "varibad": [0.0, 0.2], "pearl_ub": [-0.4]}
     found = groups_of(tmp_path, {"dream": [1.0] * 5, **others})
-    verdicts = {
-        (v.claim.split()[2], v.budget.split()[0]): v
-        for v in claims.grid_verdicts([("cooking", "test")], found)
-        if v.claim.startswith("DREAM returns")
-    }
-    assert verdicts["90%", "end"].verdict == "holds"  # 0.8 >= 1.9 * 0.4
-    assert verdicts["90%", "end"].measured == "2.29 times varibad"
-    assert verdicts["3.8", "1M"].verdict == "does not hold (0 of 5 seeds)"
+
+    def judged(claim):
+        """(verdict, measured) at 1M steps and at the end."""
+        verdicts = claims.grid_verdicts([("cooking", "test")], found)
+        return [(v.verdict, v.measured) for v in verdicts if v.claim.startswith(claim)]
+
+    more, cooking = "DREAM returns 90% more than E-RL2", "DREAM returns 3.8"
+    ub = "DREAM returns 90% more than the best"
+    assert judged(more) == [("holds", "2.29 times VariBAD")] * 2  # 0.8 >= 1.9 * 0.4
+    assert judged(ub) == [("holds", "8.00 times PEARL-UB")] * 2
+    assert judged(cooking) == [("does not hold (0 of 5 seeds)", "2.29 times VariBAD")] * 2
     del found["cooking", "import"]
-    verdicts = claims.grid_verdicts([("cooking", "test")], found)
-    (verdict,) = (v for v in verdicts if v.claim.startswith("DREAM returns 3.8"))
-    assert verdict.verdict == "not measured"
+    # Without a run of one method the claim may be refuted, and cannot be shown to hold.
+    text = "2.29 times VariBAD; no run of IMPORT"
+    assert judged(cooking) == [("does not hold (0 of 5 seeds)", text)] * 2
+    assert judged(more) == [("not measured", "")] * 2
+
+
+def test_a_claim_about_all_environments_needs_every_panel():
+    def of(where, verdict):
+        return claims.Verdict("more", where, "end", "5 of 5", "", "", verdict, "")
+
+    def judged(*verdicts):
+        every = [of(f"panel {k}", verdict) for k, verdict in enumerate(verdicts)]
+        (found,) = claims.on_every_panel([*every, of("x", "holds")._replace(claim="other")], "more")
+        return found.verdict, found.measured
+
+    assert judged("holds", "holds") == ("holds", "")
+    assert judged("holds", "not measured") == ("not measured", "")
+    assert judged("holds", "holds on 2 of 5 seeds so far") == ("not measured", "")
+    failed = judged("does not hold (4 of 5 seeds)", "not measured", "holds")
+    assert failed == ("does not hold (1 of 3 panels)", "not on panel 0")
 
 
 def bandit_summary(rl2, dream):

@@ -13,12 +13,14 @@ from experiments.figures import (
     claims,
     estimates,
     page,
+    page_parts,
     page_tables,
     records,
     studies,
     training_queue,
 )
 from experiments.figures.groups import group, normalised
+from experiments.figures.listed_runs import BANDIT, FIRST_SEED
 from tests.experiments import fake_runs
 from tests.folders import one_line, snapshot
 from tests.tiers import quick
@@ -180,7 +182,8 @@ def test_the_page_is_made_from_the_records_and_checked_against_them(place, capsy
     assert results.main([*common, "--check"]) == 1
     assert "README.md" in one_line(capsys.readouterr().err)
     assert results.main(common) == 0
-    assert "| map | 1.00, 0.98, 0.40 | no record yet |" in readme.read_text()
+    row = "| map | the training problems | 1.00, 0.98, 0.40 |  |  |  | 0.08M, 0.08M, never |"
+    assert row in readme.read_text()
     assert results.main([*common, "--check"]) == 0
     # A number of the page, or of the data, that changes is noticed; so is an old picture.
     (folder / "page.md").write_text(text.replace("0.98", "0.99"))
@@ -233,7 +236,8 @@ def test_every_run_of_the_list_has_a_name_of_its_own():
     runs = [run for setting in studies.settings() for run in setting.runs()]
     assert len({run.path for run in runs}) == len(runs)
     for run in runs:
-        assert (run.first_seed >= studies.FIRST_SEED) == (run.setting.study != "validation")
+        chosen_by = run.setting.study.startswith("validation")
+        assert (run.first_seed < FIRST_SEED) == chosen_by
     assert len(studies.KITCHENS) == 8
     dream = [s for s in studies.STUDIES["comparison"] if s.preset == "dream"]
     assert all(setting.seeds == 5 for setting in dream)
@@ -243,7 +247,7 @@ def test_every_run_of_the_list_has_a_name_of_its_own():
 def test_every_run_of_the_list_is_a_command_that_runs(study, tmp_path):
     for setting in studies.STUDIES[study]:
         line = setting.runs()[0].arguments(tmp_path)
-        if setting.benchmark == studies.BANDIT:
+        if setting.benchmark == BANDIT:
             assert training_queue.finished(setting.runs()[0], tmp_path) is False
         else:
             assert cli.parse(setting.benchmark, line[1:]).config == setting.config()
@@ -256,7 +260,7 @@ def test_docs_are_what_the_records_give():
 def test_every_table_is_made_without_records():
     for name, block in page.BLOCKS.items():
         assert block({}), name
-    assert page_tables.NONE in page_tables.dream({})
+    assert page_parts.NONE in page_tables.dream({})
 
 
 def test_a_run_with_fewer_trials_than_the_list_has_goes_on(tmp_path):
@@ -328,3 +332,14 @@ def test_methods_are_compared_over_all_benchmarks_together(tmp_path):
     # On map, the one benchmark that both have, every run of DREAM is better.
     assert "2 on 1 of 4" in other
     assert other.endswith("| 1.00 (1.00 to 1.00) |")
+
+
+def test_a_seed_that_is_there_only_at_its_end_is_not_one_that_never_is(tmp_path):
+    setting = studies.find("comparison", "map-dream")
+    known = {}
+    for run, share in zip(setting.runs(), (1.0, 1.0, 0.5), strict=False):
+        known[run.path] = records.of_folder(fake_runs.make(run, tmp_path, share), run)
+    known["comparison/map-dream-s101"].about["env_steps_to_95"] = [None]
+    each = group(setting, setting.runs(), known)
+    found = page_parts.reached(each, "env_steps_to_95", page_parts.millions)
+    assert found == ["0.08M", "at the end", "never"]

@@ -187,6 +187,18 @@ def test_a_field_that_was_renamed_is_restored(tmp_path):
     assert_bit_equal(state, {"replay": Today(*values)})
 
 
+def test_a_part_is_read_alone(tmp_path):
+    state = {"params": {"w": np.arange(3.0), "k": jax.random.key(3)}, "replay": np.ones(9)}
+    checkpoint.save(tmp_path, 1, state, {"trials": 7})
+    template = state | {"replay": np.ones(4)}  # another size, which is not looked at
+    found = checkpoint.restore_newest(tmp_path, template, lambda state: state["params"])
+    assert_bit_equal(found.state, state["params"])
+    assert found.metadata == {"trials": 7}
+    template["params"] = {"w": np.ones(2), "k": jax.random.key(3)}
+    with pytest.raises(ValueError, match=r"\['w'\] is float64\[3\], expected float64\[2\]$"):
+        checkpoint.restore(tmp_path, template, part=lambda state: state["params"])
+
+
 def test_only_arrays(tmp_path):
     with pytest.raises(ValueError, match=r"^state\['n'\] is a int: every leaf must be an array$"):
         checkpoint.save(tmp_path, 1, {"n": 3}, {})

@@ -1,6 +1,7 @@
 """The live line of a training command."""
 
 import io
+import time
 import types
 
 import pytest
@@ -51,6 +52,20 @@ def test_it_is_removed_at_the_end(monkeypatch):
     with pytest.raises(ValueError), line.shown():
         raise ValueError
     assert out.getvalue().endswith("\r\x1b[K")
+
+
+def test_other_commands_say_what_they_do_and_since_when(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(live_line, "_PERIOD_S", 0.001)
+    out = Terminal()
+    with live_line.busy("compiling and evaluating", out):
+        while "compiling and evaluating, 0s" not in out.getvalue():
+            time.sleep(0.001)
+    assert out.getvalue().endswith("\r\x1b[K")
+    quiet = io.StringIO()
+    with live_line.busy("compiling", quiet):
+        pass
+    assert quiet.getvalue() == ""
 
 
 def test_files_and_pipes_have_none(monkeypatch):

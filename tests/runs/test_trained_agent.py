@@ -83,7 +83,7 @@ def test_what_each_step_told_is_named(preset):
     agent = make("cooking", preset)
     held_out, trained = (int(agent.env.problem_ids(split)[0]) for split in ("test", "train"))
     names = [agent.trial(problem).information_name for problem in (trained, held_out, trained)]
-    moved = "z moved by" if preset == "dream" else "context moved by"
+    moved = "belief moved by" if preset == "dream" else "context moved by"
     assert names == ["gain" if preset == "dream" else moved, moved, names[0]]
     assert (agent.trial(trained).z is None) == (preset == "e_rl2")
 

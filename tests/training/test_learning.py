@@ -97,6 +97,15 @@ def test_dream_explores_to_exploit():
 
 
 @pytest.mark.slow
+def test_predicting_next_states_is_not_exploring_for_what_pays():
+    # The levers change no state, and exploitation has no need to pass the sign.
+    env = Corridor()
+    result = learn(small_config(env, agent="dream_next_states"), env)
+    assert np.all(result["encoder"] >= 0.95), result  # exploitation is as good
+    assert np.all(result["agent"] <= 0.3), result
+
+
+@pytest.mark.slow
 def test_without_learned_exploration_the_same_budget_is_not_enough():
     # A random walk sees the sign in 0.05 of all trials: right, right; one "left" before, between.
     env = Corridor()

@@ -1,11 +1,14 @@
-"""A trial as a GIF."""
+"""A trial as a GIF or an MP4."""
+
+import os
+import stat
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dream_jax.drawing.shapes import Circle, Drawing, Rectangle, Text
-from dream_jax.viz import film
+from dream_jax.viz import film, movie
 
 
 def frame(step, exploring=True, **changes):
@@ -41,3 +44,36 @@ def test_frames_of_two_sizes_share_a_canvas(tmp_path):
         assert (np.asarray(gif.convert("RGB")) == (0x12, 0x34, 0x56)).all(-1).any()
     with pytest.raises(ValueError, match="no frames"):
         film.save(tmp_path / "b.gif", [])
+
+
+STAND_IN = """#!/usr/bin/env python3
+import pathlib, sys
+words = sys.argv[1:]
+assert words[words.index("-s") + 1] == "200x188", words
+data = sys.stdin.buffer.read()
+frames, rest = divmod(len(data), 3 * 200 * 188)
+assert rest == 0
+pathlib.Path(words[-1]).write_text(str(frames))
+"""
+
+
+def test_ffmpeg_gets_every_picture_for_its_time(tmp_path, monkeypatch):
+    program = tmp_path / "ffmpeg"
+    program.write_text(STAND_IN)
+    os.chmod(program, stat.S_IRWXU)
+    monkeypatch.setattr(movie, "ffmpeg", lambda: str(program))
+    film.save(tmp_path / "a.mp4", [frame(0), frame(1), frame(0, False)], width=200)
+    assert (tmp_path / "a.mp4").read_text() == str(11 + 51 + 51)  # at 20 a second
+    program.write_text("#!/bin/sh\necho first >&2\necho no such codec >&2\nexit 1\n")
+    with pytest.raises(OSError, match=r"^ffmpeg cannot write .*b.mp4: no such codec$"):
+        film.save(tmp_path / "b.mp4", [frame(0)], width=200)
+    monkeypatch.setattr(movie, "ffmpeg", lambda: None)
+    with pytest.raises(OSError, match="pip install imageio-ffmpeg, or write a GIF"):
+        film.save(tmp_path / "b.mp4", [frame(0)])
+
+
+def test_an_mp4_by_ffmpeg_itself(tmp_path):
+    if movie.ffmpeg() is None:
+        pytest.skip("no ffmpeg here: pip install imageio-ffmpeg")
+    film.save(tmp_path / "a.mp4", [frame(0), frame(1)], width=201)  # an odd size
+    assert (tmp_path / "a.mp4").read_bytes()[4:8] == b"ftyp"

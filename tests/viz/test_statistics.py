@@ -73,3 +73,12 @@ def test_probability_of_improvement_by_hand():
 def test_performance_profile_by_hand():
     shares = statistics.performance_profile([0.2, 0.95, 1.0, 1.0], np.array([0.0, 0.95, 1.0, 1.1]))
     assert shares.tolist() == [1.0, 0.75, 0.5, 0.0]
+
+
+def test_groups_explain_what_they_decide_and_no_more():
+    rng = np.random.default_rng(0)
+    group = np.arange(240) % 24
+    centres, noise = rng.normal(size=(24, 5)), rng.normal(size=(240, 5))
+    assert statistics.explained(centres[group], group) == pytest.approx(1.0)
+    assert statistics.explained(noise, group) < 0.05  # eta squared would be about 0.1
+    assert statistics.explained(centres[group] + noise, group) == pytest.approx(0.5, abs=0.1)

@@ -29,7 +29,7 @@ _FLOOR, _TILE, _COUNTER, _INK, _STEEL = "#f6efe2", "#efe5d3", "#c9b79c", "#3b383
 class CookingView:
     """`drawing.view.WorldView` of `Cooking` and its variants."""
 
-    action_names = grid.ACTIONS
+    action_names = tuple(name.replace("ride bus", "ride bus (no bus)") for name in grid.ACTIONS)
 
     def __init__(self, env: Any, words: Sequence[str] = ()):
         """

@@ -7,7 +7,7 @@ function encodings(section, runs) {
   const state = { group: names[0] || null };
   section.append(element("p", { class: "note" },
     "Each dot is the encoding f(μ) of a training problem, in the two directions in which encodings differ most. " +
-    "Dots of one colour that lie together: the property is kept. Colours that mix: the bottleneck dropped it. " +
+    "Dots of one colour that lie together: z keeps the property. Colours that mix: z dropped it, or keeps it in other directions or only together with other properties. " +
     "The line is the decoder’s reading g(τ) of the trial above, step by step."));
   if (names.length > 1) {
     section.append(element("div", { class: "controls" }, menu("Colour by", names.map((name) => [name, name]), state.group, (value) => { state.group = value; draw(); })));
@@ -21,6 +21,10 @@ function encodings(section, runs) {
   return (places) => {
     for (const map of maps) map.follow(places.find((place) => place && place.run === map.run) || null);
   };
+}
+
+function percent(share) {
+  return `${Math.round(100 * share)}%`;
 }
 
 function plane(run, i, titled) {
@@ -54,6 +58,11 @@ function plane(run, i, titled) {
       return dot;
     }));
     legend.replaceChildren();
+    if (group) {
+      const alone = group.explains === null ? "" : `${name}: alone it explains ${percent(group.explains)} of the variance of z. `;
+      legend.append(element("span", { class: "note explains", style: "flex-basis:100%" },
+        `${alone}The two directions show ${percent(run.encodings.shown)} of the variance.`));
+    }
     if (group && group.labels.length <= 8) {
       group.labels.forEach((label, k) => legend.append(element("span", { class: "note" }, element("span", { class: "dot", style: `background:${groupColour({ labels: group.labels }, k)}` }), ` ${label} `)));
     } else if (group) legend.append(element("span", { class: "note" }, `${group.labels.length} values, one colour each`));
@@ -80,8 +89,8 @@ function visits(section, runs) {
   const shown = runs.map((run, i) => ({ run, i })).filter(({ run }) => run.visits);
   if (!shown.length) return;
   section.hidden = false;
-  section.append(element("p", { class: "note" }, "How often exploration is in each cell, in the trials that this page shows. The slider goes from early to late in training."));
   const last = Math.max(...shown.map(({ run }) => run.visits.counts.length)) - 1;
+  section.append(element("p", { class: "note" }, "How often exploration is in each cell, in the trials that this page shows." + (last > 0 ? " The slider goes from early to late in training." : "")));
   const slider = element("input", { type: "range", min: 0, max: last, value: last, "aria-label": "evaluation", id: "evaluation" });
   const text = element("span", { class: "note", id: "evaluation-text" });
   if (last > 0) section.append(element("div", { class: "controls" }, element("label", {}, "Evaluation", slider), text));

@@ -183,8 +183,9 @@ function stage(run, i, alone) {
     const upTo = exploring ? t : exploration.frames.length - 1;
     found.push(group(exploration.information_name === "gain" ? "Information gain of each step" : `Each step: ${exploration.information_name}`, steps(exploration.information, upTo)));
     if (exploration.distance) found.push(group("Distance of the decoder’s reading to the encoding, |f(μ) − g(τ)|²", falling(exploration.distance, upTo)));
-    if (exploration.nearest) found.push(group("What the decoder believes: nearest encodings", belief(exploration.nearest[upTo], trial.problem)));
-    if (!exploring && source === "other") found.push(group("z of another problem", element("span", {}, words(trial.other))));
+    if (exploration.nearest) found.push(group("What the decoder believes: nearest encodings, and how far they are", belief(exploration.nearest[upTo], trial.problem)));
+    if (!exploring && !trial.exploitation[source]) found.push(group("z of exploitation", element("span", { class: "no-z" }, "this agent has no z to choose: it acts on what it saw")));
+    else if (!exploring && source === "other") found.push(group("z of another problem", element("span", {}, words(trial.other))));
     if (!exploring && source === "id" && trial.split !== "train") found.push(group("z of the problem id", element("span", {}, "the encoder was never trained on this problem")));
     return found;
   }
