@@ -46,6 +46,7 @@ NEEDS = {
 SHORT = (
     ("experiments.BENCHMARK --config=PRESET --out=DIR", "experiments.map --out=runs/DIR"),
     ("--config.training.trials=153600", "--config.training.trials=80"),
+    ("experiments.sign --config=dream --seeds=3", "experiments.sign --config=dream"),
     ("--seeds=64", "--seeds=1"),
     ("--seeds=5", "--seeds=2"),
     ("--seeds=3", "--seeds=2"),
