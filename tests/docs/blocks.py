@@ -72,7 +72,7 @@ FLAGS = {
     "experiments.evaluate": "--trials=8",
     "experiments.results": "--check",
     "experiments.check": "--quick --steps=64",
-    "benchmarks.throughput": "--quick",
+    "benchmarks.throughput": "--quick --rounds=1 --seeds=1 --presets=dream_paper",
     # Pictures are drawn slowly by programs that compile fast, as those of tests do.
     "experiments.sign": "--config.env.horizon=4 --config.training.trials=16"
     " --config.training.evaluation_trials=3 --config.training.final_evaluation_trials=3",
