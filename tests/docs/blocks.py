@@ -46,6 +46,7 @@ NEEDS = {
 SHORT = (
     ("experiments.BENCHMARK --config=PRESET --out=DIR", "experiments.map --out=runs/DIR"),
     ("--config.training.trials=153600", "--config.training.trials=80"),
+    ("experiments.sign --config=dream --seeds=3", "experiments.sign --config=dream"),
     ("--seeds=64", "--seeds=1"),
     ("--seeds=5", "--seeds=2"),
     ("--seeds=3", "--seeds=2"),
@@ -71,7 +72,7 @@ FLAGS = {
     "experiments.evaluate": "--trials=8",
     "experiments.results": "--check",
     "experiments.check": "--quick --steps=64",
-    "benchmarks.throughput": "--quick",
+    "benchmarks.throughput": "--quick --rounds=1 --seeds=1 --presets=dream_paper",
     # Pictures are drawn slowly by programs that compile fast, as those of tests do.
     "experiments.sign": "--config.env.horizon=4 --config.training.trials=16"
     " --config.training.evaluation_trials=3 --config.training.final_evaluation_trials=3",
