@@ -10,7 +10,7 @@ import dream_jax
 from dream_jax.config import ConfigError
 from dream_jax.runs import agent_file, load, packing, pretrained
 
-NAMES = ("cooking", "distracting_bus", "map")
+NAMES = ("cooking", "distracting_bus", "map", "sign")
 
 
 def test_all_are_small_and_say_how_they_were_made():
