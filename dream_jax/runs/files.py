@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +13,7 @@ import filelock
 from dream_jax.config import ConfigError
 
 LOCK_FILE = ".lock"
+_SCRATCH = re.compile(r"\..+\.\d+\.tmp")  # of `whole_file`
 
 
 class NotWritten(OSError):
@@ -36,6 +38,13 @@ def whole_file(path: str | Path, mode: str = "wb", encoding: str | None = None) 
     finally:
         with contextlib.suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+
+def remove_scratch(folder: Path) -> None:
+    """Delete what a killed process had half written by `whole_file`. Hold the folder's lock."""
+    for path in folder.rglob(".*.tmp"):
+        if _SCRATCH.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

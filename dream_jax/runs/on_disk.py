@@ -8,7 +8,7 @@ from dream_jax.config import ConfigError
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import checkpoint, provenance
 from dream_jax.runs.checkpoint import Restored
-from dream_jax.runs.files import FolderLock, json_lines, whole_file
+from dream_jax.runs.files import FolderLock, json_lines, remove_scratch, whole_file
 from dream_jax.runs.folder import (
     NO_CHANGES,
     RUN_FILE,
@@ -228,6 +228,7 @@ class OnDisk:
         if trials is None:
             trials = self._resumed.progress.trials
         prepare_folder(self._request, self._changes, trials)
+        remove_scratch(self.out)
         if self.last_step is not None:
             checkpoint.delete_after(self._checkpoints, self.last_step)  # damaged
 

@@ -113,3 +113,14 @@ def check_files(out, benchmark, preset, seeds, more):
     for path in videos:
         with Image.open(path) as video:
             assert video.n_frames >= 2
+
+
+def test_what_a_killed_process_had_half_written_goes(tmp_path):
+    (tmp_path / "videos").mkdir()
+    left = [tmp_path / ".curves.png.13202.tmp", tmp_path / "videos" / ".seed_0.gif.7.tmp"]
+    kept = [tmp_path / "curves.png", tmp_path / ".mine.tmp", tmp_path / "notes.13.tmp"]
+    for path in (*left, *kept):
+        path.write_text("x")
+    files.remove_scratch(tmp_path)
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)
