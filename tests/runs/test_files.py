@@ -11,7 +11,7 @@ from PIL import Image
 
 from dream_jax import config as configs
 from dream_jax import envs, presets
-from dream_jax.runs import checkpoint, provenance
+from dream_jax.runs import checkpoint, files, provenance
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import setup
 from tests.presets.kinds import ANALYTIC
