@@ -6,7 +6,7 @@ It needs no network, and works from a checkout. The most valuable parts come fir
 to DIR/rows.jsonl as it is measured, and the same command goes on after a stop: parts that are done
 are left out. Each part is a process of its own (`benchmarks.accelerator_parts`). The parts of a
 wave compile at the same time, several on a machine with many cores, and are then measured one by
-one, while nothing else runs. `--together` measures the parts of a wave at the same time.
+one, while nothing else runs.
 
 Compiled programs are in DIR/cache."""
 
@@ -184,6 +184,10 @@ class Child:
             self._process.stdin.write(f"go {seconds}\n")
             self._process.stdin.flush()
 
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
     def stop(self) -> None:
         self._process.kill()
 
@@ -229,8 +233,8 @@ class Campaign:
         rows = json_lines(self._file) if self._file.exists() else []
         return {row["part"] for row in rows if row.get("status") == "done"}
 
-    def run(self, wave: Sequence[Part], together: bool) -> None:
-        """Compile the parts of a wave, then measure them one by one, or together."""
+    def run(self, wave: Sequence[Part]) -> None:
+        """Compile the parts of a wave, then measure them one by one."""
         done = self.done()
         waiting = [part for part in wave if part.name not in done]
         at_once = max(1, cores() // CORES_PER_PART)
@@ -239,24 +243,19 @@ class Campaign:
             children = [Child(p, self._quick, self._cache, self._told) for p in batch]
             try:
                 ready = self._until({child: "ready" for child in children}, self._left)
-                if together:
-                    self._measure(ready)
-                for child in [] if together else ready:
-                    self._measure([child])
+                for child in ready:
+                    self._measure(child)
             finally:
                 for child in children:
                     child.close()
 
-    def _measure(self, children: Sequence[Child]) -> None:
-        for child in children:
-            child.go(min(child.part.seconds, self._left))
-        if children:
-            limit = max(child.part.seconds for child in children)
-            finished = self._until(dict.fromkeys(children, "ended"), min(2 * limit, self._left))
-            for child in children:
-                if child not in finished:
-                    child.stop()
-                    self._keep(child.part, {"status": "out of time"})
+    def _measure(self, child: Child) -> None:
+        seconds = min(child.part.seconds, self._left)
+        child.go(seconds)
+        ended = self._until({child: "ended"}, min(2 * child.part.seconds, self._left))
+        if not ended and child.runs:  # one that failed has said why
+            child.stop()
+            self._keep(child.part, {"status": "out of time"})
 
     def _until(self, awaited: dict[Child, str], seconds: float) -> list[Child]:
         """Keep what comes until all have said what is awaited: those that have, in order."""
@@ -304,7 +303,6 @@ def main(argv: Sequence[str]) -> int:
     line.text("out", None, "the folder of rows.jsonl; the same folder goes on")
     line.number("budget_s", 540.0, "seconds after which nothing more is begun")
     line.text("parts", "*", "patterns of names, comma-separated")
-    line.switch("together", "measure the parts of a wave at the same time")
     line.switch("quick", "tiny sizes; the rates mean nothing")
     line.switch("list", "list the parts and do nothing")
     values = line.read(argv)
@@ -330,7 +328,7 @@ def main(argv: Sequence[str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     campaign = Campaign(out, values.quick, values.budget_s)
     for wave in chosen:
-        campaign.run(wave, values.together)
+        campaign.run(wave)
     left = [part.name for wave in chosen for part in wave if part.name not in campaign.done()]
     print(f"{len(left)} parts left: {', '.join(left)}" if left else "all parts are done")
     return 1 if left else 0

@@ -21,6 +21,7 @@ from dream_jax.viz import movie
 from experiments.analyses import bus_rides, fridges, miniworld, shown, sign_decoding
 from experiments.cli import flags as cli
 from experiments.cli import process as common
+from experiments.cli import which_agent
 from experiments.cli.command_line import CommandLine
 from experiments.report import page_file
 
@@ -49,8 +50,7 @@ class Request(NamedTuple):
 def parse(argv: list[str]) -> Request:
     """Raises ConfigError, one clear line."""
     line = CommandLine("experiments.evaluate")
-    line.text("checkpoint", None, "the folder of a run (its --out)")
-    line.text("pretrained", "", f"instead, an agent that ships: {', '.join(pretrained.names())}")
+    which_agent.define(line)
     line.text("at", NEWEST, f"the checkpoint: {NEWEST}, {BEST}, or a number of trials")
     line.text("env", "", f"{MINIWORLD}: the real Miniworld; by default the run's own benchmark")
     line.count("trials", 100, "trials of each split and seed, at least")
@@ -63,13 +63,7 @@ def parse(argv: list[str]) -> Request:
     line.switch("json", "print one JSON object")
     plain, overrides = cli.split_overrides(argv)
     values = line.read(plain)
-    if values.checkpoint and values.pretrained:
-        raise ConfigError("--checkpoint and --pretrained exclude each other; give one")
-    if not values.checkpoint and not values.pretrained:
-        raise ConfigError(
-            "--checkpoint is missing: the folder of a run, for example runs/sign; or give "
-            "--pretrained=cooking"
-        )
+    which_agent.check(values)
     if values.pretrained and values.at != NEWEST:
         raise ConfigError(f"--at={values.at} is for --checkpoint; an agent that ships is one file")
     if values.env not in ("", MINIWORLD):
@@ -80,8 +74,6 @@ def parse(argv: list[str]) -> Request:
                 raise ConfigError(f"--{name} is not for --env={MINIWORLD}; leave it out")
     if values.watch and values.json:
         raise ConfigError("--watch and --json exclude each other; give one")
-    if values.pretrained:
-        pretrained.card(values.pretrained)  # refuses unknown names
     return Request(
         Path(values.checkpoint) if values.checkpoint else None,
         values.pretrained,

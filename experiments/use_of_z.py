@@ -26,7 +26,7 @@ from dream_jax.runs.metrics import to_json, versions
 from dream_jax.runs.summary import normalised
 from experiments import evaluate
 from experiments.analyses import use_of_z
-from experiments.cli import process
+from experiments.cli import process, which_agent
 from experiments.cli.command_line import CommandLine
 from experiments.figures import records, studies
 
@@ -53,22 +53,13 @@ class Request(NamedTuple):
 def parse(argv: Sequence[str]) -> Request:
     """Raises ConfigError, one clear line."""
     line = CommandLine("experiments.use_of_z", f"\n{__doc__}")
-    line.text("checkpoint", None, "the folder of a run (its --out)")
-    line.text("pretrained", "", f"instead, an agent that ships: {', '.join(pretrained.names())}")
+    which_agent.define(line)
     line.count("trials", 1_000, "trials of each split and seed, at least")
     line.switch("json", "print one JSON object")
     line.switch("record", "keep the returns as a record for docs/results.md")
     line.text("data", str(records.DATA), "the folder of the records")
     values = line.read(argv)
-    if values.checkpoint and values.pretrained:
-        raise ConfigError("--checkpoint and --pretrained exclude each other; give one")
-    if not values.checkpoint and not values.pretrained:
-        raise ConfigError(
-            "--checkpoint is missing: the folder of a run, for example runs/cooking; or give "
-            "--pretrained=cooking"
-        )
-    if values.pretrained:
-        pretrained.card(values.pretrained)  # refuses unknown names
+    which_agent.check(values)
     folder = Path(values.checkpoint) if values.checkpoint else None
     if folder is not None and values.record:
         records.match(folder, studies.STUDIES)  # refuses runs that are not listed
