@@ -50,7 +50,8 @@ class Plane:
         self._centre = encodings.mean(axis=0)
         _, sizes, axes = np.linalg.svd(encodings - self._centre, full_matrices=False)
         # Of the variance, that these two directions show.
-        self.share = float(np.square(sizes[:2]).sum() / max(np.square(sizes).sum(), 1e-12))
+        variances = np.square(sizes)
+        self.share = float(variances[:2].sum()) / max(float(variances.sum()), 1e-12)
         self._axes = np.zeros((2, encodings.shape[1]))
         self._axes[: min(2, len(axes))] = axes[:2]
 
