@@ -54,6 +54,8 @@ def _families() -> tuple[Setting, ...]:
     return (
         *(Setting("families", kind, "dream", 3) for kind in kinds),
         Setting("families", "map", "dream", 3, five, "five"),
+        # Scored from the get-go: exploration is the first of the episodes that count.
+        Setting("families", "map", "rl2", 3, (*budgets.of("map", "rl2").items(), *five), "five"),
     )
 
 
