@@ -7,18 +7,23 @@ python -m experiments.sweep BENCHMARK --out=DIR --grid.GROUP.FIELD=VALUE,VALUE
 
 Every field may be swept but lists. Points that differ only in numbers of the compiled program
 (`experiments.sweeps.space.SHARED`) are trained side by side in one job, with all their seeds. Every
-other value is a job of its own. A job that fails is reported and the others continue; `--resume`
-runs the jobs that have no result yet. At the end the sweep writes sweep.csv and sweep.png.
+other value is a job of its own. A job that fails is reported and the others continue. At the end
+the sweep writes sweep.csv, sweep.png, and best/: the best point as a run folder, evaluated on all
+splits.
+
+Jobs save a checkpoint after every evaluation. Ctrl-C or SIGTERM stops them after the evaluation
+period at hand. `--resume` runs the jobs that have no result yet, from their checkpoints.
 
 Points are ranked on validation problems: an eighth of the training problems, or as many as
 `--config.env.validation_problems` says, which no point trains on. Points are ranked on the training
 problems with `--config.env.validation_problems=0`, where a family has fewer than 16 of them, and
-where it tests on the same problems. Test returns are never looked at: train the best point anew, on
-seeds of its own.
+where it tests on the same problems. No point is chosen by test returns. The seeds of the sweep have
+seen the choice, so train the best point anew on others: --config=DIR/best/config.json.
 """
 
+import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,17 +31,19 @@ from dream_jax import config as configs
 from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.splits import split_names
-from dream_jax.runs import resolve
+from dream_jax.runs import live_line, provenance, resolve, summary
 from dream_jax.runs.files import locked
 from dream_jax.runs.folder import delete
 from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
 from experiments.cli import process
 from experiments.cli.command_line import CommandLine
-from experiments.sweeps import folder, pools, report, space
+from experiments.sweeps import best, folder, pools, report, space
+from experiments.sweeps.folder import JobFiles
+from experiments.sweeps.progress import Progress, SweepLine
 
 # Everything that a sweep writes. The file that marks a folder as a sweep's comes last.
-NAMES = (folder.JOBS, "slurm", *report.NAMES, folder.SWEEP_FILE)
+NAMES = (folder.JOBS, "slurm", best.FOLDER, *report.NAMES, folder.SWEEP_FILE)
 
 LARGEST_SAMPLES = 100_000  # the driver holds every point
 _TRAINING_PER_VALIDATION = 8
@@ -59,7 +66,10 @@ class Request(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 done, 1 a job failed, 2 bad input, 130 interrupted (`--resume` continues)."""
+    """0 done, 1 a job failed, 2 bad input. After an interruption `--resume` continues.
+
+    130 after Ctrl-C; 75 after SIGTERM, SIGUSR1 or SIGUSR2.
+    """
     given = sys.argv[1:] if argv is None else argv
     return process.interruptible(
         lambda: run_command(given), "interrupted; --resume continues with the jobs that are left"
@@ -130,25 +140,97 @@ def run(request: Request) -> int:
         f"jobs, {len(jobs) - len(left)} of them done",
         flush=True,
     )
-    failures: dict[int, str] = {}  # by number of the point
-    for path, error in pools.POOLS[request.pool](left, request.workers, request.out):
-        if error is None and folder.result(path) is None:
-            error = "it ended without a result"
-        if error is None:
-            print(f"job {path.stem}: done", flush=True)
-        else:
-            log = path.with_suffix(".log")
-            print(f"error: job {path.stem}: {error}; see {log}", file=sys.stderr)
-            failures |= dict.fromkeys(jobs[path], error)
-    records = {int(k): record for path in jobs for k, record in (folder.result(path) or {}).items()}
-    swept = [axis.path for axis in request.axes]
-    split = space.ranking_split(resolve.checked_env(request.config))
-    rows = report.rows(request.points, swept, records, failures, split)
+    table = _Table(request, jobs)
+    table.update()
+    _run_jobs(request, left, table)
+    print(report.table(table.rows, table.swept, table.split), flush=True)
     title = f"{request.config.preset} on {request.config.benchmark}"
-    report.write(request.out, rows, swept, split, title)
-    print(report.table(rows, swept, split), flush=True)
+    report.write(request.out, table.rows, table.swept, table.split, title)
     print(f"written to {request.out}: {', '.join(report.NAMES)}", flush=True)
-    return 1 if failures else 0
+    good = _finish_best(request, table)
+    return 0 if good and not table.failures else 1
+
+
+class _Table:
+    """What the jobs have found so far, and which point is the best."""
+
+    def __init__(self, request: Request, jobs: Mapping[Path, tuple[int, ...]]):
+        self.jobs, self._request = jobs, request
+        self.swept = [axis.path for axis in request.axes]
+        self.split = space.ranking_split(resolve.checked_env(request.config))
+        self.failures: dict[int, str] = {}  # by number of the point
+        self.rows: list[report.Row] = []
+        self.leader: int | None = None  # the number of the best point
+        self._records: dict[int, Any] = {}  # by number of the point, without curves
+
+    def update(self, paths: Iterable[Path] | None = None) -> None:
+        """Read the results of these jobs, by default all, and keep the run folder of the best."""
+        read = list(self.jobs if paths is None else paths)
+        for path in read:
+            for number, record in (folder.result(path) or {}).items():
+                self._records[int(number)] = {k: v for k, v in record.items() if k != "curve"}
+        self.rows = report.rows(
+            self._request.points, self.swept, self._records, self.failures, self.split
+        )
+        self.leader = report.leader(self.rows, self.split)
+        done = {
+            number: JobFiles(path).best
+            for path, numbers in self.jobs.items()
+            if set(numbers) <= self._records.keys()
+            for number in numbers
+        }
+        best.keep(self._request.out, self.leader, done)
+
+    @property
+    def best_return(self) -> float | None:
+        """Of the leader."""
+        found = [row for row in self.rows if row["point"] == self.leader]
+        return found[0][f"{self.split}_return"] if found else None
+
+
+def _run_jobs(request: Request, left: list[Path], table: _Table) -> None:
+    """Run these jobs in the pool of the request, and say how each ended."""
+    progress = Progress(table.jobs, table.split)
+    live = SweepLine(progress, sys.stdout) if live_line.is_terminal(sys.stdout) else None
+    progress.ranked(table.best_return, table.leader)
+    with live.shown() if live else contextlib.nullcontext():
+        for path, error in pools.POOLS[request.pool](left, request.workers, request.out):
+            if error is None and folder.result(path) is None:
+                error = "it ended without a result"
+            if error is not None:
+                if live:
+                    live.erase()
+                log = JobFiles(path).log
+                print(f"error: job {path.stem}: {error}; see {log}", file=sys.stderr, flush=True)
+                table.failures |= dict.fromkeys(table.jobs[path], error)
+            table.update([path])
+            progress.ended(path)
+            progress.ranked(table.best_return, table.leader)
+            if error is None:
+                (live.log if live else _say)(f"job {path.stem}: done; {progress.text()}")
+
+
+def _finish_best(request: Request, table: _Table) -> bool:
+    """Evaluate the best point, in the pool, as a run that is resumed. False if that failed."""
+    out = request.out / best.FOLDER
+    if table.leader is None or best.point_of(out) != table.leader:
+        return True  # nothing was trained to the end, or the job was of an older version
+    if not best.finished(out):
+        path = request.out / folder.JOBS / "best.json"
+        write_json(path, {"finish": str(out), "benchmark": request.config.benchmark})
+        with live_line.busy("evaluating the best point, page and GIFs"):
+            ((_, error),) = pools.POOLS[request.pool]([path], 1, request.out)
+        if error is not None or not best.finished(out):
+            reason, log = error or "it ended without a summary", JobFiles(path).log
+            print(f"error: best point: {reason}; see {log}", file=sys.stderr)
+            return False
+    print(f"point {table.leader} is the best. It is a run in {out}:")
+    print(summary.describe(provenance.read_json(out / "summary.json")), flush=True)
+    return True
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _sweep_flags(benchmark: str, argv: Sequence[str]) -> tuple[CommandLine, Any, list[str]]:
