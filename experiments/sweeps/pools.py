@@ -37,7 +37,7 @@ def ray(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
     """
     library = library_of("ray")
     library.init(ignore_reinit_error=True)
-    remote = library.remote(run_job)
+    remote = library.remote(_run_on_ray)
     left = list(jobs)
     waiting: dict[Any, Path] = {}
     while left or waiting:
@@ -48,6 +48,11 @@ def ray(jobs: list[Path], workers: int, folder: Path) -> Outcomes:
         for reference in ready:
             job = waiting.pop(reference)
             yield job, outcome(functools.partial(library.get, reference))
+
+
+def _run_on_ray(path: Path) -> str | None:
+    given = library_of("ray").get_runtime_context().get_assigned_resources()
+    return run_job(path, int(given.get("CPU", 0)))
 
 
 POOLS: dict[str, Callable[[list[Path], int, Path], Outcomes]] = {

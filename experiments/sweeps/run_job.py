@@ -9,20 +9,26 @@ from typing import Any
 
 from dream_jax.config import ConfigError
 from dream_jax.runs.signals import RESUME_ME
-from experiments.cli import parallel_commands
+from experiments.cli import parallel_commands, process
 from experiments.sweeps.folder import JobFiles
 
 Outcomes = Iterator[tuple[Path, str | None]]  # a job that has ended, and its error or None
 NEEDS = {"ray": "ray", "slurm": "submitit"}  # the package of a pool
 
 
-def command(path: Path) -> parallel_commands.Command:
-    """The command of a job, with its output in JOB.log. It ends if this process does."""
+def command(path: Path, cpus: int | None = None) -> parallel_commands.Command:
+    """The command of a job, with its output in JOB.log. It ends if this process does.
+
+    cpus: how many of the cores that this process may use; by default all.
+    """
     root = str(Path(__file__).parents[2])
     search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     parent = str(os.getpid())
     line = [sys.executable, "-m", "experiments.sweeps.job", str(path.resolve()), parent]
     environment = os.environ | {"PYTHONPATH": search}
+    if cpus is not None and 0 < cpus < len(process.cores()):
+        # NPROC is how many threads XLA starts. What the user has set comes first.
+        environment = {name: str(cpus) for name in ("JAX_NUM_CPU_DEVICES", "NPROC")} | environment
     return parallel_commands.Command(line, JobFiles(path).log, environment)
 
 
@@ -33,13 +39,15 @@ def failure(ended: parallel_commands.Ended) -> str | None:
     return f"exit status {ended.status}: {ended.last_line}" if ended.status else None
 
 
-def run_job(path: Path) -> str | None:
+def run_job(path: Path, cpus: int | None = None) -> str | None:
     """Run a job in a process of its own. Returns one line about its failure, or None.
+
+    cpus: that a scheduler has given to the job, which other jobs on the machine do not use.
 
     Raises KeyboardInterrupt after Ctrl-C, and `process.Asked` after another signal that asks to
     end. The job has then saved a checkpoint.
     """
-    (ended,) = parallel_commands.run([command(path)], 1)
+    (ended,) = parallel_commands.run([command(path, cpus)], 1)
     return failure(ended)
 
 

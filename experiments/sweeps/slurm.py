@@ -5,6 +5,7 @@ submitit asks, needs Slurm's accounting, and without it a cancelled job would ne
 """
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -27,7 +28,7 @@ class RequeuedJob:
 
     def __call__(self, path: Path) -> str | None:
         try:
-            return run_job(path)
+            return run_job(path, int(os.environ.get("SLURM_CPUS_ON_NODE", "0")))
         except process.Asked as asked:
             # The job has saved its checkpoint. Now the handler of submitit may queue it again.
             signal.raise_signal(asked.number)

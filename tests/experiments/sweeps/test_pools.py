@@ -8,7 +8,7 @@ import pytest
 
 from experiments import sweep
 from experiments.cli import process
-from experiments.sweeps import folder
+from experiments.sweeps import folder, run_job
 from experiments.sweeps import pools as sweep_pools
 from experiments.sweeps import slurm as sweep_slurm
 from tests.experiments.sweeps.small import request
@@ -29,6 +29,19 @@ def test_the_local_pool_reports_what_a_job_said_last(tmp_path):
     assert error == "exit status 1: KeyError: 'config'"
     lines = path.with_suffix(".log").read_text().splitlines()
     assert lines[0].startswith("Traceback") and lines[-1] == "error: KeyError: 'config'"
+
+
+def test_a_job_uses_as_many_cores_as_its_scheduler_gave_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "cores", lambda: [0, 1, 2, 3])
+    monkeypatch.delenv("NPROC", raising=False)
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "3")  # set by the user
+
+    def given(cpus):
+        return run_job.command(tmp_path / "0000.json", cpus).environment
+
+    assert (given(2)["NPROC"], given(2)["JAX_NUM_CPU_DEVICES"]) == ("2", "3")
+    for cpus in (None, 0, 4):
+        assert "NPROC" not in given(cpus)
 
 
 class Lost:
@@ -132,9 +145,11 @@ def test_slurm_jobs_are_cancelled_after_an_interruption(tmp_path, queue, monkeyp
 def test_a_slurm_job_that_is_asked_to_end_lets_submitit_queue_it_again(tmp_path, monkeypatch):
     asked = []
 
-    def run(path):
+    def run(path, cpus):
+        assert cpus == 3
         raise process.Asked(signal.SIGUSR2)
 
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "3")
     monkeypatch.setattr(sweep_slurm, "run_job", run)
     with process.handled((signal.SIGUSR2,), lambda number, frame: asked.append(number)):
         said = sweep_slurm.RequeuedJob()(tmp_path / "0000.json")
