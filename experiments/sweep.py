@@ -140,59 +140,55 @@ def run(request: Request) -> int:
         f"jobs, {len(jobs) - len(left)} of them done",
         flush=True,
     )
-    table = _Table(request, jobs)
-    table.update()
-    _run_jobs(request, left, table)
-    print(report.table(table.rows, table.swept, table.split), flush=True)
+    found = _Found(request, jobs)
+    _run_jobs(request, left, found)
+    swept = [axis.path for axis in request.axes]
+    rows = report.rows(request.points, swept, found.records, found.failures, found.split)
+    print(report.table(rows, swept, found.split), flush=True)
     title = f"{request.config.preset} on {request.config.benchmark}"
-    report.write(request.out, table.rows, table.swept, table.split, title)
+    report.write(request.out, rows, swept, found.split, title)
     print(f"written to {request.out}: {', '.join(report.NAMES)}", flush=True)
-    good = _finish_best(request, table)
-    return 0 if good and not table.failures else 1
+    good = _finish_best(request, found)
+    return 0 if good and not found.failures else 1
 
 
-class _Table:
+class _Found:
     """What the jobs have found so far, and which point is the best."""
 
     def __init__(self, request: Request, jobs: Mapping[Path, tuple[int, ...]]):
-        self.jobs, self._request = jobs, request
-        self.swept = [axis.path for axis in request.axes]
+        self.jobs, self._out = jobs, request.out
         self.split = space.ranking_split(resolve.checked_env(request.config))
         self.failures: dict[int, str] = {}  # by number of the point
-        self.rows: list[report.Row] = []
-        self.leader: int | None = None  # the number of the best point
-        self._records: dict[int, Any] = {}  # by number of the point, without curves
+        self.records: dict[int, Any] = {}  # by number of the point, without curves
+        self.leader: tuple[float, int] | None = None  # return and number of the best point
+        self._job_of = {number: path for path, numbers in jobs.items() for number in numbers}
+        for path in jobs:
+            self._read(path)
+        self._keep_best(jobs)
 
-    def update(self, paths: Iterable[Path] | None = None) -> None:
-        """Read the results of these jobs, by default all, and keep the run folder of the best."""
-        read = list(self.jobs if paths is None else paths)
-        for path in read:
-            for number, record in (folder.result(path) or {}).items():
-                self._records[int(number)] = {k: v for k, v in record.items() if k != "curve"}
-        self.rows = report.rows(
-            self._request.points, self.swept, self._records, self.failures, self.split
-        )
-        self.leader = report.leader(self.rows, self.split)
-        done = {
-            number: JobFiles(path).best
-            for path, numbers in self.jobs.items()
-            if set(numbers) <= self._records.keys()
-            for number in numbers
-        }
-        best.keep(self._request.out, self.leader, done)
+    def update(self, path: Path) -> None:
+        """Note the result of a job that has ended."""
+        self._read(path)
+        self._keep_best([path])
 
-    @property
-    def best_return(self) -> float | None:
-        """Of the leader."""
-        found = [row for row in self.rows if row["point"] == self.leader]
-        return found[0][f"{self.split}_return"] if found else None
+    def _read(self, path: Path) -> None:
+        for number, record in (folder.result(path) or {}).items():
+            self.records[int(number)] = {k: v for k, v in record.items() if k != "curve"}
+
+    def _keep_best(self, jobs: Iterable[Path]) -> None:
+        """Keep the run folder of the best point, and delete those of the others of these jobs."""
+        self.leader = report.leader(self.records, self.split)
+        number = None if self.leader is None else self.leader[1]
+        source = None if number is None else JobFiles(self._job_of[number]).best
+        done = [path for path in jobs if self.jobs[path][0] in self.records]
+        best.keep(self._out, number, source, [JobFiles(path).best for path in done])
 
 
-def _run_jobs(request: Request, left: list[Path], table: _Table) -> None:
+def _run_jobs(request: Request, left: list[Path], found: _Found) -> None:
     """Run these jobs in the pool of the request, and say how each ended."""
-    progress = Progress(table.jobs, table.split)
+    progress = Progress(found.jobs, found.split)
     live = SweepLine(progress, sys.stdout) if live_line.is_terminal(sys.stdout) else None
-    progress.ranked(table.best_return, table.leader)
+    progress.ranked(found.leader)
     with live.shown() if live else contextlib.nullcontext():
         for path, error in pools.POOLS[request.pool](left, request.workers, request.out):
             if error is None and folder.result(path) is None:
@@ -202,18 +198,19 @@ def _run_jobs(request: Request, left: list[Path], table: _Table) -> None:
                     live.erase()
                 log = JobFiles(path).log
                 print(f"error: job {path.stem}: {error}; see {log}", file=sys.stderr, flush=True)
-                table.failures |= dict.fromkeys(table.jobs[path], error)
-            table.update([path])
+                found.failures |= dict.fromkeys(found.jobs[path], error)
+            found.update(path)
             progress.ended(path)
-            progress.ranked(table.best_return, table.leader)
+            progress.ranked(found.leader)
             if error is None:
                 (live.log if live else _say)(f"job {path.stem}: done; {progress.text()}")
 
 
-def _finish_best(request: Request, table: _Table) -> bool:
+def _finish_best(request: Request, found: _Found) -> bool:
     """Evaluate the best point, in the pool, as a run that is resumed. False if that failed."""
     out = request.out / best.FOLDER
-    if table.leader is None or best.point_of(out) != table.leader:
+    number = None if found.leader is None else found.leader[1]
+    if number is None or best.point_of(out) != number:
         return True  # nothing was trained to the end, or the job was of an older version
     if not best.finished(out):
         path = request.out / folder.JOBS / "best.json"
@@ -224,7 +221,7 @@ def _finish_best(request: Request, table: _Table) -> bool:
             reason, log = error or "it ended without a summary", JobFiles(path).log
             print(f"error: best point: {reason}; see {log}", file=sys.stderr)
             return False
-    print(f"point {table.leader} is the best. It is a run in {out}:")
+    print(f"point {number} is the best. It is a run in {out}:")
     print(summary.describe(provenance.read_json(out / "summary.json")), flush=True)
     return True
 

@@ -5,26 +5,18 @@ and finishes it as a run that is resumed: test returns, page and films come only
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from dream_jax.runs import provenance
 from dream_jax.runs.folder import RUN_FILE, RunRequest
 from dream_jax.runs.metrics import write_json
 from dream_jax.runs.on_disk import OnDisk
-from experiments.sweeps import report, space
+from experiments.sweeps import space
 from experiments.sweeps.training import PointsTraining
 
 FOLDER = "best"
 _POINT = "sweep_point"  # the key of config.json with the number of the point
-
-
-def place_of(records: Sequence[Mapping[str, Any]]) -> int | None:
-    """The first record of the highest return among those without a loss that is not finite."""
-    means = [report.mean(record[f"{record['split']}_return"]) for record in records]
-    good = [k for k, mean in enumerate(means) if records[k]["finite"] and mean is not None]
-    return max(good, key=lambda k: (means[k], -k), default=None)
 
 
 def write(out: Path, training: PointsTraining, place: int, number: int) -> None:
@@ -57,20 +49,20 @@ def point_of(best: Path) -> int | None:
         return None
 
 
-def keep(out: Path, leader: int | None, folders: Mapping[int, Path]) -> None:
-    """Make OUT/best that of the leader, and delete the others.
+def keep(out: Path, leader: int | None, source: Path | None, done: Iterable[Path]) -> None:
+    """Make OUT/best the run folder of the leader, and delete others.
 
     Args:
       out: the folder of the sweep.
       leader: the number of the best point so far.
-      folders: of the jobs that are done (`folder.JobFiles.best`), by number of each point.
+      source: the run folder of its job (`folder.JobFiles.best`), which may be OUT/best already.
+      done: the run folders of jobs that have ended, to delete where they are not of the leader.
     """
     best = out / FOLDER
-    source = None if leader is None else folders[leader]
-    if source is not None and source.exists() and point_of(source) == leader != point_of(best):
+    if source is not None and point_of(source) == leader != point_of(best):
         _put_aside(best)
         source.rename(best)
-    for each in set(folders.values()):
+    for each in done:
         shutil.rmtree(each, ignore_errors=True)
 
 

@@ -21,7 +21,7 @@ from dream_jax import config as configs
 from dream_jax.runs.metrics import write_json
 from dream_jax.runs.signals import RESUME_ME, StopSignal
 from experiments.cli import process
-from experiments.sweeps import best, folder
+from experiments.sweeps import best, folder, report
 from experiments.sweeps.training import Points, PointsTraining
 
 
@@ -54,8 +54,9 @@ def train(files: folder.JobFiles, stopped: Callable[[], bool], started_s: float)
         note_progress()
         print(line, flush=True)
     records = training.records()
-    winner = best.place_of(records)
-    if winner is not None:
+    leader = report.leader(dict(enumerate(records)), training.split)
+    if leader is not None:
+        _, winner = leader
         best.write(files.best, training, winner, job["points"][winner])
     write_json(files.result, dict(zip(job["points"], records, strict=True)))
     files.remove_scratch()

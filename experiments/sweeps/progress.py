@@ -58,9 +58,9 @@ class Progress:
         self._ended.add(job)
         self._found[job] = _ENDED
 
-    def ranked(self, value: float | None, point: int | None) -> None:
-        """Note the best point of the jobs that have ended, and its return."""
-        self._best = None if value is None or point is None else (value, point)
+    def ranked(self, best: tuple[float, int] | None) -> None:
+        """Note the return and the number of the best point of the jobs that have ended."""
+        self._best = best
 
     def text(self) -> str:
         """For example "12 of 64 points, 16 running, best validation 0.512 (point 3), 4m left"."""

@@ -58,10 +58,17 @@ def mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def leader(found: Sequence[Row], split: str) -> int | None:
-    """The number of the best point, whose losses were all finite; None if there is none."""
-    good = [row for row in found if row["status"] == "done" and f"{split}_return" in row]
-    return good[0]["point"] if good else None
+def leader(records: Mapping[int, Mapping[str, Any]], split: str) -> tuple[float, int] | None:
+    """The return and number of the best point, whose losses were all finite; None without one.
+
+    Of equals the first. records: as of `rows`.
+    """
+    means = {k: mean(record[f"{split}_return"]) for k, record in records.items()}
+    good = [(x, -k) for k, x in means.items() if x is not None and records[k]["finite"]]
+    if not good:
+        return None
+    value, negative = max(good)
+    return value, -negative
 
 
 def columns(swept: Sequence[str], found: Sequence[Row], split: str) -> list[str]:

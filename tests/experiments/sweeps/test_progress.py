@@ -39,7 +39,7 @@ def test_points_done_and_running_the_best_and_the_time_left(jobs):
     expected = "2 of 8 points, 6 running, best validation 0.500 (point 3), about 2m00s left"
     assert progress.text() == expected
     progress.ended(second)
-    progress.ranked(0.4, 3)  # of the final evaluation
+    progress.ranked((0.4, 3))  # of the final evaluation
     expected = "4 of 8 points, 4 running, best validation 0.400 (point 3), about 2m00s left"
     assert progress.text() == expected
     progress.ended(third)
