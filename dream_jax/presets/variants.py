@@ -1,11 +1,11 @@
-"""The variants of cooking and bus: large, in sentences, with pictures as ids, without instructions.
+"""The variants of cooking (large, in sentences, with pictures as ids), of bus and of sign.
 
 Not tuned: each starts from its benchmark's settings and changes what its form asks for.
 """
 
 from dataclasses import replace
 
-from dream_jax.presets import bus, cooking
+from dream_jax.presets import bus, cooking, sign
 
 COOKING_LARGE = replace(
     cooking.CONFIG,
@@ -35,4 +35,11 @@ BUS_TASKS = replace(
     training=replace(bus.CONFIG.training, trials=102_400),
 )
 
-ALL = (COOKING_LARGE, COOKING_SENTENCES, COOKING_PICTURES, BUS_TASKS)
+SIGN_WORDS = replace(
+    sign.CONFIG,
+    benchmark="sign_words",
+    # As on sign, without the action that ends an episode.
+    acting=replace(sign.CONFIG.acting, random_action_counts=(1, 1, 4)),
+)
+
+ALL = (COOKING_LARGE, COOKING_SENTENCES, COOKING_PICTURES, BUS_TASKS, SIGN_WORDS)
