@@ -26,7 +26,7 @@ from experiments import sweep
 from tests import test_guide
 
 SIZES = ("hidden_size", "head_size", "decoder_memory_size", "decoder_hidden_size")
-PERIODS = 40
+PERIODS = 24
 FLAGS = [
     "lamps:Lamps",
     "--smoke",
@@ -81,6 +81,7 @@ def on_ray(out: Path) -> int:
     killer = once(lambda: checkpoint(out, 0) and checkpoint(out, 1), kill)
     status = sweep.main([*FLAGS, "--pool=ray", f"--out={out}"])
     killer.join()
+    ray.shutdown()
     cluster.shutdown()
     return status
 

@@ -31,7 +31,7 @@ def swept(pool, out, *before):
     done = subprocess.run(
         [*before, sys.executable, "-m", "tests.experiments.sweeps.on_a_cluster", pool, str(out)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_DEDUP_LOGS": "0"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_worker_niceness": "0"},
         capture_output=True,
         text=True,
         timeout=900,
