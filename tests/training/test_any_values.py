@@ -4,7 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from dream_jax import api
+from dream_jax import api, envs
+from dream_jax.agents import registry
+from dream_jax.config import Config, TrialConfig
 from dream_jax.training import statistics
 from tests.envs.adapters import family_cases
 
@@ -53,6 +55,17 @@ def test_every_agent_takes_every_kind(name, preset):
     assert losses and np.isfinite(list(losses.values())).all()
     assert np.isfinite(run.summary["splits"]["test"]["return_mean"])
     assert run.agent().trial(problem=7).text()
+
+
+def test_an_agent_that_sees_instructions_while_exploring_takes_a_dict_of_them():
+    env = envs.make(f"{family_cases.__name__}:Mixed", horizon=4)
+    agent = registry.make(
+        Config(agent="e_rl2", trial=TrialConfig(instruction_in_exploration=True)), env
+    )
+    zero, no = np.float32(0), np.bool_(False)
+    params = jax.eval_shape(agent.init, jax.random.key(0))
+    trial = jax.eval_shape(agent.collect, params, jax.random.key(1), zero, zero, no)
+    assert sorted(trial.exploration.instruction) == ["amount", "say"]
 
 
 def test_running_statistics_are_those_of_all_values():
