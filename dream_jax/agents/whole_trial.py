@@ -110,8 +110,8 @@ class WholeTrial(WholeTrialNetworks):
         explored = rollout.explore(
             self.env, policy, memory, explore_key, problem, self.config.trial
         )
-        seen = explored.episode.instruction
-        last = trial_sequence.exploring(self.env, None if seen is None else seen[-1])
+        last = jax.tree.map(lambda x: x[-1], explored.episode.instruction)  # None stays None
+        last = trial_sequence.exploring(self.env, last)
         shown = self.config.trial.rewards_in_exploration
         memory = self._remember_end(params, explored, last, shown)
 

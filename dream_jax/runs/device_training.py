@@ -12,10 +12,11 @@ from dream_jax.data import replay
 from dream_jax.runs import diagnosis
 from dream_jax.runs import rows as run_rows
 from dream_jax.runs import trials as fixed_trials
+from dream_jax.runs.load import Initial
 from dream_jax.runs.programs import Programs, compile_programs, curve_trials, evaluation_params
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import evaluation as evaluations
-from dream_jax.training import learner, setup
+from dream_jax.training import learner, setup, statistics
 from dream_jax.types import Agent, Params, TrainState
 
 
@@ -62,16 +63,21 @@ class DeviceTraining:
         return self._programs
 
     def compile(
-        self, state: TrainState | None, log: Callable[[str], None], params: Params | None = None
+        self, state: TrainState | None, log: Callable[[str], None], initial: Initial | None = None
     ) -> None:
         """Compile everything.
 
-        state: leaves [seeds, ...]; None: training starts from the beginning. params: to begin with
-        in that case, leaves [seeds, ...]; None: those that the seeds draw.
+        state: leaves [seeds, ...]; None: training starts from the beginning. initial: parameters to
+        begin with in that case; None: those that the seeds draw.
         """
-        if state is None and params is not None:
+        if state is None and initial is not None:
             drawn = jax.device_get(self._runner.join(self._runner.init()))
-            state = learner.with_params(drawn, params)
+            state = learner.with_params(drawn, initial.params)
+            if state.statistics is not None:
+                most = statistics.most_values(self.trainer.trial_shape)
+                values = {space: initial.trials * count for space, count in most.items()}
+                known = statistics.of_params(state.statistics, initial.params, values)
+                state = state._replace(statistics=known)
         self._programs, self._state = compile_programs(
             self.config, self.trainer, self._runner, state, log
         )

@@ -64,6 +64,13 @@ class LoadedRun(NamedTuple):
         return TrainedAgent(self.programs, params, seed, failure.checkpoint)
 
 
+class Initial(NamedTuple):
+    """What a run starts with, where another one came first."""
+
+    params: Params  # leaves [seeds, ...]
+    trials: int  # that they were trained on
+
+
 def load_run(
     folder: str | Path, overrides: Mapping[str, Any] | None = None, at: str | int = NEWEST
 ) -> LoadedRun:
@@ -134,8 +141,8 @@ def _restore(directory: Path, shape: Any, step: int | None, part: Any) -> checkp
     return checkpoint.Restored(state, metadata, step, {})
 
 
-def initial_params(source: str, agent: Agent, seeds: Sequence[int]) -> Params:
-    """Parameters to start a run with, leaves [seeds, ...].
+def initial_params(source: str, agent: Agent, seeds: Sequence[int]) -> Initial:
+    """Parameters to start a run with.
 
     Args:
       source: the folder of a run, or the file of an agent.
@@ -148,11 +155,11 @@ def initial_params(source: str, agent: Agent, seeds: Sequence[int]) -> Params:
     try:
         if Path(source).is_dir():
             loaded = load_run(source)
-            params, there = loaded.params, loaded.seeds
+            params, there, trials = loaded.params, loaded.seeds, loaded.trials
         else:
             agent_there = load_file(source)
             params = jax.tree.map(lambda x: np.asarray(x)[None], agent_there.params)
-            there = [agent_there.seed]
+            there, trials = [agent_there.seed], agent_there.trained_trials
     except ConfigError as error:
         raise ConfigError(f"--init_from={source}: {error}") from error
     template = jax.eval_shape(agent.init, jax.random.key(0))
@@ -164,7 +171,7 @@ def initial_params(source: str, agent: Agent, seeds: Sequence[int]) -> Params:
             "must be the same"
         )
     places = np.array([there.index(s) if s in there else s % len(there) for s in seeds])
-    return jax.tree.map(lambda x: np.asarray(x)[places], params)
+    return Initial(jax.tree.map(lambda x: np.asarray(x)[places], params), trials)
 
 
 def load_file(file: str | Path) -> TrainedAgent:

@@ -14,13 +14,13 @@ from dream_jax.runs.agent_programs import AgentPrograms
 from dream_jax.runs.clock import Clock, Pace
 from dream_jax.runs.device_training import Chunk, DeviceTraining
 from dream_jax.runs.files import NotWritten
-from dream_jax.runs.load import initial_params
+from dream_jax.runs.load import Initial, initial_params
 from dream_jax.runs.rows import NotFinite, Row
 from dream_jax.runs.run_page import RunPage
 from dream_jax.runs.run_view import RunView
 from dream_jax.runs.signals import StopSignal
 from dream_jax.runs.storage import InMemory, Storage
-from dream_jax.types import Params, TrainState
+from dream_jax.types import TrainState
 
 
 class Evaluation(NamedTuple):
@@ -68,7 +68,7 @@ class Run(RunView):
         resumed = self._storage.read(self._training.trainer, log)
         self._page = RunPage(self._agent_programs, self.out, log) if self.out else None
         self._first_state: TrainState | None = resumed.state  # until it is on the devices
-        self._first_params = None if resumed.state is not None else self._initial_params()
+        self._initial = None if resumed.state is not None else self._read_initial()
         self._progress = resumed.progress
         self._clock = Clock(started_s, resumed.progress.wall_s)
         self._busy, self._failed = threading.Lock(), False
@@ -190,8 +190,8 @@ class Run(RunView):
         if self._compiled:
             return
         state, self._first_state = self._first_state, None  # not to hold the replays twice
-        params, self._first_params = self._first_params, None
-        self._training.compile(state, self._log, params)
+        initial, self._initial = self._initial, None
+        self._training.compile(state, self._log, initial)
         compile_s = self._progress.compile_s + self._training.programs.compile_s
         self._progress = self._progress._replace(compile_s=compile_s)
         self._compiled = True
@@ -271,8 +271,8 @@ class Run(RunView):
         """For each seed, whether it trains."""
         return [seed not in self.failed for seed in self.seeds]
 
-    def _initial_params(self) -> Params | None:
-        """What the run starts with, if not with what its seeds draw. Leaves [seeds, ...]."""
+    def _read_initial(self) -> Initial | None:
+        """What the run starts with, if not with what its seeds draw."""
         source = self._storage.init_from
         return None if source is None else initial_params(source, self._training.agent, self.seeds)
 

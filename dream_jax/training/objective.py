@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dream_jax.data import padding
 from dream_jax.losses.reduce import masked_mean
 from dream_jax.training import shards as sharding
 from dream_jax.types import Agent, Array, Key, LossContext, LossTerms, Params, Trial
@@ -50,7 +51,8 @@ def loss(
         keys = shards.mine(jax.random.split(key, trials.problem.shape[0] * shards.devices))
 
         def of_one(trial: Trial, key: Key) -> LossTerms:
-            return agent.loss_terms(params, target, trial, LossContext(key, statistics, phases))
+            context = LossContext(key, statistics, phases)
+            return agent.loss_terms(params, target, padding.cleared(trial), context)
 
         return jax.vmap(of_one)(trials, keys)
 

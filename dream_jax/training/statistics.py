@@ -4,6 +4,7 @@ They belong to the TrainState. Networks read them from their variables (`network
 are copied into all parameters after each collection: online, target and averaged ones.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -102,6 +103,36 @@ def write(state: TrainState) -> TrainState:
     return state._replace(learners=learners, average=_written(state.average, moments))
 
 
+def of_params(statistics: Statistics, params: Params, values: Mapping[str, int]) -> Statistics:
+    """The statistics that parameters were trained with, so that training goes on with them.
+
+    Args:
+      statistics: of the run that begins, leaves [seeds, ...]: which numbers there are.
+      params: with a collection of statistics, leaves [seeds, ...].
+      values: how many values they count as, by the name of the space.
+    """
+    found = _collected(params)
+
+    def running(space: str, part: str, fresh: Running) -> Running:
+        moments = found[moments_name(space)][part]
+        count = jnp.full_like(fresh.values, values[space])
+        squares = jnp.square(moments.deviation) * values[space]
+        return Running(count, jnp.asarray(moments.mean), squares)
+
+    return {
+        space: {part: running(space, part, fresh) for part, fresh in parts.items()}
+        for space, parts in statistics.items()
+    }
+
+
+def most_values(trial: Trial) -> dict[str, int]:
+    """The most values of each space that a trial can have. trial: shapes of one."""
+    masks = trial.exploration.mask, trial.exploitation.mask
+    observations = (math.prod(mask.shape[:-1]) * (mask.shape[-1] + 1) for mask in masks)
+    episodes = trial.exploitation.mask.shape[0]
+    return {"observation": sum(observations), "instruction": episodes, "descriptor": 1}
+
+
 def trained(params: Params) -> Any:
     """A tree of bool: which leaves of parameters gradients may change."""
 
@@ -139,6 +170,27 @@ def _moments(running: Running) -> Moments:
     seen = running.values > 1
     deviation = jnp.where(seen, jnp.maximum(jnp.sqrt(variance), SMALLEST_DEVIATION), 1.0)
     return Moments(running.mean, deviation)
+
+
+def _collected(tree: Any) -> dict[str, Any]:
+    """Every `Moments` by part in collections of statistics, by name. Networks agree on them."""
+
+    def inside(node: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, child in node.items():
+            moments = isinstance(child, Mapping) and any(
+                isinstance(value, Moments) for value in child.values()
+            )
+            found |= {key: child} if moments else inside(child)
+        return found
+
+    if isinstance(tree, Mapping):
+        parts = [inside(v) if k == STATISTICS else _collected(v) for k, v in tree.items()]
+    elif isinstance(tree, tuple):
+        parts = [_collected(child) for child in tree]
+    else:
+        parts = []
+    return {name: moments for part in parts for name, moments in part.items()}
 
 
 def _written(tree: Any, moments: Mapping[str, Any]) -> Any:

@@ -19,10 +19,14 @@ def write(file: Path, runs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_whole(file: Path, page: str) -> None:
-    """Write a page, or replace it. A reader never sees half of it."""
+    """Write a page, or replace it. A reader never sees half of it.
+
+    Names of folders that the locale could not decode are in it byte by byte. UTF-8 decodes them.
+    """
+    content = page.encode(errors="surrogateescape").decode(errors="replace")
     scratch = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        scratch.write_text(page, encoding="utf-8")
+        scratch.write_text(content, encoding="utf-8")
         scratch.replace(file)
     finally:
         scratch.unlink(missing_ok=True)

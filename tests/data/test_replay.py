@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dream_jax import config, envs
 from dream_jax.config import ConfigError
@@ -165,6 +167,27 @@ def test_samples_are_uniform_over_the_filled_slots_only(add, sample, adds, held,
     expected = DRAWS / len(held)
     statistic = np.sum((counts - expected) ** 2 / expected)
     assert statistic < CHI_SQUARE[len(held) - 1]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(adds=st.integers(1, 4 * CAPACITY // COUNT), seed=st.integers(0, 2**31))
+def test_an_empty_slot_full_of_nan_is_never_sampled(add, sample, adds, seed):
+    """At every fill level and past the wrap: samples are of the newest trials, whole."""
+
+    def poison(x):
+        worst = np.nan if jnp.issubdtype(x.dtype, jnp.floating) else True
+        if jnp.issubdtype(x.dtype, jnp.integer):
+            worst = jnp.iinfo(x.dtype).max
+        return jnp.full_like(x, worst)
+
+    state = replay.init(trial_shapes(), CAPACITY)
+    state = state._replace(storage=jax.tree.map(poison, state.storage))
+    for i in range(adds):
+        state = add(state, trials(*range(COUNT * i, COUNT * (i + 1))))
+    batch = sample(state, jax.random.key(seed), 64)
+    numbers = np.asarray(batch.problem)
+    assert set(numbers) <= set(range(max(0, COUNT * adds - CAPACITY), COUNT * adds))
+    assert_are(batch, numbers)
 
 
 def test_samples_are_independent_of_each_other(add, sample):

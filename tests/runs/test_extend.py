@@ -255,7 +255,7 @@ def test_parameters_of_another_run_come_first(command, finished_run, tmp_path):
         trees = dj.load(finished_run[0], seed=was).params, dj.load(out, seed=seed).params
         for left, right in zip(*map(jax.tree.leaves, trees), strict=True):
             np.testing.assert_allclose(left, right, atol=1e-5)
-    loaded = initial_params(str(file), dj.load(out).functions, [0, 5])
+    loaded = initial_params(str(file), dj.load(out).functions, [0, 5]).params
     for left, right in zip(*map(jax.tree.leaves, (dj.load(file).params, loaded)), strict=True):
         np.testing.assert_array_equal(np.stack([left, left]), right)
     refused = command("map", "--smoke", f"--init_from={file}", f"--out={tmp_path / 'map'}")

@@ -59,6 +59,13 @@ def test_numbers_that_are_not_known_are_named():
         report_page.render([a_run(curves={"0": {"x": [float("nan")]}})])
 
 
+def test_names_that_the_locale_could_not_decode_are_in_the_page(tmp_path):
+    file = tmp_path / "page.html"
+    name = "K\N{LATIN SMALL LETTER U WITH DIAERESIS}che"
+    report_page.write_whole(file, name.encode().decode("ascii", "surrogateescape") + "\udcff")
+    assert file.read_text(encoding="utf-8") == name + "\N{REPLACEMENT CHARACTER}"
+
+
 def test_a_page_is_replaced_whole(tmp_path):
     file = tmp_path / "report.html"
     report_page.write(file, [a_run()])
