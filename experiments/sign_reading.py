@@ -1,7 +1,7 @@
 """What sign navigation returns without exploration, from searches over random starts.
 
 python -m experiments.sign_reading [--starts=400] [--seed=0] [--quality=fast]
-    [--start_region=authors]
+    [--start_region=authors] [--benchmark=sign_words]
 
 `Sign.reference_returns` has the mean that this command prints.
 """
@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax.config import ConfigError
-from dream_jax.envs.sign3d.sign import Sign
+from dream_jax.envs.sign3d.sign import Sign, SignWords
 from dream_jax.oracles import sign_search
 from experiments.cli import process
 from experiments.cli.command_line import CommandLine
+
+WORLDS: dict[str, type[Sign]] = {world.name: world for world in (Sign, SignWords)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,9 +35,12 @@ def run(argv: Sequence[str]) -> int:
     line.count("seed", 0, "of the starts", least=0)
     line.text("quality", "fast", "of the pictures")
     line.text("start_region", "authors", "where the agent starts")
+    line.text("benchmark", "sign", "or sign_words")
     values = line.read(argv)
+    if values.benchmark not in WORLDS:
+        raise ConfigError(f"--benchmark={values.benchmark!r}; valid: {', '.join(WORLDS)}")
     try:
-        env = Sign(quality=values.quality, start_region=values.start_region)
+        env = WORLDS[values.benchmark](quality=values.quality, start_region=values.start_region)
     except (ValueError, ImportError) as error:
         raise ConfigError(str(error)) from error
     process.set_up_jax()

@@ -7,18 +7,23 @@ python -m experiments.sweep BENCHMARK --out=DIR --grid.GROUP.FIELD=VALUE,VALUE
 
 Every field may be swept but lists. Points that differ only in numbers of the compiled program
 (`experiments.sweeps.space.SHARED`) are trained side by side in one job, with all their seeds. Every
-other value is a job of its own. A job that fails is reported and the others continue; `--resume`
-runs the jobs that have no result yet. At the end the sweep writes sweep.csv and sweep.png.
+other value is a job of its own. A job that fails is reported and the others continue. At the end
+the sweep writes sweep.csv, sweep.png, and best/: the best point as a run folder, evaluated on all
+splits.
+
+Jobs save a checkpoint after every evaluation. Ctrl-C or SIGTERM stops them after the evaluation
+period at hand. `--resume` runs the jobs that have no result yet, from their checkpoints.
 
 Points are ranked on validation problems: an eighth of the training problems, or as many as
 `--config.env.validation_problems` says, which no point trains on. Points are ranked on the training
 problems with `--config.env.validation_problems=0`, where a family has fewer than 16 of them, and
-where it tests on the same problems. Test returns are never looked at: train the best point anew, on
-seeds of its own.
+where it tests on the same problems. No point is chosen by test returns. The seeds of the sweep have
+seen the choice, so train the best point anew on others: --config=DIR/best/config.json.
 """
 
+import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,17 +31,19 @@ from dream_jax import config as configs
 from dream_jax.agents import registry
 from dream_jax.config import Config, ConfigError
 from dream_jax.envs.splits import split_names
-from dream_jax.runs import resolve
+from dream_jax.runs import live_line, provenance, resolve, summary
 from dream_jax.runs.files import locked
 from dream_jax.runs.folder import delete
 from dream_jax.runs.metrics import write_json
 from experiments.cli import flags as cli
 from experiments.cli import process
 from experiments.cli.command_line import CommandLine
-from experiments.sweeps import folder, pools, report, space
+from experiments.sweeps import best, folder, pools, report, space
+from experiments.sweeps.folder import JobFiles
+from experiments.sweeps.progress import Progress, SweepLine
 
 # Everything that a sweep writes. The file that marks a folder as a sweep's comes last.
-NAMES = (folder.JOBS, "slurm", *report.NAMES, folder.SWEEP_FILE)
+NAMES = (folder.JOBS, "slurm", best.FOLDER, *report.NAMES, folder.SWEEP_FILE)
 
 LARGEST_SAMPLES = 100_000  # the driver holds every point
 _TRAINING_PER_VALIDATION = 8
@@ -59,7 +66,10 @@ class Request(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 done, 1 a job failed, 2 bad input, 130 interrupted (`--resume` continues)."""
+    """0 done, 1 a job failed, 2 bad input. After an interruption `--resume` continues.
+
+    130 after Ctrl-C; 75 after SIGTERM, SIGUSR1 or SIGUSR2.
+    """
     given = sys.argv[1:] if argv is None else argv
     return process.interruptible(
         lambda: run_command(given), "interrupted; --resume continues with the jobs that are left"
@@ -130,25 +140,94 @@ def run(request: Request) -> int:
         f"jobs, {len(jobs) - len(left)} of them done",
         flush=True,
     )
-    failures: dict[int, str] = {}  # by number of the point
-    for path, error in pools.POOLS[request.pool](left, request.workers, request.out):
-        if error is None and folder.result(path) is None:
-            error = "it ended without a result"
-        if error is None:
-            print(f"job {path.stem}: done", flush=True)
-        else:
-            log = path.with_suffix(".log")
-            print(f"error: job {path.stem}: {error}; see {log}", file=sys.stderr)
-            failures |= dict.fromkeys(jobs[path], error)
-    records = {int(k): record for path in jobs for k, record in (folder.result(path) or {}).items()}
+    found = _Found(request, jobs)
+    _run_jobs(request, left, found)
     swept = [axis.path for axis in request.axes]
-    split = space.ranking_split(resolve.checked_env(request.config))
-    rows = report.rows(request.points, swept, records, failures, split)
+    rows = report.rows(request.points, swept, found.records, found.failures, found.split)
+    print(report.table(rows, swept, found.split), flush=True)
     title = f"{request.config.preset} on {request.config.benchmark}"
-    report.write(request.out, rows, swept, split, title)
-    print(report.table(rows, swept, split), flush=True)
+    report.write(request.out, rows, swept, found.split, title)
     print(f"written to {request.out}: {', '.join(report.NAMES)}", flush=True)
-    return 1 if failures else 0
+    good = _finish_best(request, found)
+    return 0 if good and not found.failures else 1
+
+
+class _Found:
+    """What the jobs have found so far, and which point is the best."""
+
+    def __init__(self, request: Request, jobs: Mapping[Path, tuple[int, ...]]):
+        self.jobs, self._out = jobs, request.out
+        self.split = space.ranking_split(resolve.checked_env(request.config))
+        self.failures: dict[int, str] = {}  # by number of the point
+        self.records: dict[int, Any] = {}  # by number of the point, without curves
+        self.leader: tuple[float, int] | None = None  # return and number of the best point
+        self._job_of = {number: path for path, numbers in jobs.items() for number in numbers}
+        for path in jobs:
+            self._read(path)
+        self._keep_best(jobs)
+
+    def update(self, path: Path) -> None:
+        """Note the result of a job that has ended."""
+        self._read(path)
+        self._keep_best([path])
+
+    def _read(self, path: Path) -> None:
+        for number, record in (folder.result(path) or {}).items():
+            self.records[int(number)] = {k: v for k, v in record.items() if k != "curve"}
+
+    def _keep_best(self, jobs: Iterable[Path]) -> None:
+        """Keep the run folder of the best point, and delete those of the others of these jobs."""
+        self.leader = report.leader(self.records, self.split)
+        number = None if self.leader is None else self.leader[1]
+        source = None if number is None else JobFiles(self._job_of[number]).best
+        done = [path for path in jobs if self.jobs[path][0] in self.records]
+        best.keep(self._out, number, source, [JobFiles(path).best for path in done])
+
+
+def _run_jobs(request: Request, left: list[Path], found: _Found) -> None:
+    """Run these jobs in the pool of the request, and say how each ended."""
+    progress = Progress(found.jobs, found.split)
+    live = SweepLine(progress, sys.stdout) if live_line.is_terminal(sys.stdout) else None
+    progress.ranked(found.leader)
+    with live.shown() if live else contextlib.nullcontext():
+        for path, error in pools.POOLS[request.pool](left, request.workers, request.out):
+            if error is None and folder.result(path) is None:
+                error = "it ended without a result"
+            if error is not None:
+                if live:
+                    live.erase()
+                log = JobFiles(path).log
+                print(f"error: job {path.stem}: {error}; see {log}", file=sys.stderr, flush=True)
+                found.failures |= dict.fromkeys(found.jobs[path], error)
+            found.update(path)
+            progress.ended(path)
+            progress.ranked(found.leader)
+            if error is None:
+                (live.log if live else _say)(f"job {path.stem}: done; {progress.text()}")
+
+
+def _finish_best(request: Request, found: _Found) -> bool:
+    """Evaluate the best point, in the pool, as a run that is resumed. False if that failed."""
+    out = request.out / best.FOLDER
+    number = None if found.leader is None else found.leader[1]
+    if number is None or best.point_of(out) != number:
+        return True  # nothing was trained to the end, or the job was of an older version
+    if not best.finished(out):
+        path = request.out / folder.JOBS / "best.json"
+        write_json(path, {"finish": str(out), "benchmark": request.config.benchmark})
+        with live_line.busy("evaluating the best point, page and GIFs"):
+            ((_, error),) = pools.POOLS[request.pool]([path], 1, request.out)
+        if error is not None or not best.finished(out):
+            reason, log = error or "it ended without a summary", JobFiles(path).log
+            print(f"error: best point: {reason}; see {log}", file=sys.stderr)
+            return False
+    print(f"point {number} is the best. It is a run in {out}:")
+    print(summary.describe(provenance.read_json(out / "summary.json")), flush=True)
+    return True
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _sweep_flags(benchmark: str, argv: Sequence[str]) -> tuple[CommandLine, Any, list[str]]:

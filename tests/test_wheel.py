@@ -74,5 +74,3 @@ def test_it_works_from_an_empty_folder(wheel, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert {"summary.json", "report.html"} <= {path.name for path in (tmp_path / "run").iterdir()}
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
-    done = run(wheel, tmp_path, "-m", "experiments.evaluate", "--pretrained=map", "--trials=4")
-    assert done.returncode == 0, done.stderr

@@ -13,18 +13,19 @@ from dream_jax.envs.grids.cooking_variants import (
     CookingPictures,
     CookingSentences,
 )
-from dream_jax.envs.sign3d.sign import Sign
+from dream_jax.envs.sign3d.sign import Sign, SignWords
 from dream_jax.types import Env
 
 BENCHMARKS: dict[str, type] = {env.name: env for env in (Cooking, Bus, DistractingBus, Map)}
 # Families of other kinds: large, without instructions, of sentences, of ids that are pictures.
 VARIANTS: dict[str, type] = {
-    env.name: env for env in (CookingLarge, CookingSentences, CookingPictures, BusTasks)
+    env.name: env for env in (CookingLarge, CookingSentences, CookingPictures, BusTasks, SignWords)
 }
 ENVIRONMENTS: dict[str, type] = {**BENCHMARKS, Sign.name: Sign, **VARIANTS}
 
 # Options of a config that only one benchmark has.
-_OPTIONS = {"quality": Sign.name, "start_region": Sign.name, "held_out": Cooking.name}
+_SIGNS = (Sign.name, SignWords.name)
+_OPTIONS = {"quality": _SIGNS, "start_region": _SIGNS, "held_out": (Cooking.name,)}
 
 
 def make(name: str, **options: Any) -> Env:
@@ -47,12 +48,13 @@ def from_config(name: str, config: EnvConfig) -> Env:
     more validation problems than it can give.
     """
     options: dict[str, Any] = {"horizon": config.horizon}
-    for option, owner in _OPTIONS.items():
+    for option, owners in _OPTIONS.items():
         value, default = getattr(config, option), getattr(EnvConfig(), option)
-        if name == owner:
+        if name in owners:
             options[option] = value
         elif value != default:
-            raise ValueError(f"{option}={value!r}: only {owner} has it; leave it {default!r}")
+            has = " and ".join(owners)
+            raise ValueError(f"{option}={value!r}: only {has} can have it; leave it {default!r}")
     env = make(name, **options)
     problems = config.validation_problems
     return splits.with_validation(env, problems) if problems else env

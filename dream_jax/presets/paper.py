@@ -69,4 +69,4 @@ SIGN = replace(
 
 def of(benchmark: str) -> Config:
     """The authors' settings for a benchmark; for one they do not have, those of their grids."""
-    return replace(SIGN if benchmark == "sign" else CONFIG, benchmark=benchmark)
+    return replace(SIGN if benchmark in ("sign", "sign_words") else CONFIG, benchmark=benchmark)

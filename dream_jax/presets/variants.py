@@ -1,17 +1,24 @@
-"""The variants of cooking and bus: large, in sentences, with pictures as ids, without instructions.
+"""The variants of cooking (large, in sentences, with pictures as ids), of bus and of sign.
 
 Not tuned: each starts from its benchmark's settings and changes what its form asks for.
 """
 
 from dataclasses import replace
 
-from dream_jax.presets import bus, cooking
+from dream_jax.presets import bus, cooking, sign
 
 COOKING_LARGE = replace(
     cooking.CONFIG,
     benchmark="cooking_large",
     env=replace(cooking.CONFIG.env, horizon=30),
-    # Ids are described by what the fridges hold, so few bits of z are shared by many kitchens.
+    # What a pick up is worth is a match of row, recipe and kitchen. Few trials of a batch show one,
+    # so it takes thousands of updates to be found, and anything that shrinks z until then leaves
+    # nothing to find (docs/lab_notebook.md, "`cooking_large`").
+    networks=replace(cooking.CONFIG.networks, encoder_init_scale=1.0),
+    optimizer=replace(cooking.CONFIG.optimizer, weight_decay=0.0),
+    losses=replace(cooking.CONFIG.losses, bottleneck_weight=2e-8),
+    # Random steps pick up and drop more often than by chance.
+    acting=replace(cooking.CONFIG.acting, random_action_counts=(2, 2, 3, 2, 1, 1, 1, 4, 2)),
     training=replace(
         cooking.CONFIG.training,
         trials=276_480,
@@ -35,4 +42,11 @@ BUS_TASKS = replace(
     training=replace(bus.CONFIG.training, trials=102_400),
 )
 
-ALL = (COOKING_LARGE, COOKING_SENTENCES, COOKING_PICTURES, BUS_TASKS)
+SIGN_WORDS = replace(
+    sign.CONFIG,
+    benchmark="sign_words",
+    # As on sign, without the action that ends an episode.
+    acting=replace(sign.CONFIG.acting, random_action_counts=(1, 1, 4)),
+)
+
+ALL = (COOKING_LARGE, COOKING_SENTENCES, COOKING_PICTURES, BUS_TASKS, SIGN_WORDS)

@@ -37,11 +37,17 @@ def busy(what: str, out: TextIO | None = None) -> Iterator[None]:
     if not is_terminal(out):
         yield
         return
-    with _Line(what, out).shown():
+    with Line(what, out).shown():
         yield
 
 
-class _Line:
+def bar_of(share: float) -> str:
+    """A bar that is full at 1."""
+    full = round(_WIDTH * share)
+    return f"[{'#' * full}{'-' * (_WIDTH - full)}]"
+
+
+class Line:
     """A line that is written anew twice a second: what is done, and for how long."""
 
     def __init__(self, doing: str, out: TextIO, clock: Callable[[], float] = time.monotonic):
@@ -56,6 +62,18 @@ class _Line:
     def draw(self) -> None:
         with self._lock:
             self._out.write(f"\r\x1b[K{self.text()}")
+            self._out.flush()
+
+    def log(self, line: str) -> None:
+        """Print a line above this one."""
+        with self._lock:
+            self._out.write(f"\r\x1b[K{line}\n")
+            self._out.flush()
+
+    def erase(self) -> None:
+        """Remove the line until it is drawn again, to write to the terminal by other means."""
+        with self._lock:
+            self._out.write("\r\x1b[K")
             self._out.flush()
 
     @contextlib.contextmanager
@@ -74,11 +92,10 @@ class _Line:
         finally:
             ended.set()
             thread.join()
-            self._out.write("\r\x1b[K")
-            self._out.flush()
+            self.erase()
 
 
-class LiveLine(_Line):
+class LiveLine(Line):
     """Lines of progress, with a live line below them. `shown` starts and ends it."""
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic):
@@ -87,10 +104,7 @@ class LiveLine(_Line):
         self._share = 0.0
 
     def log(self, line: str) -> None:
-        """Print a line above the live one."""
-        with self._lock:
-            self._out.write(f"\r\x1b[K{line}\n")
-            self._out.flush()
+        super().log(line)
         if line.startswith("compiled in"):
             self._doing, self._began = "training", self._clock()
         self.draw()
@@ -111,9 +125,8 @@ class LiveLine(_Line):
         if self._doing != "training":
             return super().text()
         elapsed = self._clock() - self._began
-        full = round(_WIDTH * self._share)
-        bar = "#" * full + "-" * (_WIDTH - full)
+        bar = bar_of(self._share)
         if self._first is None:
-            return f"[{bar}] training, {duration(elapsed)}"
+            return f"{bar} training, {duration(elapsed)}"
         left = elapsed * (1 - self._share) / (self._share - self._first)
-        return f"[{bar}] {self._share:4.0%}, about {duration(left)} left"
+        return f"{bar} {self._share:4.0%}, about {duration(left)} left"

@@ -113,10 +113,16 @@ def load(path: str | Path, kind: type = Config) -> Any:
     default.
 
     Raises:
-      ConfigError: the file cannot be read, is not JSON, or does not hold such a config.
+      ConfigError: the file cannot be read, is not JSON, does not hold such a config, or holds the
+        many points of a sweep.
     """
     try:
         values = read_json(path)
+        if isinstance(values.get("points"), list):
+            raise ValueError(
+                f"it holds the {len(values['points'])} points of a sweep; give the config of one, "
+                "such as best/config.json in the sweep's folder"
+            )
         return config_of(values, kind) if "config" in values else configs.from_dict(values, kind)
     except (OSError, ValueError) as error:  # of the file, its text, its JSON or its fields
         raise ConfigError(f"config file {str(path)!r}: {error}") from error

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dream_jax.runs.signals import WARNINGS
 from experiments.cli import process
 
 POLL_S = 0.2
@@ -65,9 +66,10 @@ def run(
 
     `watch` is called again and again with the logs of those that run.
 
-    After Ctrl-C or SIGTERM no command is started or yielded. The running ones get a SIGTERM, at
-    which a training run saves a checkpoint, and `run` waits for them. A second signal kills them.
-    Then `run` raises KeyboardInterrupt. Closing the iterator also sends the SIGTERM and waits.
+    After Ctrl-C, SIGTERM, SIGUSR1 or SIGUSR2 no command is started or yielded. The running ones get
+    a SIGTERM, at which a training run saves a checkpoint, and `run` waits for them. A second Ctrl-C
+    or SIGTERM kills them. Then `run` raises KeyboardInterrupt after Ctrl-C, and else its subclass
+    `process.Asked`. Closing the iterator also sends the SIGTERM and waits.
     """
     left, free = list(commands), shares(workers)
     running: list[_Running] = []
@@ -94,7 +96,7 @@ def run(
             for one in running:
                 one.process.wait()
     if noted:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt if noted[0] == signal.SIGINT else process.Asked(noted[0])
 
 
 def _start(command: Command, share: list[int]) -> _Running:
@@ -119,7 +121,7 @@ def _stop(running: Sequence[_Running], kill: bool) -> None:
 
 @contextlib.contextmanager
 def _noted_signals() -> Iterator[list[int]]:
-    """A list that grows with every SIGINT and SIGTERM.
+    """A list that grows with every SIGINT and SIGTERM, and with a first SIGUSR1 or SIGUSR2.
 
     An exception could strike between two statements, after a process has started and before it is
     in the list of running ones.
@@ -130,12 +132,15 @@ def _noted_signals() -> Iterator[list[int]]:
         return
 
     def note(number: int, frame: Any) -> None:
+        if number in WARNINGS and noted:
+            return  # they may come any number of times
         noted.append(number)
         if len(noted) == 1:
             text = "stopping the running commands; interrupt again to kill them"
             print(text, file=sys.stderr, flush=True)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield noted
     finally:

@@ -119,8 +119,8 @@ def _one_line(error: Exception) -> str:
 
 
 def interruptible(work: Callable[[], int], interrupted: str) -> int:
-    """`exit_status`, where SIGTERM, from a scheduler, ends the work as Ctrl-C does."""
-    with handled((signal.SIGTERM,), signal.default_int_handler):
+    """`exit_status`, where the signals of schedulers end the work as Ctrl-C does, with 75."""
+    with _early_signals():
         return exit_status(work, interrupted)
 
 
@@ -140,7 +140,11 @@ def handled(numbers: Sequence[int], handler: Any) -> Iterator[None]:
 
 
 class Asked(KeyboardInterrupt):
-    """A scheduler asked the process to end, before it began to train."""
+    """A scheduler asked the process to end, by a signal."""
+
+    def __init__(self, number: int):
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 def _early_signals() -> contextlib.AbstractContextManager:
@@ -150,7 +154,7 @@ def _early_signals() -> contextlib.AbstractContextManager:
     """
 
     def ask(number: int, frame: Any) -> None:
-        raise Asked(signal.Signals(number).name)
+        raise Asked(number)
 
     return handled((signal.SIGTERM, *WARNINGS), ask)
 

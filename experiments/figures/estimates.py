@@ -12,7 +12,7 @@ _UPDATES_PER_S = {
     **dict.fromkeys(("bus", "map", "bus_tasks"), 66.0),
     **dict.fromkeys(("distracting_bus", "cooking_large"), 46.0),
     **dict.fromkeys(("cooking", "cooking_sentences", "cooking_pictures"), 50.0),
-    "sign": 1.5,
+    **dict.fromkeys(("sign", "sign_words"), 1.5),
 }
 _WHOLE_TRIAL = 2.0  # times the seconds of DREAM's update
 _PAPER = 3.0  # times, with the authors' networks

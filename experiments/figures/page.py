@@ -56,6 +56,7 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
     "shown": page_studies.shown,
     "method settings": page_studies.method_settings,
     "families": page_studies.families,
+    "get-go": page_studies.get_go,
     "validation": page_studies.validation,
     "bandit": page_bandit.bandit,
     "bandit starts": page_bandit.bandit_starts,

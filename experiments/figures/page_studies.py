@@ -40,6 +40,38 @@ def families(known: Records) -> str:
     return by_benchmark(STUDIES["families"], known)
 
 
+def get_go(known: Records) -> str:
+    """The return of a whole trial: exploration counts, and so does each exploitation."""
+    rows = []
+    for benchmark, variant in (("map", ""), ("map", "five"), ("cooking", "")):
+        for preset in ("dream", "rl2"):
+            single = "comparison" if preset == "dream" else "more_methods"
+            name = f"{benchmark}-{preset}" + (f"-{variant}" if variant else "")
+            setting = studies.find("families" if variant else single, name)
+            each = group_of(setting, known)
+            episodes = setting.config().trial.exploitation_episodes
+            found = [
+                (record.rows[-1]["exploration_return"], record.about["splits"]["test"])
+                for record in each.finished
+                if record.rows[-1].get("exploration_return") is not None
+            ]
+            parts = [(first, split["return_mean"]) for first, split in found]
+            total = [first + episodes * later for first, later in parts]
+            columns = (*zip(*parts, strict=True), total) if parts else ((), (), ())
+            cells = [claims.numbers(list(column)) or NONE for column in columns]
+            rows.append((benchmark, preset, str(episodes), seeds_of(each), *cells))
+    header = (
+        "",
+        "",
+        "exploitation episodes",
+        "seeds",
+        "exploration",
+        "exploitation, each",
+        "in all",
+    )
+    return table(header, rows)
+
+
 def ablations(known: Records) -> str:
     return by_benchmark(STUDIES["ablations"], known)
 

@@ -49,11 +49,13 @@ def _pearl_ub() -> tuple[Setting, ...]:
 
 def _families() -> tuple[Setting, ...]:
     """Families of other kinds than the paper's, and several exploitations after an exploration."""
-    kinds = ("cooking_large", "cooking_sentences", "cooking_pictures", "bus_tasks")
+    kinds = ("cooking_large", "cooking_sentences", "cooking_pictures", "bus_tasks", "sign_words")
     five = (("trial.exploitation_episodes", 5),)
     return (
         *(Setting("families", kind, "dream", 3) for kind in kinds),
         Setting("families", "map", "dream", 3, five, "five"),
+        # Scored from the get-go: exploration is the first of the episodes that count.
+        Setting("families", "map", "rl2", 3, (*budgets.of("map", "rl2").items(), *five), "five"),
     )
 
 

@@ -2,9 +2,10 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dream_jax import config as configs
 from dream_jax.config import Config, ConfigError
@@ -13,6 +14,46 @@ from dream_jax.runs.files import holds_files
 from dream_jax.runs.folder import refuse_differences, refuse_files
 
 SWEEP_FILE, JOBS = "sweep.json", "jobs"
+
+
+class JobFiles(NamedTuple):
+    """The files of a job, beside the one that describes it."""
+
+    job: Path
+
+    @property
+    def log(self) -> Path:
+        return self.job.with_suffix(".log")
+
+    @property
+    def result(self) -> Path:
+        """What the job found, by number of the point. It says that the job is done."""
+        return self.job.with_suffix(".result.json")
+
+    @property
+    def progress(self) -> Path:
+        """How far the job is."""
+        return self.job.with_suffix(".progress.json")
+
+    @property
+    def checkpoints(self) -> Path:
+        """Of all lanes, while the job trains."""
+        return self.job.with_suffix(".checkpoints")
+
+    @property
+    def lock(self) -> Path:
+        """One process at a time runs the job."""
+        return self.job.with_suffix(".lock")
+
+    @property
+    def best(self) -> Path:
+        """A run folder of the job's best point, until the sweep takes or deletes it."""
+        return self.job.with_suffix(".best")
+
+    def remove_scratch(self) -> None:
+        """Delete what a job that is done no longer needs."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        self.progress.unlink(missing_ok=True)
 
 
 def record(
@@ -67,7 +108,7 @@ def check(out: Path, wanted: Mapping[str, Any], resume: bool, overwrite: bool) -
 def result(job: Path) -> dict[str, Any] | None:
     """What a job found, by number of the point; None while it has no result."""
     try:
-        return provenance.read_json(job.with_suffix(".result.json"))
+        return provenance.read_json(JobFiles(job).result)
     except (OSError, ValueError):
         return None
 

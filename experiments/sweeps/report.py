@@ -40,19 +40,35 @@ def rows(
         returns = [x for x in record[ranked] if x is not None]
         row |= {"seeds": len(record[ranked]), "returns": returns}
         if returns:
-            row[ranked] = sum(returns) / len(returns)
+            row[ranked] = mean(returns)
             interval = ci95(returns)
             if interval is not None:  # of one seed there is none
                 row |= {"ci95_low": interval[0], "ci95_high": interval[1]}
-        trained = [x for x in record["train_return"] if x is not None]
-        if trained:
-            row["train_return"] = sum(trained) / len(trained)
-        shares = [x for x in record["normalised"] if x is not None]
-        if shares:
-            row["normalised"] = sum(shares) / len(shares)
-        row |= {name: sum(record[name]) / len(record[name]) for name in BUSES if name in record}
+        for name in ("train_return", "normalised", *BUSES):
+            value = mean(record.get(name, ()))
+            if value is not None:
+                row[name] = value
         found.append(row | {"status": "done" if record["finite"] else "a loss was not finite"})
     return sorted(found, key=lambda row: -row.get(ranked, -math.inf))
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean of those that are known; None if there are none."""
+    known = [x for x in values if x is not None and not math.isnan(x)]
+    return sum(known) / len(known) if known else None
+
+
+def leader(records: Mapping[int, Mapping[str, Any]], split: str) -> tuple[float, int] | None:
+    """The return and number of the best point, whose losses were all finite; None without one.
+
+    Of equals the first. records: as of `rows`.
+    """
+    means = {k: mean(record[f"{split}_return"]) for k, record in records.items()}
+    good = [(x, -k) for k, x in means.items() if x is not None and records[k]["finite"]]
+    if not good:
+        return None
+    value, negative = max(good)
+    return value, -negative
 
 
 def columns(swept: Sequence[str], found: Sequence[Row], split: str) -> list[str]:

@@ -27,6 +27,9 @@ NOT_RUN = {
     ".venv/bin/python -m pytest": "these tests; .ci/run runs the README's command",
     ".ci/docs": "builds the site; .ci/run does",
     "#SBATCH": "a line for Slurm",
+    ".ci/slurm": "needs root and Slurm; tests/experiments/sweeps/test_clusters.py runs it",
+    "python -m tests.experiments.sweeps.on_a_cluster": "needs Ray;"
+    " tests/experiments/sweeps/test_clusters.py runs it",
     "[ $? -eq 75 ]": "needs Slurm; tests/runs/test_signals.py has the exit status 75",
     "scontrol": "a command of Slurm",
     "python -m experiments.results --run=": "trains for minutes; tests/experiments/test_results.py"

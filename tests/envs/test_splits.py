@@ -49,8 +49,16 @@ def test_the_family_is_otherwise_the_same():
         ),
         ("cooking", EnvConfig(held_out=(3, 3)), r"held_out=\(3, 3\) must be distinct"),
         ("cooking", EnvConfig(held_out=tuple(range(64))), "not all of them"),
-        ("map", EnvConfig(held_out=(3,)), r"held_out=\(3,\): only cooking has it; leave it \(\)"),
-        ("map", EnvConfig(quality="textured"), "quality='textured': only sign has it"),
+        (
+            "map",
+            EnvConfig(held_out=(3,)),
+            r"held_out=\(3,\): only cooking can have it; leave it \(\)",
+        ),
+        (
+            "map",
+            EnvConfig(quality="textured"),
+            "quality='textured': only sign and sign_words can have it",
+        ),
     ],
 )
 def test_what_a_family_does_not_have_is_refused_by_name(name, config, message):

@@ -33,7 +33,7 @@ def test_every_pose_that_can_be_walked_to_is_found_no_later(played):
     for k in range(STARTS):
         start = played[0][0]
         heading = float(start.heading[k])
-        layers = sign_search._layers(start.position[k].astype(float), heading, STEPS)
+        layers = sign_search._layers(world.OBJECTS, start.position[k].astype(float), heading, STEPS)
         first = {}
         for steps, (poses, _) in enumerate(layers):
             for position, turns in zip(poses.position, poses.turns, strict=True):
@@ -52,13 +52,13 @@ def test_objects_are_near_and_in_the_way_as_in_the_world(played):
     env = Sign()
     near = ended = 0
     for state, terminated in played[1:]:
-        found = sign_search._near(state.position.astype(float)) >= 0
+        found = sign_search._near(world.OBJECTS, state.position.astype(float)) >= 0
         np.testing.assert_array_equal(found, terminated)
         near, ended = near + found.sum(), ended + terminated.sum()
     assert near == ended > 0
     positions = np.random.default_rng(1).uniform((0, 0), (10, 13), (2000, 2)).astype(np.float32)
-    expected = np.asarray(jax.jit(jax.vmap(sign._blocked))(positions))
-    np.testing.assert_array_equal(sign_search._blocked(positions), expected)
+    expected = np.asarray(jax.jit(jax.vmap(Sign()._blocked))(positions))
+    np.testing.assert_array_equal(sign_search._blocked(world.OBJECTS, positions), expected)
     assert 0.1 < expected.mean() < 0.9 and env.horizon == 20
 
 

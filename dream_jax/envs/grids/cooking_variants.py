@@ -20,7 +20,7 @@ from dream_jax.types import Array, Key, TimeStep
 class CookingLarge(Cooking):
     """`Cooking` in a kitchen with 5 fridges and 8 ingredients: 32,768 kitchens.
 
-    Grid: 5 x 5. Fridges are at (4,0) .. (4,4); the pot (3 slots) and the start are at (2,2). At
+    Grid: 5 x 5. Fridges are at (4,0) .. (4,4); the pot (3 slots) and the start are at (3,2). At
       most 30 steps (`horizon`).
     Problem: fridge k holds ingredient (id // 8^k) % 8. `train` has 4,096 ids drawn at random once;
       `test` has the other 28,672. Descriptor: [5] integers, what the fridges hold.
@@ -30,7 +30,7 @@ class CookingLarge(Cooking):
     """
 
     name = "cooking_large"
-    size, pot, fridge_x, empty = 5, (2, 2), 4, 8
+    size, pot, fridge_x, empty = 5, (3, 2), 4, 8
     observation_sizes = (5, 5, 4, 9, 9, 9, 9)
     instruction_sizes = (9, 9)
     num_problems = 8**5

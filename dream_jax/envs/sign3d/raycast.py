@@ -11,7 +11,7 @@ import numpy as np
 
 from dream_jax.envs.sign3d import raycast_fast, raycast_textured
 from dream_jax.envs.sign3d import world as sign_world
-from dream_jax.envs.sign3d.world import Pose, Scene
+from dream_jax.envs.sign3d.world import OBJECTS, Objects, Pose, Scene
 from dream_jax.types import Array
 
 Renderer = Callable[[Scene, Pose], Array]
@@ -22,14 +22,20 @@ QUALITIES = {
 }
 
 
-def make_renderer(quality: str, textured_rooms: bool = True) -> Renderer:
+def make_renderer(
+    quality: str, textured_rooms: bool = True, objects: Objects = OBJECTS
+) -> Renderer:
     """The renderer for a quality. Without `textured_rooms`, walls, floor and ceiling are white.
 
-    Raises ValueError for an unknown quality, and ImportError for a quality that needs the package
-    miniworld if it is not installed.
+    Raises ValueError for an unknown quality or one that does not draw the objects, and ImportError
+    for a quality that needs the package miniworld if it is not installed.
     """
     if quality == "fast":
-        return functools.partial(raycast_fast.render, textured_rooms=textured_rooms)
+        return functools.partial(
+            raycast_fast.render, textured_rooms=textured_rooms, objects=objects
+        )
+    if objects is not OBJECTS and quality in QUALITIES:
+        raise ValueError(f"quality {quality!r} draws boxes and keys only; valid: fast")
     if quality == "fast_miniworld":
         return raycast_textured.make_renderer(raycast_textured.CENTRE, False, textured_rooms)
     if quality == "reference":

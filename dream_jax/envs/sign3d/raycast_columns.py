@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dream_jax.envs.sign3d import world as sign_world
-from dream_jax.envs.sign3d.world import Pose
+from dream_jax.envs.sign3d.world import OBJECTS, Objects, Pose
 from dream_jax.types import Array
 
 PIXEL = 2 * sign_world.TAN_HALF_FOV_Y / sign_world.FRAME_HEIGHT  # slope between adjacent pixels
@@ -142,27 +142,49 @@ def sign_start(colour: Array) -> Array:
     return sign_world.SIGN_Z - jnp.asarray(lengths / 2)[colour]
 
 
-def objects(yaw: Array, position: Array, ray: Rays, walls: Walls) -> tuple[Parts, Parts]:
-    """Boxes [3, C], then keys [3 * P, C] from far to near."""
+def objects(
+    yaw: Array, position: Array, ray: Rays, walls: Walls, there: Objects = OBJECTS
+) -> tuple[Parts, ...]:
+    """What to paint, in this order: boxes [B, C], then keys [K * P, C] from far to near.
+
+    With balls: boxes, balls [N, C], keys, and those balls again that are nearer than the keys. So
+    only a ball between two keys, one right behind the other, would be painted wrongly.
+    """
     units = (sign_world.RGB @ np.array([1, 256, 65536])).astype(np.float32)
-    units = units[sign_world.OBJECT_COLOUR]
+    units = units[there.colour]
     # [6, 5]: what tells one object from another.
-    offset = position - sign_world.OBJECT_POSITION
+    offset = position - there.position
     table = jnp.stack([jnp.cos(yaw), jnp.sin(yaw), offset[:, 0], offset[:, 1], units], axis=1)
-    boxes = table[:3]
-    # Objects are metres apart, so the order of their centres is that of all their points.
-    far, middle, near = table[3:]
-    far, middle = _far_first(far, middle)
-    middle, near = _far_first(middle, near)
-    far, middle = _far_first(far, middle)
+    boxes, keys, balls = (table[there.shape == shape] for shape in range(3))
 
     def parts(key: bool, rows: Array) -> Parts:
         return jax.vmap(lambda row: _boxes_of(key, row, ray, walls))(rows)
 
     seen_boxes = jax.tree.map(lambda p: p[:, 0], parts(False, boxes))
-    seen_keys = parts(True, jnp.stack([far, middle, near]))
+    seen_keys = parts(True, _from_far_to_near(keys))
     seen_keys = jax.tree.map(lambda p: p.reshape(-1, p.shape[-1]), seen_keys)
-    return _behind(seen_boxes, seen_boxes), _behind(seen_keys, seen_boxes)
+    seen_keys, in_order = _behind(seen_keys, seen_boxes), _behind(seen_boxes, seen_boxes)
+    if not len(balls):
+        return in_order, seen_keys
+    rows = _from_far_to_near(balls)
+    seen_balls = _behind(jax.vmap(lambda row: _ball_of(row, ray, walls))(rows), seen_boxes)
+    to_key = jnp.min(jnp.where(seen_keys.last > 0, seen_keys.enter, jnp.inf), axis=0)
+    nearer = jnp.where(seen_balls.enter < to_key, seen_balls.last, 0.0)
+    return in_order, seen_balls, seen_keys, seen_balls._replace(last=nearer)
+
+
+def _from_far_to_near(rows: Array) -> Array:
+    """Rows [2 or 3, 5] as `_boxes_of` takes them, the farthest object first.
+
+    Objects are metres apart, so the order of their centres is that of all their points.
+    """
+    if len(rows) == 2:
+        return jnp.stack(_far_first(*rows))
+    far, middle, near = rows
+    far, middle = _far_first(far, middle)
+    middle, near = _far_first(middle, near)
+    far, middle = _far_first(far, middle)
+    return jnp.stack([far, middle, near])
 
 
 def _far_first(a: Array, b: Array) -> tuple[Array, Array]:
@@ -228,6 +250,30 @@ def _boxes_of(key: bool, row: Array, ray: Rays, walls: Walls) -> Parts:
     side = jnp.where(by_side_x, side_x, side_z)
     top = jnp.broadcast_to(colour(light_y), (len(shape), 1))
     return Parts(enter, first, edge, last, side, top)
+
+
+def _ball_of(row: Array, ray: Rays, walls: Walls) -> Parts:
+    """One ball, `row` as in `_boxes_of`; the leaves of its `Parts` are [C] or [1].
+
+    The plane of a column cuts the ball in a circle. The slopes are those of its two tangents.
+    """
+    _, _, x, z, unit = row
+    per_metre = jnp.sqrt(ray.x**2 + ray.z**2)  # metres on the floor per metre along the axis
+    ahead = -(x * ray.x + z * ray.z) / per_metre  # of the circle's centre, metres on the floor
+    radius_2 = sign_world.BALL_RADIUS**2 - (x**2 + z**2 - ahead**2)
+    below = sign_world.CAMERA_HEIGHT - sign_world.BALL_RADIUS
+    enter = ahead / per_metre
+    seen = (radius_2 > 0) & (ahead > sign_world.BALL_RADIUS) & (enter < walls.distance)
+    radius_2 = jnp.where(seen, radius_2, 0.0)
+    spread = jnp.sqrt(radius_2 * (ahead**2 + below**2 - radius_2))
+    by_gap = per_metre / nonzero(ahead**2 - radius_2)
+    first, last = (ahead * below - spread) * by_gap, (ahead * below + spread) * by_gap
+    lit, dark = (
+        (np.round(255 * min(1.0, level)) * unit).astype(jnp.int32)
+        for level in (sign_world.AMBIENT + sign_world.DIFFUSE, sign_world.AMBIENT)
+    )
+    side = jnp.broadcast_to(dark, enter.shape)
+    return Parts(enter, first, (first + last) / 2, jnp.where(seen, last, 0.0), side, lit[None])
 
 
 def _behind(parts: Parts, boxes: Parts) -> Parts:

@@ -15,7 +15,7 @@ from dream_jax.envs.sign3d import letters as sign_letters
 from dream_jax.envs.sign3d import raycast_columns
 from dream_jax.envs.sign3d import world as sign_world
 from dream_jax.envs.sign3d.raycast_columns import PIXEL, Rays, Sign, Walls
-from dream_jax.envs.sign3d.world import Pose, Scene
+from dream_jax.envs.sign3d.world import OBJECTS, Objects, Pose, Scene
 from dream_jax.types import Array
 
 COLUMNS, ROWS = sign_world.FRAME_WIDTH, sign_world.FRAME_HEIGHT // 2
@@ -40,7 +40,9 @@ STEEPNESS = np.maximum(2 * CHECK_SIDE / _FOOTPRINT, 2.0).astype(np.float32)  # [
 CONTRAST = np.clip(1 - np.log2(_FOOTPRINT / CHECK_SIDE), 0, 1).astype(np.float32)
 
 
-def render(scene: Scene, pose: Pose, textured_rooms: bool = True) -> Array:
+def render(
+    scene: Scene, pose: Pose, textured_rooms: bool = True, objects: Objects = OBJECTS
+) -> Array:
     """The picture [60, 80, 3] uint8 of a scene from a pose; see `raycast.make_renderer`."""
     position = pose.position
     ray = raycast_columns.rays(pose, SIDEWAYS)
@@ -63,7 +65,7 @@ def render(scene: Scene, pose: Pose, textured_rooms: bool = True) -> Array:
     upper = _paint_sign(upper, sign, letters, UP)
     lower = jnp.where(walls.distance > TO_FLOOR, floor, wall_down)
     lower = _paint_sign(lower, sign, letters, -DOWN)
-    for parts in raycast_columns.objects(scene.object_yaw, position, ray, walls):
+    for parts in raycast_columns.objects(scene.object_yaw, position, ray, walls, objects):
         lower = raycast_columns.paint(lower, parts, DOWN)
     # Without the barrier XLA would compute the whole colour anew for each byte of a pixel.
     return _unpack(jax.lax.optimization_barrier(jnp.concatenate([upper, lower])))

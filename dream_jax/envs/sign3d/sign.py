@@ -72,12 +72,13 @@ class Sign:
 
     name = "sign"
     num_actions = 4
-    end_episode_action = END
+    end_episode_action: int | None = END
     observation_sizes: tuple[int, ...] = ()  # pixels, not components
     observation_shape = sign_world.FRAME_SHAPE
     observation_dtype = np.uint8
-    instruction_sizes: tuple[int, ...] = (len(sign_world.SHAPES),)
-    num_problems = len(sign_world.COLOURS)
+    objects = sign_world.OBJECTS
+    instruction_sizes: tuple[int, ...] = (len(objects.shapes),)
+    num_problems = objects.colours
     descriptors: np.ndarray | None = None
 
     def __init__(self, horizon: int = 20, quality: str = "fast", start_region: str = "authors"):
@@ -96,15 +97,18 @@ class Sign:
         # Who never reads the sign ends the episode, since a guess is worth 1/3 - 2/3 < 0.
         self.no_reading_return = 0.0
         # Read by `oracles.pearl_ub`. Thompson sampling draws a colour and acts optimally for it, so
-        # it fetches an object in exploration. With probability 1/3 it is the right one. Otherwise
-        # its reward leaves two colours: a guess is then worth 0, and a policy that exploits
-        # Bayes-optimally reads the sign, which is worth as much as without exploration.
+        # it fetches an object in exploration. Its reward tells whether the colour is the right one.
+        # If not, with three colours two are left: a guess is then worth 0, and a policy that
+        # exploits Bayes-optimally reads the sign, which is worth as much as without exploration.
+        known = 1.0 if self.num_problems == 2 else 1 / 3
         self.reference_pearl_ub = {
-            "sample": 1 / 3 if reached else np.nan,
-            "bayes_optimal": 1 / 3 + 2 / 3 * without if reached else np.nan,
+            "sample": known if reached else np.nan,
+            "bayes_optimal": known + (1 - known) * without if reached else np.nan,
         }
         self.quality = quality
-        self._render: Callable[[Scene, Pose], Array] = raycast.make_renderer(quality)
+        self._render: Callable[[Scene, Pose], Array] = raycast.make_renderer(
+            quality, objects=self.objects
+        )
         self._draw = jax.jit(self.observe)  # of single states, for people
         self._start = np.array(sign_world.START_REGIONS[start_region], np.float32)  # [2, 2]
 
@@ -114,10 +118,10 @@ class Sign:
         return np.arange(self.num_problems, dtype=np.int32)
 
     def instructions(self, problem: int) -> np.ndarray:
-        return np.arange(len(sign_world.SHAPES), dtype=np.int32)[:, None]
+        return np.arange(len(self.objects.shapes), dtype=np.int32)[:, None]
 
     def sample_instruction(self, key: Key, problem: Array) -> Array:
-        return jax.random.randint(key, (1,), 0, len(sign_world.SHAPES))
+        return jax.random.randint(key, (1,), 0, len(self.objects.shapes))
 
     def reset(self, key: Key, problem: Array, instruction: Array) -> tuple[SignState, TimeStep]:
         position_key, heading_key, yaw_key = jax.random.split(key, 3)
@@ -144,13 +148,13 @@ class Sign:
         stride = jnp.where(action == FORWARD, 1.0, jnp.where(action == END, -1.0, 0.0))
         forward = jnp.stack([jnp.cos(heading), -jnp.sin(heading)])
         target = state.position + stride * sign_world.STRIDE * forward
-        position = jnp.where(_blocked(target), state.position, target)
+        position = jnp.where(self._blocked(target), state.position, target)
         state = state._replace(position=position, heading=heading, step=state.step + 1)
 
-        distance = _length(position - jnp.asarray(sign_world.OBJECT_POSITION))
-        near = distance < sign_world.NEAR_DISTANCE
-        right = state.problem == sign_world.OBJECT_COLOUR
-        right &= state.instruction[0] == sign_world.OBJECT_SHAPE
+        distance = _length(position - jnp.asarray(self.objects.position))
+        near = distance < self.objects.near_distance
+        right = state.problem == self.objects.colour
+        right &= state.instruction[0] == self.objects.shape
         reward = jnp.where(jnp.any(near & right), 1.0, jnp.where(jnp.any(near), -1.0, 0.0))
         terminated = jnp.any(near) | (action == END)
         truncated = (state.step >= self.horizon) & ~terminated
@@ -161,29 +165,49 @@ class Sign:
         return self._render(*view(state))
 
     def render_text(self, state: SignState) -> str:
-        return top_view.as_text(*view(state))
+        return top_view.as_text(*view(state), self.objects)
 
     def render_image(self, state: SignState) -> np.ndarray:
         """[H, 720, 3] uint8: the observation, and to its right the room from above."""
         return raster.pixels(self.view().draw(state, [], told=True), 720)
 
     def view(self) -> SignView:
-        return SignView(self._draw)
+        return SignView(self._draw, self.objects)
+
+    def _blocked(self, position: Array) -> Array:
+        """[] bool: whether an agent at `position` [2] would overlap a wall or an object."""
+        low, high = sign_world.WALL_SEGMENTS[:, 0], sign_world.WALL_SEGMENTS[:, 1]
+        # The walls are parallel to the axes, so clipping gives the nearest point of each.
+        to_wall = _length(position - jnp.clip(position, low, high))
+        to_object = _length(position - jnp.asarray(self.objects.position))
+        hits_object = to_object < sign_world.AGENT_RADIUS + self.objects.radius
+        return jnp.any(to_wall < sign_world.AGENT_RADIUS) | jnp.any(hits_object)
+
+
+class SignWords(Sign):
+    """The sign world of the authors' blog: ball, box and key, two colours, no action that ends.
+
+    World: a box, a key and a ball of blue and of red at the places of `Sign`'s objects. The sign
+      reads BLUE or RED. Only the quality 'fast' draws it.
+    Problem: 2 ids: the sign reads 0 blue, 1 red. `train` and `test` both contain both.
+    Instruction: [1] the shape to fetch, 0 box, 1 key or 2 ball, equally likely; size 3.
+    Actions: 0 turn left, 1 turn right, 2 forward. A trial's exploration ends near an object or at
+      the horizon.
+    Reward: as in `Sign`; near a ball means within 1.57 m of its centre.
+    Everything else is as in `Sign`. The blog shows no numbers; places and sizes are our own.
+    """
+
+    name = "sign_words"
+    num_actions = 3
+    end_episode_action = None
+    objects = sign_world.OBJECTS_WITH_BALLS
+    instruction_sizes = (len(objects.shapes),)
+    num_problems = objects.colours
 
 
 def view(state: SignState) -> tuple[Scene, Pose]:
     """The arguments of a renderer, read off a state."""
     return Scene(state.problem, state.object_yaw), Pose(state.position, state.heading)
-
-
-def _blocked(position: Array) -> Array:
-    """[] bool: whether an agent at `position` [2] would overlap a wall or an object."""
-    low, high = sign_world.WALL_SEGMENTS[:, 0], sign_world.WALL_SEGMENTS[:, 1]
-    # The walls are parallel to the axes, so clipping gives the nearest point of each.
-    to_wall = _length(position - jnp.clip(position, low, high))
-    to_object = _length(position - jnp.asarray(sign_world.OBJECT_POSITION))
-    hits_object = to_object < sign_world.AGENT_RADIUS + sign_world.OBJECT_RADIUS
-    return jnp.any(to_wall < sign_world.AGENT_RADIUS) | jnp.any(hits_object)
 
 
 def _length(vectors: Array) -> Array:

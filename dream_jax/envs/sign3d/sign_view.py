@@ -19,7 +19,7 @@ from dream_jax.drawing.shapes import (
 )
 from dream_jax.drawing.view import Cells
 from dream_jax.envs.sign3d import world as sign_world
-from dream_jax.envs.sign3d.world import Pose, Scene
+from dream_jax.envs.sign3d.world import OBJECTS, Objects, Pose, Scene
 
 _SCALE = 9.0  # units of the drawing per metre
 _PLAN_WIDTH = (sign_world.SIZE_X + 1) * _SCALE
@@ -34,33 +34,38 @@ _SIGHT = 4.0  # metres that the field of view is drawn
 class SignView:
     """`drawing.view.WorldView` of `Sign`."""
 
-    action_names = ("turn left", "turn right", "forward", "end episode")
+    action_names: tuple[str, ...] = ("turn left", "turn right", "forward", "end episode")
     cells = Cells(math.ceil(sign_world.SIZE_X), math.ceil(sign_world.SIZE_Z))  # square metres
 
-    def __init__(self, observe: Callable[[Any], np.ndarray]):
+    def __init__(self, observe: Callable[[Any], np.ndarray], objects: Objects = OBJECTS):
         """observe: the picture of a state, [60, 80, 3] uint8."""
-        self._observe = observe
+        self._observe, self._objects = observe, objects
+        if objects is not OBJECTS:
+            self.action_names = self.action_names[:3]
 
     def draw(self, state: Any, before: Sequence[Any], told: bool) -> Drawing:
         scene = Scene(state.problem, state.object_yaw)
         pose = Pose(state.position, state.heading)
-        return beside(np.asarray(self._observe(state)), scene, pose, _path([*before, state])[:-1])
+        path = _path([*before, state])[:-1]
+        return beside(np.asarray(self._observe(state)), scene, pose, path, self._objects)
 
     def cell(self, state: Any) -> tuple[int, int]:
         x, z = (float(v) for v in state.position)
         return int(x), int(z)
 
     def instruction(self, instruction: np.ndarray) -> str:
-        return f"fetch the {sign_world.SHAPES[int(instruction[0])]} of the colour on the sign"
+        return f"fetch the {self._objects.shapes[int(instruction[0])]} of the colour on the sign"
 
     def problem(self, problem: int) -> str:
         return f"the sign reads {sign_world.SIGN_TEXTS[problem]}"
 
     def groups(self) -> Mapping[str, Sequence[str]]:
-        return {"sign": list(sign_world.SIGN_TEXTS)}
+        return {"sign": list(sign_world.SIGN_TEXTS[: self._objects.colours])}
 
 
-def beside(view: np.ndarray, scene: Scene, pose: Pose, path: Sequence[Point]) -> Drawing:
+def beside(
+    view: np.ndarray, scene: Scene, pose: Pose, path: Sequence[Point], objects: Objects = OBJECTS
+) -> Drawing:
     """`view` [60, 80, 3] uint8, and the room from above to its right.
 
     path: the positions of the agent so far, (x, z) in metres.
@@ -68,7 +73,7 @@ def beside(view: np.ndarray, scene: Scene, pose: Pose, path: Sequence[Point]) ->
     picture = Picture(0, 0, _VIEW_WIDTH, _HEIGHT, raster.png(view))
     plan = _Plan(_VIEW_WIDTH + _GAP)
     plan.room(int(scene.colour))
-    plan.objects(np.asarray(scene.object_yaw))
+    plan.objects(objects, np.asarray(scene.object_yaw))
     x, z = (float(v) for v in pose.position)
     plan.agent([*path, (x, z)], float(pose.heading))
     words = (
@@ -105,11 +110,10 @@ class _Plan:
         x, y = self._at((front - 0.5, centre))
         self.shapes.append(Text(x, y, text, 7, _COLOURS[colour], "end", bold=True))
 
-    def objects(self, yaws: np.ndarray) -> None:
-        colours, shapes = sign_world.OBJECT_COLOUR.tolist(), sign_world.OBJECT_SHAPE.tolist()
-        places = sign_world.OBJECT_POSITION.tolist()
-        for place, colour, shape, yaw in zip(places, colours, shapes, yaws.tolist(), strict=True):
-            for outline in _KEY if shape else _BOX:
+    def objects(self, there: Objects, yaws: np.ndarray) -> None:
+        columns = (there.position, there.colour, there.shape, yaws)
+        for place, colour, shape, yaw in zip(*(c.tolist() for c in columns), strict=True):
+            for outline in (_BOX, _KEY, _BALL)[shape]:
                 points = _turned(outline, yaw) + place
                 self.shapes.append(Polygon(self._all(points), _COLOURS[colour]))
 
@@ -150,6 +154,8 @@ def _turned(points: np.ndarray, yaw: float) -> np.ndarray:
 _HALF = sign_world.BOX_SIDE / 2
 _BOX = [_outline(-_HALF, _HALF, -_HALF, _HALF)]
 _KEY = [_outline(-0.12, 0.12, -0.73, -0.13), _outline(-0.09, 0.09, -0.13, 0.73)]
+_ROUND = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+_BALL = [sign_world.BALL_RADIUS * np.stack([np.cos(_ROUND), np.sin(_ROUND)], axis=1)]
 _RADIUS = sign_world.AGENT_RADIUS
 # It lies along local x, which turns as the agent's forward direction does.
 _ARROW = np.array(

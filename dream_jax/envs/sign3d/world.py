@@ -38,7 +38,9 @@ OBJECT_POSITION = np.array([(1, 1), (9, 1), (9, 5), (5, 1), (1, 5), (1, 9)], np.
 BOX_SIDE = 0.8
 KEY_HALF_LENGTH, KEY_HEIGHT = 0.7256, 0.6  # of a key on the floor, its long axis along local z
 KEY_NORMAL_SCALE = 1 / 0.3  # Miniworld scales the key but not its normals
-OBJECT_RADIUS = np.array([0.565685] * 3 + [0.7355467] * 3, np.float32)
+BALL_RADIUS = 0.4
+_RADIUS = (0.565685, 0.7355467, BALL_RADIUS)  # of box, key and ball
+OBJECT_RADIUS = np.array(_RADIUS, np.float32)[OBJECT_SHAPE]
 
 # The sign: its front, at x = SIGN_X, faces -x. A letter is a metre wide; the text runs towards +z.
 SIGN_X, SIGN_Z, SIGN_DEPTH = 9.95, 10.25, 0.05
@@ -48,7 +50,6 @@ SIGN_TEXTS = ("BLUE", "RED", "GREEN")
 # The agent and its camera.
 AGENT_RADIUS = 0.4
 STRIDE, TURN = 0.7, np.pi / 4
-NEAR_DISTANCE = OBJECT_RADIUS + AGENT_RADIUS + 1.1 * STRIDE
 CAMERA_HEIGHT = 1.5
 FRAME_HEIGHT, FRAME_WIDTH = 60, 80
 FRAME_SHAPE = (FRAME_HEIGHT, FRAME_WIDTH, 3)
@@ -64,6 +65,35 @@ START_REGIONS = {
     "authors": ((4.4, 4.6), (4.4, 5.6)),
     "farama": ((3.6, 5.4), (3.6, 6.4)),
 }
+
+
+class Objects(NamedTuple):
+    """What stands in the room: first the boxes, then the keys, then the balls."""
+
+    shapes: tuple[str, ...]  # their names; an instruction is an index
+    colours: int  # how many of COLOURS the sign may name: the problems
+    colour: np.ndarray  # [N] int32, index into COLOURS
+    shape: np.ndarray  # [N] int32, index into `shapes`
+    position: np.ndarray  # [N, 2] float32, (x, z) in metres
+    radius: np.ndarray  # [N] float32, metres
+
+    @property
+    def near_distance(self) -> np.ndarray:
+        """[N] float32: closer than this, an object counts as reached, in metres."""
+        return self.radius + AGENT_RADIUS + 1.1 * STRIDE
+
+
+OBJECTS = Objects(SHAPES, 3, OBJECT_COLOUR, OBJECT_SHAPE, OBJECT_POSITION, OBJECT_RADIUS)
+# A box, a key and a ball of each of two colours, at the same places.
+_SHAPE_OF_SIX = np.array([0, 0, 1, 1, 2, 2], np.int32)
+OBJECTS_WITH_BALLS = Objects(
+    (*SHAPES, "ball"),
+    2,
+    np.array([0, 1, 0, 1, 0, 1], np.int32),
+    _SHAPE_OF_SIX,
+    OBJECT_POSITION,
+    np.array(_RADIUS, np.float32)[_SHAPE_OF_SIX],
+)
 
 
 class Scene(NamedTuple):

@@ -25,4 +25,7 @@ def place(tmp_path, monkeypatch):
     Path("typo.json").write_text('{"td": {"discuont": 0.9}}')
     values = configs.to_dict(presets.get("cooking", "dream"))
     Path("cooking.json").write_text(json.dumps({"config": values}))
+    swept = [{"td.discount": "0.9"}, {"td.discount": "0.8"}]
+    Path("sweep.json").write_text(json.dumps({"config": values, "points": swept}))
+    Path("many.json").write_text('{"optimizer": {"learning_rate": [1e-4, 1e-3]}}')
     return tmp_path

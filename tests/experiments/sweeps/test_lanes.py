@@ -1,4 +1,4 @@
-"""A job of a sweep: points side by side train as alone."""
+"""Lanes of a sweep: points side by side train as alone."""
 
 import jax
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from dream_jax import envs
 from dream_jax.scaling import seeds as scaling
 from dream_jax.training import trainer as train
-from experiments.sweeps import job as sweep_job
+from experiments.sweeps import lanes as sweep_lanes
 from experiments.sweeps import space as sweep_space
 from tests.experiments.sweeps.small import SMALL
 from tests.running import trained
@@ -27,9 +27,9 @@ def test_points_side_by_side_train_as_alone():
         assert (state.learners.exploitation.updates > 0).all()
         return jax.tree.leaves(jax.device_get(train.newest_params(state)))
 
-    together = newest(sweep_job.LaneTrainer(SMALL, env, [first, second], seeds), 4)
+    together = newest(sweep_lanes.LaneTrainer(SMALL, env, [first, second], seeds), 4)
     for k, values in enumerate((first, second)):
         config = sweep_space.with_values(SMALL, values)
-        alone = newest(sweep_job.LaneTrainer(config, env, [{}], seeds), 2)
+        alone = newest(sweep_lanes.LaneTrainer(config, env, [{}], seeds), 2)
         for lanes, expected in zip(together, alone, strict=True):
             np.testing.assert_allclose(lanes[2 * k : 2 * k + 2], expected, rtol=0, atol=1e-4)
