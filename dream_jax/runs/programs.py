@@ -10,7 +10,7 @@ import jax
 
 from dream_jax.config import Config
 from dream_jax.oracles.bounds import Bounds
-from dream_jax.runs import host_memory
+from dream_jax.runs import host_memory, memory
 from dream_jax.runs import summary as summaries
 from dream_jax.runs import trials as fixed_trials
 from dream_jax.runs.metrics import progress_line
@@ -61,7 +61,7 @@ def compile_programs(
     sets = curve_trials(config, trainer)
     params = evaluations.evaluation_params(config, runner.shape)
     evaluate_any = runner.over_seeds(partial(fixed_trials.evaluate_on, trainer.agent))
-    began = time.time()
+    began, before = time.time(), memory.resident_bytes()
     with ThreadPoolExecutor(4) as pool:
 
         def compiled(compile_it: Callable[[], T]) -> "Future[T]":
@@ -73,14 +73,19 @@ def compile_programs(
             return pool.submit(work)
 
         evaluate = compiled(lambda: evaluate_any.compile(params, sets))
+        lowered = pool.submit(lambda: runner.chunk.lower(runner.shape))
         placed = pool.submit(lambda: runner.init() if state is None else runner.place(state))
+        shapes = scaling.state_shape(trainer, runner.placement.seeds)
+        said = memory.describe(env, lowered.result(), shapes, before)
+        if said is not None:
+            log(said)
         if state is None:
             untrained = evaluate.result()(evaluation_params(config, placed.result()), sets)
             results = jax.device_get(runner.join(untrained))
             seeds = len(results["train"].trial_return)
             rows = [{"updates": 0} | returns_of(results, i) for i in range(seeds)]
             log(progress_line(rows, setup.total_updates(config)))
-        chunk = compiled(lambda: runner.chunk.compile(runner.shape))
+        chunk = compiled(lambda: runner.chunk.compile(runner.shape, None, lowered.result()))
         bounds = pool.submit(lambda: summaries.bounds_of(env))
         found = chunk.result(), evaluate.result(), evaluate_any, bounds.result()
     compile_s = time.time() - began

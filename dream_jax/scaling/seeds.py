@@ -115,16 +115,24 @@ class ChunkProgram(NamedTuple):
                 carries[slot.seed_group], metrics[slot.seed_group] = carry, means
         return tuple(carry.state for carry in carries), tuple(metrics)
 
-    def compile(self, states: Any, options: CompilerOptions = None) -> "ChunkProgram":
-        """The same program, compiled ahead of its first call.
+    def lower(self, states: Any) -> Any:
+        """The program before it is compiled, for `compile`.
 
-        states: of one round, leaves [round_seeds, ...]; shapes and dtypes suffice. options: of the
-        compiler.
+        states: of one round, leaves [round_seeds, ...]; shapes and dtypes suffice.
         """
         sums = jax.ShapeDtypeStruct((self.placement.round_seeds,), np.float32)
         iterations = jax.ShapeDtypeStruct((self.placement.rows,), np.int32)
         carry = Carry(states, dict.fromkeys(self.metrics, sums))
-        lowered = self.call.lower(self.placement.shape_of(carry), iterations)
+        return self.call.lower(self.placement.shape_of(carry), iterations)
+
+    def compile(
+        self, states: Any, options: CompilerOptions = None, lowered: Any = None
+    ) -> "ChunkProgram":
+        """The same program, compiled ahead of its first call.
+
+        states: as of `lower`. options: of the compiler. lowered: by `lower`, if it is there.
+        """
+        lowered = self.lower(states) if lowered is None else lowered
         return self._replace(call=lowered.compile(compiler_options=options))
 
 
