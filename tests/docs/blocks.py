@@ -44,6 +44,8 @@ NOT_RUN = {
 NEEDS = {
     "import gymnasium\n": "gymnasium",
     "from dream_jax.interop import gymnax_trials": "gymnax",
+    "python -m examples.rejax_bus": "rejax",
+    "python -m examples.sb3_bus": "sb3_contrib",
 }
 # (text, shorter text): in commands and in Python.
 SHORT = (
