@@ -23,6 +23,10 @@ def connect(
     Kubernetes.
     """
     jax.distributed.initialize(coordinator, processes, process)
+    if jax.process_count() > 1:
+        # CPU processes connect to each other at their first common operation, and give up after 30
+        # s. Later one of them may still be compiling.
+        multihost_utils.sync_global_devices("dream_jax: connected")
 
 
 def place(tree: Any, sharding: Sharding) -> Any:

@@ -147,6 +147,9 @@ def test_the_page_of_an_evaluation_has_its_numbers(driver, tmp_path, capsys, nam
         for field in ("return_mean", "optimal", "no_exploration"):
             shown = page.text(f"tr[data-split={split}] [data-field={field}]")
             assert shown == f"{part[field]:.3f}"
+        if "no_reading" in part:
+            shown = page.text(f"tr[data-split={split}] [data-field=no_reading]")
+            assert shown == f"{part['no_reading']:.3f}"
         for row in part["problems"]:
             where = f"tr[data-split={split}][data-problem='{row['problem']}'] [data-field=return]"
             assert page.text(where) == f"{row['return_mean']:.3f}"

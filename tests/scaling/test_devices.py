@@ -26,6 +26,7 @@ class Setup(NamedTuple):
     processes: int
     devices: int  # of each process
     cases: tuple[tuple[int, int], ...]  # (seeds, devices that share each batch), one after another
+    late_s: int = 0  # by which each process begins after the one before
 
 
 WALKS = Setup("walks", processes=2, devices=2, cases=((4, 1), (1, 4)))
@@ -141,3 +142,10 @@ def test_batches_shared_out_are_those_of_one_device(together, alone, setup, seed
     assert_same_up_to_rounding(found, alone(setup.trainer, seeds))
     if setup == WALKS:  # its sums are exact
         assert differing(found, alone(setup.trainer, seeds)) == []
+
+
+@pytest.mark.slow
+def test_a_process_may_compile_for_longer_than_the_others_wait_to_connect(together, alone):
+    late = WALKS._replace(devices=1, cases=((2, 1),), late_s=40)
+    found = state(train_together.folder(together(late), 2, 1))
+    assert differing(found, alone("walks", 2)) == []

@@ -3,11 +3,13 @@
     python -m tests.scaling.train_together ARGUMENTS
 
 Arguments: JSON with process, processes, port, devices (of each process), trainer ("walks" or
-"dream"), cases ([[seeds, share], ...], `share` devices for each batch) and out, a folder.
+"dream"), cases ([[seeds, share], ...], `share` devices for each batch), out, a folder, and late_s,
+the seconds by which each process begins after the one before.
 """
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -61,12 +63,13 @@ def train(trainer, seeds, share, processes, out):
         np.savez(out / "state.npz", **saved)
 
 
-def main(process, processes, port, devices, trainer, cases, out):
+def main(process, processes, port, devices, trainer, cases, out, late_s=0):
     jax.config.update("jax_num_cpu_devices", devices)
     jax.config.update("jax_disable_most_optimizations", True)
     if processes > 1:
         hosts.connect(f"localhost:{port}", processes, process)
     assert len(jax.devices()) == processes * devices
+    time.sleep(process * late_s)
     for seeds, share in cases:
         train(trainer, seeds, share, processes, folder(out, seeds, share))
 

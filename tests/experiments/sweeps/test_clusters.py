@@ -34,7 +34,7 @@ def swept(pool, out, *before):
         env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_worker_niceness": "0"},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1_800,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     jobs = out / "sweep" / "jobs"
