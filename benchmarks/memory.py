@@ -79,7 +79,7 @@ def _watch(process: subprocess.Popen, out: Path) -> tuple[int, int]:
 def measure(argv: Sequence[str]) -> int:
     """Measures and prints. 1 if a printed figure is more than 10 % from the peak."""
     line = command.command_line("memory", f"\n{__doc__}")
-    line.text("benchmarks", "map,cooking,distracting_bus,sign", "trained on")
+    line.text("benchmarks", "map,cooking,distracting_bus", "trained on")
     line.text("config", "dream", "preset")
     values = line.read(argv)
     names = values.benchmarks.split(",")

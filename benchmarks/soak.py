@@ -31,7 +31,7 @@ from experiments.cli import flags
 EVALUATIONS = 20_000  # more than the time allows
 WARM_UP = 0.25  # of the time
 FLAT = 0.01  # of memory
-START_TIMEOUT_S = 1_800
+START_TIMEOUT_S = 4 * 3_600  # until replay is full, on a busy machine
 LOGS = ("metrics.jsonl", "visits.jsonl")
 
 
@@ -215,7 +215,7 @@ def measure(argv: Sequence[str]) -> int:
             status = process.wait(timeout=600)
         except (OSError, KeyError) as error:
             tail = log.read_text(errors="replace").splitlines()[-1:]
-            raise RuntimeError(f"training ended: {tail}") from error
+            raise RuntimeError(f"training ended: {(tail or ['it printed nothing'])[0]}") from error
         finally:
             process.kill()
             process.wait()
@@ -248,8 +248,12 @@ def _tell(seconds: float) -> Callable[[Sample], None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0, 1 if something grew or was compiled, 2 for bad input."""
-    return command.run(measure, sys.argv[1:] if argv is None else argv)
+    """Exit status: 0, 1 if training ended or something grew or was compiled, 2 for bad input."""
+    try:
+        return command.run(measure, sys.argv[1:] if argv is None else argv)
+    except RuntimeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

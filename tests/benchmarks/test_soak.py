@@ -59,6 +59,16 @@ def test_too_short_a_time_is_refused():
         soak.verdicts(samples()[:3], SECONDS, 3)
 
 
+def test_training_that_ends_is_one_line(monkeypatch, capsys):
+    def dies(config, preset, overrides, out, log):
+        log.write(b"error: no room\n")
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    monkeypatch.setattr(soak, "start", dies)
+    assert soak.main(["--hours=1", "--sample_s=0.01"]) == 1
+    assert capsys.readouterr().err == "error: training ended: error: no room\n"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_a_process_is_sampled(tmp_path):
     log, out = tmp_path / "log.txt", tmp_path / "run"
