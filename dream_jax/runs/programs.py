@@ -75,16 +75,16 @@ def compile_programs(
         evaluate = compiled(lambda: evaluate_any.compile(params, sets))
         lowered = pool.submit(lambda: runner.chunk.lower(runner.shape))
         placed = pool.submit(lambda: runner.init() if state is None else runner.place(state))
-        shapes = scaling.state_shape(trainer, runner.placement.seeds)
-        said = memory.describe(env, lowered.result(), shapes, before)
-        if said is not None:
-            log(said)
         if state is None:
             untrained = evaluate.result()(evaluation_params(config, placed.result()), sets)
             results = jax.device_get(runner.join(untrained))
             seeds = len(results["train"].trial_return)
             rows = [{"updates": 0} | returns_of(results, i) for i in range(seeds)]
             log(progress_line(rows, setup.total_updates(config)))
+        shapes = scaling.state_shape(trainer, runner.placement.seeds)
+        said = memory.describe(env, lowered.result(), shapes, before)
+        if said is not None:
+            log(said)
         chunk = compiled(lambda: runner.chunk.compile(runner.shape, None, lowered.result()))
         bounds = pool.submit(lambda: summaries.bounds_of(env))
         found = chunk.result(), evaluate.result(), evaluate_any, bounds.result()

@@ -172,7 +172,7 @@ class Sign:
         return raster.pixels(self.view().draw(state, [], told=True), 720)
 
     def view(self) -> SignView:
-        return SignView(self._draw, self.objects)
+        return SignView(self._draw, self.objects, self.num_actions)
 
     def _blocked(self, position: Array) -> Array:
         """[] bool: whether an agent at `position` [2] would overlap a wall or an object."""

@@ -30,18 +30,23 @@ _WALL, _FLOOR, _AGENT = "#4a4d50", "#f5f3ee", "#2f3437"
 _COLOURS = ("#3f7fbf", "#d64541", "#3f9a55")  # blue, red, green
 _SIGHT = 4.0  # metres that the field of view is drawn
 
+_ACTION_NAMES = ("turn left", "turn right", "forward", "end episode")
+
 
 class SignView:
     """`drawing.view.WorldView` of `Sign`."""
 
-    action_names: tuple[str, ...] = ("turn left", "turn right", "forward", "end episode")
     cells = Cells(math.ceil(sign_world.SIZE_X), math.ceil(sign_world.SIZE_Z))  # square metres
 
-    def __init__(self, observe: Callable[[Any], np.ndarray], objects: Objects = OBJECTS):
-        """observe: the picture of a state, [60, 80, 3] uint8."""
+    def __init__(
+        self,
+        observe: Callable[[Any], np.ndarray],
+        objects: Objects = OBJECTS,
+        num_actions: int = len(_ACTION_NAMES),
+    ):
+        """observe: the picture of a state, [60, 80, 3] uint8. num_actions: the first so many."""
         self._observe, self._objects = observe, objects
-        if objects is not OBJECTS:
-            self.action_names = self.action_names[:3]
+        self.action_names = _ACTION_NAMES[:num_actions]
 
     def draw(self, state: Any, before: Sequence[Any], told: bool) -> Drawing:
         scene = Scene(state.problem, state.object_yaw)
