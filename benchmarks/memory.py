@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import command
-from dream_jax import presets
 from dream_jax.config import ConfigError
+from dream_jax.runs import resolve
 
 CLOSE = 0.10  # of the peak
 EVALUATIONS = 2
@@ -37,7 +37,7 @@ class Measured(NamedTuple):
 
 
 def run(benchmark: str, config: str, cached: bool, cache: str) -> Measured:
-    """Train until `EVALUATIONS` rows are there. Raises RuntimeError if training ends before."""
+    """Train until `EVALUATIONS` rows are there. Raises command.Ended if training ends before."""
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder, "run"), Path(folder, "log.txt")
         line = [sys.executable, "-m", f"experiments.{benchmark}", f"--config={config}"]
@@ -56,7 +56,7 @@ def run(benchmark: str, config: str, cached: bool, cache: str) -> Measured:
         text = log.read_text(errors="replace")
     found = _PRINTED.search(text)
     if found is None or not peak:
-        raise RuntimeError(f"{benchmark}: {(text.splitlines() or ['it printed nothing'])[-1]}")
+        raise command.Ended(f"{benchmark}: {(text.splitlines() or ['it printed nothing'])[-1]}")
     return Measured(int(found[2 if cached else 1].replace(",", "")), peak, trained)
 
 
@@ -84,7 +84,7 @@ def measure(argv: Sequence[str]) -> int:
     values = line.read(argv)
     names = values.benchmarks.split(",")
     for name in names:
-        presets.get(name, values.config)
+        resolve.preset(name, values.config)
     if not Path("/proc/self/status").exists():
         raise ConfigError("this reads /proc, which this system does not have; run it on Linux")
     result: dict[str, Any] = {}

@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import command
-from dream_jax import config as configs
-from dream_jax import presets
 from dream_jax.config import Config, ConfigError
+from dream_jax.runs import resolve
 from dream_jax.runs.signals import RESUME_ME
 from experiments.cli import flags
 
@@ -131,7 +130,7 @@ def watch(
         if sample.time_s >= 0.0:
             samples.append(sample)
         elif time.monotonic() - began > START_TIMEOUT_S:
-            raise RuntimeError(f"replay was not full within {START_TIMEOUT_S} s")
+            raise command.Ended(f"replay was not full within {START_TIMEOUT_S} s")
         time.sleep(every_s)
     return samples
 
@@ -195,11 +194,11 @@ def measure(argv: Sequence[str]) -> int:
     line = command.command_line("soak", f"\n{__doc__}")
     line.text("benchmark", "map", "trained on")
     line.text("config", "dream", "preset")
-    line.number("hours", 2.0, "from the moment on when replay is full")
-    line.number("sample_s", 10.0, "seconds between samples")
+    line.number("hours", 2.0, "from the moment on when replay is full", above=0.0)
+    line.number("sample_s", 10.0, "seconds between samples", above=0.0)
     rest, overrides = flags.split_overrides(argv)
     values = line.read(rest)
-    config = configs.override(presets.get(values.benchmark, values.config), overrides)
+    config = resolve.preset(values.benchmark, values.config, overrides=overrides)
     seconds = 3600.0 * values.hours
     if not Path("/proc/self/status").exists():
         raise ConfigError("the soak reads /proc, which this system does not have; run it on Linux")
@@ -215,7 +214,7 @@ def measure(argv: Sequence[str]) -> int:
             status = process.wait(timeout=600)
         except (OSError, KeyError) as error:
             tail = log.read_text(errors="replace").splitlines()[-1:]
-            raise RuntimeError(f"training ended: {(tail or ['it printed nothing'])[0]}") from error
+            raise command.Ended(f"training ended: {(tail or ['it printed nothing'])[0]}") from error
         finally:
             process.kill()
             process.wait()
@@ -249,11 +248,7 @@ def _tell(seconds: float) -> Callable[[Sample], None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0, 1 if training ended or something grew or was compiled, 2 for bad input."""
-    try:
-        return command.run(measure, sys.argv[1:] if argv is None else argv)
-    except RuntimeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return command.run(measure, sys.argv[1:] if argv is None else argv)
 
 
 if __name__ == "__main__":

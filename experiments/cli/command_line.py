@@ -47,8 +47,11 @@ class CommandLine:
         """Different whole numbers of at least 1, separated by commas; read as a tuple."""
         self._define(_Counts(), name, default, about)
 
-    def number(self, name: str, default: float | None, about: str) -> None:
-        self._define(_Number(), name, default, about)
+    def number(
+        self, name: str, default: float | None, about: str, above: float = -math.inf
+    ) -> None:
+        """A finite number, larger than `above`."""
+        self._define(_Number(above), name, default, about)
 
     def exclusive(self, one: str, other: str) -> None:
         """Refuse these two switches together."""
@@ -166,6 +169,9 @@ class _Counts(flags.ArgumentParser):
 
 
 class _Number(flags.ArgumentParser):
+    def __init__(self, above: float = -math.inf):
+        self._above = above
+
     def parse(self, argument: Any) -> float:
         try:
             value = float(argument)
@@ -173,4 +179,6 @@ class _Number(flags.ArgumentParser):
             value = math.nan
         if not math.isfinite(value):
             raise ValueError("must be a number like 0.5")
+        if value <= self._above:
+            raise ValueError(f"must be above {self._above:g}")
         return value

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import command, record_miniworld, render, sign_parity
+from benchmarks import command, memory, record_miniworld, render, sign_parity, soak
 
 DATA = Path(__file__).parents[1] / "golden"
 FRAMES, DYNAMICS = DATA / "sign_frames.npz", DATA / "sign_dynamics.npz"
@@ -183,3 +183,17 @@ def test_recording_refuses_in_one_line(capsys, tmp_path):
     (tmp_path / "dynamics.npz").write_text("of an earlier recording")
     assert "dynamics.npz is there already; give another folder" in error()
     assert (tmp_path / "dynamics.npz").read_text() == "of an earlier recording"
+
+
+@pytest.mark.parametrize(
+    ("main", "argv", "message"),
+    [
+        (soak.main, ["--hours=-1"], "--hours=-1 must be above 0"),
+        (soak.main, ["--benchmark=signs"], "unknown benchmark 'signs'"),
+        (memory.main, ["--benchmarks=map,signs"], "unknown benchmark 'signs'"),
+        (memory.main, ["--config=dreem"], "unknown preset 'dreem'"),
+    ],
+)
+def test_bad_input_trains_nothing(main, argv, message, capsys):
+    assert main(argv) == 2
+    assert message in capsys.readouterr().err

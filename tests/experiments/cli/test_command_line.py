@@ -13,7 +13,7 @@ def line():
     made.count("seeds", 1, "how many")
     made.count("first_seed", 0, "the first", least=0)
     made.counts("batches", "1,64", "sizes")
-    made.number("seconds", None, "a time")
+    made.number("seconds", None, "a time", above=0.0)
     made.switch("resume", "continue")
     made.switch("overwrite", "delete")
     made.exclusive("resume", "overwrite")
@@ -57,6 +57,7 @@ def test_ways_to_write_a_flag(line, argv, name, value):
         (["--batches=1,1"], "--batches=1,1 must name each number once"),
         (["--batches="], "--batches= must be a whole number like 3"),
         (["--seconds=nan"], "--seconds=nan must be a number like 0.5"),
+        (["--seconds=0"], "--seconds=0 must be above 0"),
         (["--seconds"], "--seconds needs a value: --seconds=VALUE"),
         (["--resume=maybe"], "--resume=maybe must be true or false"),
         (["--noresume=1"], "--noresume=1 does not take an argument"),
