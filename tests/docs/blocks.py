@@ -18,11 +18,17 @@ PAGES = sorted(
     page for page in [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")] if page.name not in HISTORY
 )
 
+_WHEEL = "tests/test_wheel.py builds a wheel and runs it from an empty folder"
 # A block or a command that begins like this is not run by tests/docs/test_blocks.py.
 NOT_RUN = {
     "python3 -m venv": "makes an environment; .ci/run runs the README's command",
     ".venv/bin/pip install": "installs packages; .ci/run does the same",
     "pip install": "installs packages; .ci/run installs the extras dev and docs",
+    "pip wheel": _WHEEL,
+    "fresh/bin/pip install": _WHEEL,
+    "PYTHON=$PWD/fresh": _WHEEL,
+    'cd "$(mktemp -d)"': _WHEEL,
+    "$PYTHON -m experiments.map": _WHEEL,
     "apt-get install": "installs packages of the system, as root",
     ".venv/bin/python -m pytest": "these tests; .ci/run runs the README's command",
     ".ci/docs": "builds the site; .ci/run does",
