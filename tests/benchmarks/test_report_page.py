@@ -35,6 +35,6 @@ def test_every_part_is_timed(capsys):
 
 @pytest.mark.slow
 def test_the_page_of_a_run_is_timed(capsys):
-    assert report_page.main(["--run=bus", "--trials=1280"]) == 0
+    assert report_page.main(["--run=bus", "--trials=2560"]) == 0
     found = dict(re.findall(r"^(.+?) +([\d.]+) s", capsys.readouterr().out, re.M))
     assert float(found["the whole run"]) > float(found["page and GIF at end"]) > 0

@@ -108,7 +108,7 @@ def test_returns_are_those_of_the_card(name):
     card = pretrained.card(name)
     got = json.loads(json.dumps(pretrained.returns(pretrained.load(name))))
     assert set(got) == set(card["splits"])
-    for split, part in got.items():
+    for split, part in card["splits"].items():  # evaluations give more today than some cards have
         for field, value in part.items():
-            assert value == pytest.approx(card["splits"][split][field], abs=1e-5), (split, field)
+            assert got[split][field] == pytest.approx(value, abs=1e-5), (split, field)
     assert got["test"]["normalised_per_seed"][0] > 0.99
