@@ -37,6 +37,7 @@ NOT_RUN = {
     "python -m tests.experiments.sweeps.on_a_cluster": "needs Ray;"
     " tests/experiments/sweeps/test_clusters.py runs it",
     "[ $? -eq 75 ]": "needs Slurm; tests/runs/test_signals.py has the exit status 75",
+    "python -m benchmarks.soak": "takes hours; tests/benchmarks/test_soak.py has a short one",
     "scontrol": "a command of Slurm",
     "python -m experiments.results --run=": "trains for minutes; tests/experiments/test_results.py"
     " trains a small one",
