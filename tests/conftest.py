@@ -60,6 +60,7 @@ def pytest_configure(config):
     jax.config.update("jax_num_cpu_devices", DEVICES)
     # Programs of tests run for milliseconds; `well_compiled` is for those that do not.
     jax.config.update("jax_disable_most_optimizations", True)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for processes that tests start
     if any("::" in argument for argument in config.args):  # tests asked for by name, slow or not
         config.option.markexpr = ""
 

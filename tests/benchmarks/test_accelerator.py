@@ -72,8 +72,7 @@ def test_bad_input_is_one_line_and_writes_nothing(flags, words, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_every_kind_of_part_runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling takes most of the time
+def test_every_kind_of_part_runs(tmp_path):
     kinds = "correct-cooking-dream,rates-cooking-dream_paper-1,learn-map-dream-1,render-fast"
     flags = [f"--out={tmp_path}", "--quick", f"--parts={kinds}"]
     assert command.run(accelerator.main, flags) == 0

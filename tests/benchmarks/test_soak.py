@@ -95,8 +95,7 @@ def test_a_process_is_sampled(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_training_is_watched_until_it_is_told_to_end(capsys, monkeypatch):
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # it compiles quickly
+def test_training_is_watched_until_it_is_told_to_end(capsys):
     small = {
         "replay.capacity_trials": 640,
         "replay.warmup_trials_exploitation": 8,
