@@ -60,7 +60,6 @@ def pytest_configure(config):
     jax.config.update("jax_num_cpu_devices", DEVICES)
     # Programs of tests run for milliseconds; `well_compiled` is for those that do not.
     jax.config.update("jax_disable_most_optimizations", True)
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for processes that tests start
     if any("::" in argument for argument in config.args):  # tests asked for by name, slow or not
         config.option.markexpr = ""
 
@@ -86,6 +85,12 @@ def pytest_xdist_make_scheduler(config, log):
             return group(nodeid)
 
     return Scheduling(config, log)
+
+
+@pytest.fixture
+def processes_compile_fast(monkeypatch):
+    """Processes that the test starts compile as quickly as this one, for programs as slow."""
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 @pytest.fixture

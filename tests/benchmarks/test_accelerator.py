@@ -72,6 +72,7 @@ def test_bad_input_is_one_line_and_writes_nothing(flags, words, tmp_path, monkey
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("processes_compile_fast")
 def test_every_kind_of_part_runs(tmp_path):
     kinds = "correct-cooking-dream,rates-cooking-dream_paper-1,learn-map-dream-1,render-fast"
     flags = [f"--out={tmp_path}", "--quick", f"--parts={kinds}"]

@@ -94,6 +94,7 @@ def test_a_process_is_sampled(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("processes_compile_fast")
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_training_is_watched_until_it_is_told_to_end(capsys):
     small = {

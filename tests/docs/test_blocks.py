@@ -33,7 +33,7 @@ def pages():
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, processes_compile_fast):
     """An empty one to work in, as if in the root of a checkout."""
     (tmp_path / "tests").mkdir()
     shutil.copytree(blocks.ROOT / "tests" / "golden", tmp_path / "tests" / "golden")
