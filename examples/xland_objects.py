@@ -51,7 +51,16 @@ class Objects:
         "env": {"horizon": 30},
         "trial": {"hidden_goal_ends_exploration": False},
         "acting": {"random_action_counts": [2, 1, 1, 1]},
-        "training": {"trials": 102_400, "evaluation_trials": 256, "trials_per_iteration": 256},
+        # As for cooking_large: z must not shrink before it is of use.
+        "networks": {"encoder_init_scale": 1.0},
+        "optimizer": {"weight_decay": 0.0},
+        "losses": {"bottleneck_weight": 2e-8},
+        "training": {
+            "trials": 102_400,
+            "evaluation_trials": 256,
+            "trials_per_iteration": 256,
+            "updates_per_iteration": 64,
+        },
         "replay": {"warmup_trials_exploration": 4_096, "capacity_trials": 16_384},
     }
 
