@@ -1,17 +1,20 @@
-"""`python -m benchmarks.render [--qualities=fast,...] [--batches=1,64,1024] [--repeats=N] [--json]`
+"""Frames per second: `python -m benchmarks.render [--batches=1,64,1024] [--jaxenstein=PATH]`.
 
-Prints frames per second of the sign world's renderers under vmap, and of Miniworld in a process of
-its own. Each figure is the median over repeats, with the lowest and the highest, without
-compilation. Large batches are drawn in slices (SLICE), one call for each. Intermediate arrays then
-stay in the cache, and in memory that the process has already touched.
+Draws with the sign world's renderers under vmap, and with Miniworld in a process of its own. With a
+checkout of JAXenstein its worlds are timed beside them, one step and one picture each. Each figure
+is the median over repeats, with the lowest and the highest, without compilation. Large batches are
+drawn in slices (SLICE), one call for each. Intermediate arrays then stay in the cache, and in
+memory that the process has already touched.
 """
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +32,13 @@ def main(argv: Sequence[str]) -> None:
     line.text("qualities", ",".join(SLICE), "comma-separated")
     line.counts("batches", "1,64,1024", "numbers of pictures at once, comma-separated")
     line.count("repeats", 5, "measurements of each")
+    line.text("jaxenstein", "", "checkout of JAXenstein, to be timed too")
     arguments = line.read(argv)
+    if arguments.jaxenstein and not Path(arguments.jaxenstein, "jaxenstein").is_dir():
+        raise ConfigError(
+            f"--jaxenstein={arguments.jaxenstein} is no checkout of JAXenstein; give a folder with"
+            " jaxenstein/ in it"
+        )
     qualities = arguments.qualities.split(",")
     unknown = [quality for quality in qualities if quality not in SLICE]
     if unknown:
@@ -45,6 +54,10 @@ def main(argv: Sequence[str]) -> None:
     }
     for quality in qualities:
         result[quality] = time_quality(quality, arguments.batches, arguments.repeats)
+    if arguments.jaxenstein:
+        result["jaxenstein"] = jaxenstein(
+            arguments.jaxenstein, arguments.batches, arguments.repeats
+        )
     command.show(result, arguments.json)
 
 
@@ -55,32 +68,68 @@ def time_quality(
 
     size: of a slice; by default SLICE[quality].
     """
-    import jax
-
     from dream_jax.envs.sign3d import raycast
 
     try:
         render = raycast.make_renderer(quality)
     except ImportError as error:
         return {"not_installed": str(error)}
-    result, size = {}, size or SLICE[quality]
-    for batch in batches:
-        views = random_views(batch)
-        parts = [
-            jax.tree.map(lambda leaf, i=i: leaf[i : i + size], views) for i in range(0, batch, size)
-        ]
-        begun = time.perf_counter()
-        programs = {  # for all slices, and for a smaller last one
-            _pictures(part): jax.jit(jax.vmap(render)).lower(*part).compile()
-            for part in {_pictures(part): part for part in parts}.values()
-        }
-        compile_s = time.perf_counter() - begun
-        work = [(programs[_pictures(part)], part) for part in parts]
-        _seconds(work, 1)  # the first call includes one-time set-up
-        calls = max(1, round(SECONDS_PER_REPEAT / _seconds(work, 1)))
-        per_s = [batch * calls / _seconds(work, calls) for _ in range(repeats)]
-        result[f"batch_{batch}"] = {**_summary(per_s), "compile_s": round(compile_s, 2)}
-    return result
+    size = size or SLICE[quality]
+    return {
+        f"batch_{batch}": _timed(render, random_views(batch), size, repeats) for batch in batches
+    }
+
+
+def jaxenstein(path: str, batches: Sequence[int], repeats: int) -> dict[str, Any]:
+    """Of its world "simple": steps with a picture each per second, as `time_quality`."""
+    import jax
+
+    sys.path.insert(0, path)
+    try:
+        env = importlib.import_module("jaxenstein").make_jaxenstein_env("simple")
+    finally:
+        sys.path.remove(path)
+    picture, _ = jax.eval_shape(env.reset, jax.random.key(0))
+
+    def worlds(batch: int) -> Any:
+        """(states, actions): the ends of random walks."""
+
+        def walk(key: jax.Array) -> Any:
+            reset_key, action_key = jax.random.split(key)
+            actions = jax.random.randint(action_key, (WALK + 1,), 0, 3)
+            _, state = env.reset(reset_key)
+            state, _ = jax.lax.scan(lambda s, a: (env.step(s, a)[1], None), state, actions[1:])
+            return state, actions[0]
+
+        return jax.jit(jax.vmap(walk))(jax.random.split(jax.random.key(0), batch))
+
+    def draw(state: Any, action: Any) -> Any:
+        return env.step(state, action)[0]
+
+    size = SLICE["fast"]
+    found = {f"batch_{batch}": _timed(draw, worlds(batch), size, repeats) for batch in batches}
+    return {"picture": list(picture.shape)} | found
+
+
+def _timed(draw: Callable[..., Any], inputs: Any, size: int, repeats: int) -> dict[str, Any]:
+    """Pictures per second of `draw` over the first axis of inputs, in slices of `size`."""
+    import jax
+
+    batch = _length(inputs)
+    parts = [
+        jax.tree.map(lambda leaf, i=i: leaf[i : i + size], inputs) for i in range(0, batch, size)
+    ]
+    begun = time.perf_counter()
+    programs = {  # for all slices, and for a smaller last one
+        length: jax.jit(jax.vmap(draw)).lower(*part).compile()
+        for length, part in {_length(part): part for part in parts}.items()
+    }
+    compile_s = time.perf_counter() - begun
+    work = [(programs[_length(part)], part) for part in parts]
+    _seconds(work, 1)  # the first call includes one-time set-up
+    calls = max(1, round(SECONDS_PER_REPEAT / _seconds(work, 1)))
+    per_s = [batch * calls / _seconds(work, calls) for _ in range(repeats)]
+    return _summary(per_s) | {"compile_s": round(compile_s, 2)}
 
 
 def random_views(batch: int) -> Any:
@@ -112,9 +161,10 @@ def miniworld(repeats: int) -> dict[str, Any]:
     return _summary(json.loads(done.stdout.strip().splitlines()[-1])["frames_per_s"])
 
 
-def _pictures(views: Any) -> int:
-    _, poses = views
-    return len(poses.heading)
+def _length(inputs: Any) -> int:
+    import jax
+
+    return len(jax.tree.leaves(inputs)[0])
 
 
 def _seconds(work: Sequence[tuple[Any, Any]], calls: int) -> float:

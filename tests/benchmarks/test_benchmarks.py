@@ -148,7 +148,8 @@ def test_render_times_every_quality_that_was_asked_for(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "flag", ["--qualities=best", "--batches=0", "--batches=many", "--repeats=0"]
+    "flag",
+    ["--qualities=best", "--batches=0", "--batches=many", "--repeats=0", "--jaxenstein=nowhere"],
 )
 def test_render_refuses_in_one_line(flag, capsys):
     assert command.run(render.main, [flag]) == 2
