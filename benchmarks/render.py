@@ -1,10 +1,11 @@
-"""Frames per second: `python -m benchmarks.render [--batches=1,64,1024] [--jaxenstein=PATH]`.
+"""Frames per second of the sign world: `python -m benchmarks.render [--json]`.
 
+`--qualities`, `--batches` and `--repeats` say what is timed, `--jaxenstein=PATH` what beside it.
 Draws with the sign world's renderers under vmap, and with Miniworld in a process of its own. With a
 checkout of JAXenstein its worlds are timed beside them, one step and one picture each. Each figure
 is the median over repeats, with the lowest and the highest, without compilation. Large batches are
-drawn in slices (SLICE), one call for each. Intermediate arrays then stay in the cache, and in
-memory that the process has already touched.
+drawn in slices, one call for each. On a CPU (SLICE) intermediate arrays then stay in the cache, and
+in memory that the process has already touched.
 """
 
 import importlib
@@ -14,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ import numpy as np
 from benchmarks import command
 from dream_jax.config import ConfigError
 
-SLICE = {"fast": 64, "fast_miniworld": 64, "reference": 16}
+SLICE = {"fast": 64, "fast_miniworld": 64, "reference": 16}  # pictures, on a CPU
+ACCELERATOR_SLICE = 8_192  # of any quality
 SECONDS_PER_REPEAT = 0.5  # at least, since one call may take longer
 WALK = 8  # random steps from the start, so that the views differ
 
@@ -34,15 +35,12 @@ def main(argv: Sequence[str]) -> None:
     line.count("repeats", 5, "measurements of each")
     line.text("jaxenstein", "", "checkout of JAXenstein, to be timed too")
     arguments = line.read(argv)
-    if arguments.jaxenstein and not Path(arguments.jaxenstein, "jaxenstein").is_dir():
-        raise ConfigError(
-            f"--jaxenstein={arguments.jaxenstein} is no checkout of JAXenstein; give a folder with"
-            " jaxenstein/ in it"
-        )
     qualities = arguments.qualities.split(",")
     unknown = [quality for quality in qualities if quality not in SLICE]
     if unknown:
         raise ConfigError(f"unknown quality {unknown[0]!r}; valid: {', '.join(SLICE)}")
+
+    maze = jaxenstein_world(arguments.jaxenstein) if arguments.jaxenstein else None
 
     import jax
 
@@ -54,10 +52,8 @@ def main(argv: Sequence[str]) -> None:
     }
     for quality in qualities:
         result[quality] = time_quality(quality, arguments.batches, arguments.repeats)
-    if arguments.jaxenstein:
-        result["jaxenstein"] = jaxenstein(
-            arguments.jaxenstein, arguments.batches, arguments.repeats
-        )
+    if maze is not None:
+        result["jaxenstein"] = time_jaxenstein(maze, arguments.batches, arguments.repeats)
     command.show(result, arguments.json)
 
 
@@ -66,7 +62,7 @@ def time_quality(
 ) -> dict[str, Any]:
     """By batch size: frames per second (median, low, high) and seconds to compile.
 
-    size: of a slice; by default SLICE[quality].
+    size: of a slice; by default SLICE[quality] on a CPU, elsewhere ACCELERATOR_SLICE.
     """
     from dream_jax.envs.sign3d import raycast
 
@@ -74,21 +70,29 @@ def time_quality(
         render = raycast.make_renderer(quality)
     except ImportError as error:
         return {"not_installed": str(error)}
-    size = size or SLICE[quality]
+    size = size or _slice(quality)
     return {
         f"batch_{batch}": _timed(render, random_views(batch), size, repeats) for batch in batches
     }
 
 
-def jaxenstein(path: str, batches: Sequence[int], repeats: int) -> dict[str, Any]:
-    """Of its world "simple": steps with a picture each per second, as `time_quality`."""
-    import jax
-
+def jaxenstein_world(path: str) -> Any:
+    """The world "simple" of a checkout. Raises ConfigError if there is none."""
     sys.path.insert(0, path)
     try:
-        env = importlib.import_module("jaxenstein").make_jaxenstein_env("simple")
+        return importlib.import_module("jaxenstein").make_jaxenstein_env("simple")
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"--jaxenstein={path}: {error}; give a checkout of JAXenstein, with jaxenstein/ in it"
+        ) from None
     finally:
         sys.path.remove(path)
+
+
+def time_jaxenstein(env: Any, batches: Sequence[int], repeats: int) -> dict[str, Any]:
+    """Steps with a picture each per second, as `time_quality`."""
+    import jax
+
     picture, _ = jax.eval_shape(env.reset, jax.random.key(0))
 
     def worlds(batch: int) -> Any:
@@ -106,7 +110,7 @@ def jaxenstein(path: str, batches: Sequence[int], repeats: int) -> dict[str, Any
     def draw(state: Any, action: Any) -> Any:
         return env.step(state, action)[0]
 
-    size = SLICE["fast"]
+    size = _slice("fast")
     found = {f"batch_{batch}": _timed(draw, worlds(batch), size, repeats) for batch in batches}
     return {"picture": list(picture.shape)} | found
 
@@ -159,6 +163,12 @@ def miniworld(repeats: int) -> dict[str, Any]:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         return {"not_available": lines[-1]}
     return _summary(json.loads(done.stdout.strip().splitlines()[-1])["frames_per_s"])
+
+
+def _slice(quality: str) -> int:
+    import jax
+
+    return SLICE[quality] if jax.default_backend() == "cpu" else ACCELERATOR_SLICE
 
 
 def _length(inputs: Any) -> int:

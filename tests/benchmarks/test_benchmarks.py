@@ -147,6 +147,38 @@ def test_render_times_every_quality_that_was_asked_for(capsys, monkeypatch):
         assert figures["repeats"] == 2
 
 
+@pytest.mark.slow
+def test_render_times_a_checkout_of_jaxenstein_beside_it(tmp_path, monkeypatch, capsys):
+    (tmp_path / "jaxenstein").mkdir()
+    (tmp_path / "jaxenstein" / "__init__.py").write_text(STAND_IN)
+    monkeypatch.setattr(render, "SECONDS_PER_REPEAT", 0.0)
+    monkeypatch.setattr(render, "miniworld", lambda repeats: {"not_available": "no OpenGL"})
+    argv = ["--qualities=fast", "--batches=1,65", "--repeats=2", f"--jaxenstein={tmp_path}"]
+    try:
+        assert command.run(render.main, [*argv, "--json"]) == 0
+    finally:
+        sys.modules.pop("jaxenstein", None)
+    found = json.loads(capsys.readouterr().out)["jaxenstein"]
+    assert found["picture"] == [4, 4, 3]
+    assert all(found[batch]["frames_per_s"] > 0 for batch in ("batch_1", "batch_65"))
+
+
+STAND_IN = """
+import jax.numpy as jnp
+
+class World:
+    def reset(self, key):
+        return jnp.zeros((4, 4, 3), jnp.uint8), jnp.zeros((), jnp.int32)
+
+    def step(self, state, action):
+        state = state + action
+        return jnp.full((4, 4, 3), state, jnp.uint8), state, 0.0, False, {}
+
+def make_jaxenstein_env(name):
+    return World()
+"""
+
+
 @pytest.mark.parametrize(
     "flag",
     ["--qualities=best", "--batches=0", "--batches=many", "--repeats=0", "--jaxenstein=nowhere"],

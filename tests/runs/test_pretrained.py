@@ -108,7 +108,8 @@ def test_returns_are_those_of_the_card(name):
     card = pretrained.card(name)
     got = json.loads(json.dumps(pretrained.returns(pretrained.load(name))))
     assert set(got) == set(card["splits"])
-    for split, part in card["splits"].items():  # evaluations give more today than some cards have
+    for split, part in got.items():
         for field, value in part.items():
-            assert got[split][field] == pytest.approx(value, abs=1e-5), (split, field)
-    assert got["test"]["normalised_per_seed"][0] > 0.97
+            assert value == pytest.approx(card["splits"][split][field], abs=1e-5), (split, field)
+    # Sign's is 1 in 99 of 100 trials.
+    assert got["test"]["normalised_per_seed"][0] > (0.97 if name == "sign" else 0.99)
