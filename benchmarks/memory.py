@@ -25,7 +25,7 @@ from dream_jax.runs import resolve
 CLOSE = 0.10  # of the peak
 EVALUATIONS = 2
 TIMEOUT_S = 3_600
-_PRINTED = re.compile(r"memory: about ([\d,]+) MB at most, ([\d,]+) MB if .* are cached")
+_PRINTED = re.compile(r"memory: about ([\d,]+) MB, ([\d,]+) MB if .* are cached")
 
 
 class Measured(NamedTuple):

@@ -3,7 +3,8 @@
 Without flags it writes the tables and figures of docs/results.md anew. `--list` says which runs
 have no record and how long they take. `--run=PATTERN` trains them, for example
 `--run='comparison/map-*'`: each finished run leaves a record at once, and the same command goes on
-after a stop. `--add=DIR` adds the record of a run that was trained elsewhere.
+after a stop. `--add=DIR` adds the record of a run that was trained elsewhere, with one seed or with
+several at once.
 """
 
 import glob
@@ -118,7 +119,7 @@ def add(options: Options) -> int:
     names = [options.to] if options.to else list(studies.STUDIES)
     made = []  # all of them before the first is written
     for folder in folders:
-        made.append(records.of_folder(folder, records.match(folder, names)))
+        made += [records.of_folder(folder, run) for run in records.match(folder, names)]
     for record in made:
         records.write(options.data, record)
         print(f"{record.path}: {record.about['state']}, written to {options.data}")

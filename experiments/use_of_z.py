@@ -29,6 +29,7 @@ from experiments.analyses import use_of_z
 from experiments.cli import process, which_agent
 from experiments.cli.command_line import CommandLine
 from experiments.figures import records, studies
+from experiments.figures.listed_runs import Listed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +63,7 @@ def parse(argv: Sequence[str]) -> Request:
     which_agent.check(values)
     folder = Path(values.checkpoint) if values.checkpoint else None
     if folder is not None and values.record:
-        records.match(folder, studies.STUDIES)  # refuses runs that are not listed
+        _listed(folder)
     return Request(
         folder, values.pretrained, values.trials, values.json, values.record, Path(values.data)
     )
@@ -105,6 +106,15 @@ def measure(loaded: LoadedRun, name: str, trials: int) -> dict[str, Any]:
     return {"checkpoint": name, "seeds": loaded.seeds, "splits": splits}
 
 
+def _listed(folder: Path) -> Listed:
+    """The run of a folder. Raises ConfigError for one that is not listed, or has several seeds."""
+    found = records.match(folder, studies.STUDIES)
+    if len(found) > 1:
+        seeds = ", ".join(str(run.first_seed) for run in found)
+        raise ConfigError(f"--record needs a run of one seed, and {folder} has the seeds {seeds}")
+    return found[0]
+
+
 def record_of(request: Request, loaded: LoadedRun, found: dict[str, Any]) -> records.Record:
     """The returns as a record of the study "use_of_z", one row per split, kind of z and seed."""
     if request.folder is None:
@@ -112,7 +122,7 @@ def record_of(request: Request, loaded: LoadedRun, found: dict[str, Any]) -> rec
         card = pretrained.card(request.pretrained)
         trained = {"command": card["command"], "git": card["git"]}
     else:
-        listed = records.match(request.folder, studies.STUDIES)
+        listed = _listed(request.folder)
         name, source = listed.name, f"--checkpoint={records.RUNS / listed.path}"
         command = " ".join(["python", "-m", *listed.arguments(records.RUNS)])
         trained = {"command": command, "git": saved_run(request.folder)["git"]}

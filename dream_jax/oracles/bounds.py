@@ -6,8 +6,9 @@ read off `env.reset` and `env.step`, so no environment's rules are repeated here
 
 The environment must be deterministic. Its state must be a NamedTuple of integers with a field
 `step`, on which nothing but the reward of "end episode" depends. Any other raises ValueError,
-unless it declares its returns as `reference_returns`, (optimal, no exploration). It may also have
-a `no_reading_return`, which then is the 0 of normalised returns.
+unless it declares its returns as `reference_returns`, (optimal, no exploration), or as those of
+another environment with the same problems, `same_returns_as`. It may also have a
+`no_reading_return`, which then is the 0 of normalised returns.
 
   P  pairs of a problem and one of its distinct instructions
   S  states of all pairs, separate for each pair; the first P are the initial ones
@@ -85,7 +86,7 @@ def optimal(env: Env, split: str) -> np.ndarray:
     Raises ValueError for an environment that cannot be tabulated.
     """
     ids = env.problem_ids(split)
-    return _returns(env).optimal[ids]  # type: ignore[arg-type]  # hashed by identity
+    return _returns(_tabulated(env)).optimal[ids]  # hashed by identity
 
 
 def no_exploration(env: Env, split: str) -> np.ndarray:
@@ -100,7 +101,12 @@ def no_exploration(env: Env, split: str) -> np.ndarray:
     `belief_search.MAX_BELIEFS` belief states.
     """
     ids = env.problem_ids(split)
-    return _returns(env).no_exploration[ids]  # type: ignore[arg-type]
+    return _returns(_tabulated(env)).no_exploration[ids]
+
+
+def _tabulated(env: Any) -> Any:
+    """The environment whose returns on every problem are those of `env`."""
+    return getattr(env, "same_returns_as", env)
 
 
 @functools.lru_cache(maxsize=16)

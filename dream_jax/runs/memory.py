@@ -32,7 +32,7 @@ def describe(env: Env, program: Any, state: Any, before: int | None) -> str | No
         return None
     lines = program.as_text().count("\n")
     compiled, cached = peaks_mb(lines, before / 2**20, _size_bytes(state) / 2**20)
-    return f"memory: about {compiled:,.0f} MB at most, {cached:,.0f} MB if its programs are cached"
+    return f"memory: about {compiled:,.0f} MB, {cached:,.0f} MB if its programs are cached"
 
 
 def peaks_mb(lines: int, before_mb: float, state_mb: float) -> tuple[float, float]:

@@ -44,8 +44,10 @@ def hours(runs: list[Listed], known: Records) -> float:
 
 
 def _alike(record: Record, setting: Setting) -> bool:
+    """Whether a record says how long a run of this setting takes on a core."""
     about = record.about
-    return (about["benchmark"], about["preset"]) == (setting.benchmark, setting.preset)
+    same = (about["benchmark"], about["preset"]) == (setting.benchmark, setting.preset)
+    return same and "trained_with" not in about and about["machine"]["backend"] == "cpu"
 
 
 def _mean(found: list[Record]) -> float:

@@ -67,7 +67,7 @@ BLOCKS: Mapping[str, Callable[[Records], str]] = {
 # Blocks that README.md may have.
 SUMMARY: Mapping[str, Callable[[Records], str]] = {
     "benchmarks": page_tables.summary,
-    "verdicts": page_claims.counts,
+    "verdicts": page_claims.summary,
 }
 _DIGEST = "Data"  # the key of the digest in a PNG
 

@@ -24,8 +24,7 @@ def claims_of(known: Records) -> list[claims.Verdict]:
     """Every claim of the paper that runs can judge."""
     found = groups((*STUDIES["comparison"], *STUDIES["bottleneck"]), FIRST_SEED, known)
     verdicts = claims.grid_verdicts(_PANELS, found)
-    for claim in claims.MORE_THAN_OTHERS:
-        verdicts += claims.on_every_panel(verdicts, claim)
+    verdicts += claims.on_every_panel(verdicts, claims.MORE_THAN_OTHERS)
     paper = known.get(f"{BANDIT}/bandit-paper-s{FIRST_SEED}")
     if paper is not None:
         fitted = fits_of(paper)
@@ -45,28 +44,45 @@ def claims_of(known: Records) -> list[claims.Verdict]:
 def glance(known: Records) -> str:
     """Every claim at each budget: where it holds, where not, and where it is not known."""
     every = claims_of(known)
-    rows = []
-    for claim, budget in dict.fromkeys((v.claim, v.budget) for v in every if v.where != BANDIT):
-        mine = [v for v in every if (v.claim, v.budget) == (claim, budget)]
-        cells = ["; ".join(_place(v) for v in mine if _column(v) == name) for name in _COLUMNS]
-        rows.append((claim, budget, _measured(mine), *cells, _pattern(mine)))
-    rows += [
-        (
-            v.claim,
-            v.budget,
-            v.seeds,
-            *("bandit" * (_column(v) == name) for name in _COLUMNS),
-            _pattern([v]),
-        )
-        for v in every
-        if v.where == BANDIT
+    parts = []
+    for asked_by in (claims.PAPER, claims.PROJECT):
+        mine = [v for v in every if v.asked_by == asked_by]
+        rows = [
+            (claim, budget, _measured(found), *_cells(found), _pattern(found))
+            for (claim, budget), found in _by_claim(mine).items()
+        ]
+        header = ("claim", "budget", "seeds", *_COLUMNS, "runs")
+        parts.append(f"**Asked by {asked_by}**\n\n{table(header, rows)}")
+    return "\n\n".join(parts)
+
+
+def summary(known: Records) -> str:
+    """The claims of the paper at the end of training, for README.md."""
+    wanted = [
+        v
+        for v in claims_of(known)
+        if v.asked_by == claims.PAPER and not v.budget.endswith("environment steps")
     ]
-    return f"{_counts(every)}\n\n{table(('claim', 'budget', 'seeds', *_COLUMNS, 'runs'), rows)}"
+    rows = [(claim, *_cells(found)) for (claim, _), found in _by_claim(wanted).items()]
+    judged = [row for row in rows if row[1] or row[2]]
+    left = "; ".join(row[0] for row in rows if row not in judged)
+    text = f"\n\nNot measured anywhere yet: {left}." if left else ""
+    return table(("claim of the paper", *_COLUMNS), judged) + text
 
 
-def counts(known: Records) -> str:
-    """How many verdicts there are of each kind."""
-    return _counts(claims_of(known))
+def _by_claim(
+    verdicts: Sequence[claims.Verdict],
+) -> dict[tuple[str, str], list[claims.Verdict]]:
+    """The verdicts on each claim at each budget."""
+    found: dict[tuple[str, str], list[claims.Verdict]] = {}
+    for verdict in verdicts:
+        found.setdefault((verdict.claim, verdict.budget), []).append(verdict)
+    return found
+
+
+def _cells(verdicts: Sequence[claims.Verdict]) -> list[str]:
+    """Where a claim holds, where it does not, and where it is not measured."""
+    return ["; ".join(_place(v) for v in verdicts if _column(v) == name) for name in _COLUMNS]
 
 
 def claims_block(known: Records) -> str:
@@ -81,13 +97,6 @@ def claims_block(known: Records) -> str:
         listed = "\n".join(f"    python -m experiments.results --run='{each}'" for each in commands)
         parts.append(f"**{place}**\n\n{table(header, rows)}\n\n{listed}")
     return "\n\n".join(parts)
-
-
-def _counts(verdicts: Sequence[claims.Verdict]) -> str:
-    counts = [sum(_kind(v.verdict) == kind for v in verdicts) for kind in _KINDS]
-    words = ("hold", "hold on the seeds so far", "do not hold", "are not measured yet")
-    text = ", ".join(f"{count} {word}" for count, word in zip(counts, words, strict=True))
-    return f"Of {len(verdicts)} verdicts {text}."
 
 
 def _kind(verdict: str) -> str:

@@ -40,7 +40,9 @@ def by_benchmark(wanted: Sequence[Setting], known: Records) -> str:
         each = group_of(setting, known)
         steps = listed(each.each("env_steps"), lambda x: f"{x / 1e6:.1f}M")
         cells = (seeds_of(each), final(each, "train"), final(each, "test"), steps)
-        rows.append((setting.benchmark, setting.preset, *cells))
+        episodes = setting.config().trial.exploitation_episodes
+        name = setting.preset + (f", {episodes} exploitation episodes" if episodes > 1 else "")
+        rows.append((setting.benchmark, name, *cells))
     return table(("", "", "seeds", "train", "test", "environment steps"), rows)
 
 

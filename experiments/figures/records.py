@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from dream_jax import config as configs
 from dream_jax import envs, presets
 from dream_jax.config import Config, ConfigError
@@ -18,6 +20,7 @@ from dream_jax.runs import milestones, provenance
 from dream_jax.runs import summary as summaries
 from dream_jax.runs.folder import saved_run
 from dream_jax.runs.metrics import write_json
+from dream_jax.viz import statistics
 from experiments.figures import curves, studies
 from experiments.figures.bandit_config import PRESETS, BanditConfig
 from experiments.figures.listed_runs import BANDIT, Listed, Setting
@@ -70,8 +73,8 @@ class Record(NamedTuple):
 Records = Mapping[str, Record]  # by STUDY/NAME
 
 
-def match(folder: Path, names: Iterable[str]) -> Listed:
-    """The listed run that a folder holds.
+def match(folder: Path, names: Iterable[str]) -> list[Listed]:
+    """The listed runs that a folder holds: one, or one per seed where several were trained at once.
 
     Args:
       folder: of a run.
@@ -87,15 +90,15 @@ def match(folder: Path, names: Iterable[str]) -> Listed:
     candidates = [s for name in names for s in studies.STUDIES[name] if s.benchmark == benchmark]
     same = [s for s in candidates if s.config() == config]
     for setting in same:
-        for listed in setting.runs():
-            if listed.seeds == seeds:
-                return listed
+        held = [listed for listed in setting.runs() if set(listed.seeds) <= set(seeds)]
+        if sorted(seed for listed in held for seed in listed.seeds) == sorted(seeds):
+            return held
     where = f"--add={folder}: it is not a run of {' or '.join(names)}"
     if same:
         first, last = same[0].runs()[0].first_seed, same[0].runs()[-1].seeds[-1]
         raise ConfigError(
-            f"{where}: it has the seeds {', '.join(map(str, seeds))}, and {same[0].name} has one "
-            f"of {first} to {last} in each run"
+            f"{where}: it has the seeds {', '.join(map(str, seeds))}, and {same[0].name} has "
+            f"{first} to {last}"
         )
     named = [s for s in candidates if s.preset == config.preset]
     if not named:
@@ -105,7 +108,10 @@ def match(folder: Path, names: Iterable[str]) -> Listed:
 
 
 def of_folder(folder: Path, listed: Listed) -> Record:
-    """The record of a run, finished or stopped. Raises ConfigError if it was never evaluated."""
+    """The record of a run, finished or stopped. Raises ConfigError if it was never evaluated.
+
+    Of a folder with more seeds it takes those of the run. Seconds are then those of all seeds.
+    """
     saved = saved_run(folder, "--add=")
     bandit = listed.setting.benchmark == BANDIT
     about = {
@@ -113,11 +119,12 @@ def of_folder(folder: Path, listed: Listed) -> Record:
         "name": listed.name,
         "benchmark": listed.setting.benchmark,
         "preset": listed.setting.preset,
-        "seeds": saved["seeds"],
+        "seeds": list(listed.seeds),
         "command": " ".join(["python", "-m", *listed.arguments(RUNS)]),
         "differs_from_preset": _differences(listed.setting),
         "git": saved["git"],
         "machine": machine(saved["versions"]),
+        **({} if tuple(saved["seeds"]) == listed.seeds else {"trained_with": saved["seeds"]}),
         **(_bandit(folder) if bandit else _trained(folder, listed)),
         "schema_version": saved.get("schema_version", 1),
         "config": saved["config"],
@@ -125,7 +132,7 @@ def of_folder(folder: Path, listed: Listed) -> Record:
     if bandit:
         name = "starts.csv" if listed.setting.config().start_step_sizes else "complexity.csv"
         return Record(about, read_csv(folder / name))
-    rows = curves.read_rows(folder / "metrics.jsonl")
+    rows = _rows(folder, listed)
     return Record(about, [{key: row[key] for key in _COLUMNS if key in row} for row in rows])
 
 
@@ -144,10 +151,16 @@ def _trained(folder: Path, listed: Listed) -> dict[str, Any]:
     path = folder / "summary.json"
     if path.exists():
         summary = provenance.read_json(path)
-        failures = [each["reason"] for each in summary.get("failed", {}).values()]
+        failures = [
+            each["reason"]
+            for seed, each in summary.get("failed", {}).items()
+            if int(seed) in listed.seeds
+        ]
         state = f"failed: {failures[0]}" if failures else "finished"
+        if summary["seeds"] != list(listed.seeds):
+            summary = _of_seeds(summary, listed.seeds) | _totals(_rows(folder, listed)[-1])
         return {"state": state} | {key: summary[key] for key in ("splits", *_MILESTONES, *_TOTALS)}
-    rows = curves.read_rows(folder / "metrics.jsonl") if (folder / "metrics.jsonl").exists() else []
+    rows = _rows(folder, listed)
     if not rows:
         raise ConfigError(f"--add={folder}: this run has not been evaluated yet; train it further")
     config = listed.setting.config()
@@ -163,8 +176,38 @@ def _trained(folder: Path, listed: Listed) -> dict[str, Any]:
         "splits": splits,
         **milestones.reached_95(rows, seeds, bounds),
         "return_at_env_steps": milestones.return_at_env_steps(rows, seeds),
-        **{key: last[key] for key in _TOTALS},
+        **_totals(last),
     }
+
+
+def _rows(folder: Path, listed: Listed) -> list[dict[str, Any]]:
+    """The evaluations of a listed run's seeds, of which a folder may have more."""
+    path = folder / "metrics.jsonl"
+    rows = curves.read_rows(path) if path.exists() else []
+    return [row for row in rows if row["seed"] in listed.seeds]
+
+
+def _totals(last: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run took, from its last evaluation."""
+    return {key: last[key] for key in _TOTALS}
+
+
+def _of_seeds(summary: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+    """What the summary of a run with more seeds says about some of them."""
+    places = [summary["seeds"].index(seed) for seed in seeds]
+
+    def mine(values: Sequence[Any]) -> list[Any]:
+        return [values[place] for place in places]
+
+    splits = {}
+    for split, part in summary["splits"].items():
+        lists = {key: mine(value) for key, value in part.items() if key.endswith("_per_seed")}
+        found = [value for value in lists["return_per_seed"] if value is not None]
+        mean = float(np.mean(found)) if found else None
+        splits[split] = part | lists | {"return_mean": mean, "return_ci95": statistics.ci95(found)}
+    at_steps = {steps: mine(v) for steps, v in summary["return_at_env_steps"].items()}
+    reached = {key: mine(summary[key]) for key in _MILESTONES if key != "return_at_env_steps"}
+    return dict(summary) | reached | {"splits": splits, "return_at_env_steps": at_steps}
 
 
 def _bandit(folder: Path) -> dict[str, Any]:

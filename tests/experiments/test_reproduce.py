@@ -212,7 +212,7 @@ def groups_of(tmp_path, shares):
 
 def test_times_the_return_of_the_next_best(tmp_path):
     """Returns are 0.3 + 0.5 * share: 0.8 of DREAM against 0.3, or 0.4 of one seed."""
-    others = {"e_rl2": [0.0] * 5, "import": [-1.0] * 5, "varibad": [0.0, 0.2], "pearl_ub": [-0.4]}
+    others = {"e_rl2": [0.0] * 5, "import": [-1.0] * 5, "varibad": [0.0, 0.2]}
     found = groups_of(tmp_path, {"dream": [1.0] * 5, **others})
 
     def judged(claim):
@@ -221,9 +221,7 @@ def test_times_the_return_of_the_next_best(tmp_path):
         return [(v.verdict, v.measured) for v in verdicts if v.claim.startswith(claim)]
 
     more, cooking = "DREAM returns 90% more than E-RL2", "DREAM returns 3.8"
-    ub = "DREAM returns 90% more than the best"
     assert judged(more) == [("holds", "2.29 times VariBAD")] * 2  # 0.8 >= 1.9 * 0.4
-    assert judged(ub) == [("holds", "8.00 times PEARL-UB")] * 2
     assert judged(cooking) == [("does not hold (0 of 5 seeds)", "2.29 times VariBAD")] * 2
     del found["cooking", "import"]
     # Without a run of one method the claim may be refuted, and cannot be shown to hold.

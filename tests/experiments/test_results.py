@@ -109,6 +109,52 @@ def test_a_stopped_run_says_so_and_has_no_final_return(place):
     assert results.main([*common, "--list"]) == 0
 
 
+def test_a_run_with_several_seeds_becomes_a_record_of_each(place, capsys):
+    """Seeds that share a device are trained at once, and are listed one by one."""
+    common, folder = place
+    runs = [fake_runs.listed(f"comparison/map-dream-s{seed}") for seed in (100, 101)]
+    shares = (1.0, 0.5)
+    out, other = (
+        fake_runs.make(run, folder / "runs", share) for run, share in zip(runs, shares, strict=True)
+    )
+    alone = records.of_folder(out, runs[0])
+    merge_second_seed(out, other)
+    assert results.main([*common, f"--add={out}", "--to=comparison"]) == 0
+    assert capsys.readouterr().out.count(": finished") == 2
+    known = records.read(folder / "data")
+    assert list(known) == [run.path for run in runs]
+    for run, share in zip(runs, shares, strict=True):
+        record = known[run.path]
+        assert {row["seed"] for row in record.rows} == {run.first_seed}
+        test = record.about["splits"]["test"]
+        assert (test["normalised_per_seed"], test["return_ci95"]) == ([share], None)
+        assert record.about["env_steps_to_95"] == [80_000 if share == 1.0 else None]
+        assert record.about["trained_with"] == [100, 101]
+    # But for this note the record is that of the seed alone.
+    first = dict(known[runs[0].path].about)
+    assert first.pop("trained_with") and first == json.loads(json.dumps(alone.about))
+    estimate = estimates.seconds(fake_runs.listed("comparison/map-dream-s102"), known)
+    assert estimate == estimates.seconds(fake_runs.listed("comparison/map-dream-s102"), {})
+
+
+def merge_second_seed(out, other):
+    """Write the run of another seed into a folder, as if both had been trained at once."""
+    for name in ("config.json", "summary.json"):
+        mine, its = (json.loads((path / name).read_text()) for path in (out, other))
+        mine["seeds"] += its["seeds"]
+        if name == "summary.json":
+            for key in ("time_to_95_s", "env_steps_to_95", "updates_to_95"):
+                mine[key] += its[key]
+            mine["return_at_env_steps"]["250000"] += its["return_at_env_steps"]["250000"]
+            for split, part in mine["splits"].items():
+                for key in ("return_per_seed", "normalised_per_seed"):
+                    part[key] += its["splits"][split][key]
+                part["return_mean"], part["return_ci95"] = 0.675, [0.55, 0.8]
+        (out / name).write_text(json.dumps(mine))
+    with (out / "metrics.jsonl").open("a") as file:
+        file.write((other / "metrics.jsonl").read_text())
+
+
 def test_a_run_that_ended_within_a_budget_counts_with_its_final_return(tmp_path):
     run = fake_runs.listed(MAP)
     folder = fake_runs.make(run, tmp_path, 0.98, steps=400_000)
@@ -130,7 +176,7 @@ def test_runs_that_are_not_in_the_list_are_refused(place, capsys):
     saved["seeds"] = [0]
     path.write_text(json.dumps(saved))
     assert results.main([*common, f"--add={copy}", "--to=comparison"]) == 2
-    assert "has the seeds 0, and map-dream has one of 100 to 104" in capsys.readouterr().err
+    assert "has the seeds 0, and map-dream has 100 to 104" in capsys.readouterr().err
     saved["seeds"], saved["config"]["td"]["discount"] = [100], 0.9
     path.write_text(json.dumps(saved))
     assert results.main([*common, f"--add={copy}", "--to=comparison"]) == 2

@@ -39,7 +39,7 @@ def test_a_large_replay_counts():
 def test_a_run_says_what_it_will_take():
     env = probes.Corridor()
     said = memory.describe(env, LOWERED, STATE, 300 * 2**20)
-    assert said == "memory: about 502 MB at most, 502 MB if its programs are cached"
+    assert said == "memory: about 502 MB, 502 MB if its programs are cached"
     assert memory.describe(env, LOWERED, STATE, None) is None
     pictures = types.SimpleNamespace(observe=None)
     assert memory.describe(pictures, LOWERED, STATE, 1) is None

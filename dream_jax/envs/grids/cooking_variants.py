@@ -88,7 +88,7 @@ class CookingSentences(Cooking):
     Instruction: [6] words, 0 for none, with one of 8 phrasings, uniformly. Some name the second
       ingredient first ("put plum after tomato"). The test problem is asked in two phrasings that
       the training problems never use. In training, each of the other six phrasings leaves out about
-      a fifth of the recipes, so that combinations are new as well.
+      a fifth of the recipes. These combinations are in no split.
     Everything else is as in `Cooking`; there is no list of instructions.
     """
 
@@ -96,8 +96,6 @@ class CookingSentences(Cooking):
     instruction_sizes = ()
     instruction_spec = Tokens(_LENGTH, words=len(_WORDS) - 1)
     instructions: Any = None  # drawn, not listed
-    # Those of `Cooking`: the same recipes, equally likely.
-    reference_returns = 0.4, 0.07604166666666669
 
     def __init__(self, horizon: int = 20):
         super().__init__(horizon)
@@ -111,6 +109,11 @@ class CookingSentences(Cooking):
                 table[p, i, j, : len(words)] = words
         self._sentences = table
         self._seen = np.setdiff1d(np.arange(len(_PHRASINGS)), _HELD_OUT_PHRASINGS)
+
+    @functools.cached_property
+    def same_returns_as(self) -> Cooking:
+        """`Cooking`: the same recipes, equally likely."""
+        return Cooking(self.horizon)
 
     def sample_instruction(self, key: Key, problem: Array) -> Array:
         recipe_key, phrasing_key = jax.random.split(key)

@@ -57,6 +57,12 @@ def test_sentences_ask_for_what_the_fridges_hold():
     assert phrasings == [{0, 2, 3, 4, 6, 7}, set(cooking_variants._HELD_OUT_PHRASINGS)]
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_sentences_are_worth_what_their_recipes_are(split):
+    same = bounds.bounds(envs.make("cooking"), split)
+    assert bounds.bounds(envs.make("cooking_sentences"), split) == same
+
+
 def test_a_picture_shows_every_fridge():
     env = envs.make("cooking_pictures")
     picture = np.asarray(env.descriptor(jnp.int32(27)))
