@@ -24,7 +24,7 @@ class Figure(NamedTuple):
 
 
 def _curves(known: Records) -> list[Any] | None:
-    """[benchmark, preset, [[steps, normalised test return], ...]] of every seed."""
+    """[benchmark, preset, ended, [[steps, normalised test return], ...]] of every seed."""
     found = []
     for benchmark in page_parts.TEST:
         for name in COLOURS:
@@ -36,28 +36,34 @@ def _curves(known: Records) -> list[Any] | None:
                     if row["test_return"] is not None
                 ]
                 if all(value is not None for _, value in line):
-                    found.append([benchmark, name, [[x, round(y, 4)] for x, y in line]])
+                    points = [[x, round(y, 4)] for x, y in line]
+                    found.append([benchmark, name, record.finished, points])
     return found or None
 
 
 def _draw_curves(shown: list[Any]) -> Any:
-    figure = _figure((12, 3.6))
-    benchmarks = list(dict.fromkeys(benchmark for benchmark, _, _ in shown))
+    figure = _figure((12, 3.9))
+    benchmarks = list(dict.fromkeys(benchmark for benchmark, *_ in shown))
     for axes, benchmark in zip(
         figure.subplots(1, len(benchmarks), squeeze=False)[0], benchmarks, strict=True
     ):
-        for name, colour in COLOURS.items():
-            lines = [np.array(line) for b, n, line in shown if (b, n) == (benchmark, name)]
-            for k, line in enumerate(lines):
-                label = f"{name}, {len(lines)} seeds" if k == 0 else None
-                axes.plot(*line.T, color=colour, lw=0.9, alpha=0.8, label=label)
+        for _, name, ended, line in (row for row in shown if row[0] == benchmark):
+            steps, values = np.array(line).T
+            axes.plot(steps / 1e6, values, color=COLOURS[name], lw=0.9, alpha=0.8)
+            if not ended:
+                axes.plot(steps[-1:] / 1e6, values[-1:], "x", color=COLOURS[name], ms=5)
         axes.axhline(1, color=_FAINT, lw=0.8)
         axes.axhline(0, color=_FAINT, lw=0.8, ls=":")
         axes.set_ylim(-1, 1.1)
         axes.set_title(f"{benchmark}, test", fontsize=9, loc="left")
-        axes.set_xlabel("environment steps")
-        axes.legend(frameon=False, fontsize=7)
+        axes.set_xlabel("environment steps, millions")
         _plain(axes)
+    names = list(dict.fromkeys(name for _, name, *_ in shown))
+    handles = [figure.axes[0].plot([], [], color=COLOURS[name])[0] for name in names]
+    if not all(ended for _, _, ended, _ in shown):
+        handles += figure.axes[0].plot([], [], "x", color=_FAINT)
+        names.append("stopped there")
+    figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     figure.axes[0].set_ylabel("normalised return")
     return figure
 
