@@ -10,7 +10,7 @@ from dream_jax.presets import bus, cooking, sign
 COOKING_LARGE = replace(
     cooking.CONFIG,
     benchmark="cooking_large",
-    env=replace(cooking.CONFIG.env, horizon=30),
+    env=replace(cooking.CONFIG.env, horizon=20),
     # What a pick up is worth is a match of row, recipe and kitchen. Few trials of a batch show one,
     # so it takes thousands of updates to be found, and anything that shrinks z until then leaves
     # nothing to find (docs/lab_notebook.md, "`cooking_large`").
@@ -25,7 +25,12 @@ COOKING_LARGE = replace(
         evaluation_trials=512,
         final_evaluation_trials=4_096,
     ),
-    replay=replace(cooking.CONFIG.replay, capacity_trials=32_768),
+    replay=replace(
+        cooking.CONFIG.replay,
+        capacity_trials=32_768,
+        # Chosen by validation kitchens: 32 need more updates and more time.
+        batch_trials=64,
+    ),
 )
 COOKING_SENTENCES = replace(
     cooking.CONFIG,

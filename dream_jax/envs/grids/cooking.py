@@ -71,6 +71,7 @@ class Cooking(grid.GridProblems):
     # The kitchen: its side, the columns of pot and fridges, and the number that means "no
     # ingredient". There is a fridge in every row.
     size, pot, fridge_x, empty = SIZE, POT, FRIDGE_X, EMPTY
+    fall_back_reward = -0.35  # of losing an ingredient that had been found
 
     def __init__(self, horizon: int = 20, held_out: Sequence[int] = ()):
         super().__init__(horizon)
@@ -139,7 +140,7 @@ class Cooking(grid.GridProblems):
             pot=pot,
             step=state.step + 1,
         )
-        reward, stage, finished = _stage_reward(state, action)
+        reward, stage, finished = _stage_reward(state, action, self.fall_back_reward)
         ended = action == grid.END
         left = (self.horizon - state.step).astype(jnp.float32)
         reward = (reward - 0.1 * left * ended).astype(jnp.float32)
@@ -181,7 +182,9 @@ class Cooking(grid.GridProblems):
         return CookingView(self)
 
 
-def _stage_reward(state: CookingState, action: Array) -> tuple[Array, Array, Array]:
+def _stage_reward(
+    state: CookingState, action: Array, fall_back_reward: float
+) -> tuple[Array, Array, Array]:
     """(reward [], next stage [], recipe finished []), from the state after the action."""
     first, second = state.recipe
     wanted = jnp.where(state.stage < 2, first, second)
@@ -191,8 +194,9 @@ def _stage_reward(state: CookingState, action: Array) -> tuple[Array, Array, Arr
     cooked = cooked_first & ((state.stage == 1) | (state.pot[1] == second))
     advance = jnp.where(fetching, in_hand, cooked)
     fall_back = ~fetching & ~cooked & ~in_hand
-    penalised = jnp.where(fetching, action == grid.PICK, fall_back)
-    reward = jnp.where(advance, 0.25, jnp.where(penalised, -0.35, -0.1))
+    wrong = fetching & (action == grid.PICK)
+    lost = jnp.where(fall_back, fall_back_reward, -0.1)
+    reward = jnp.where(advance, 0.25, jnp.where(wrong, -0.35, lost))
     finished = (state.stage == 3) & advance
     stage = jnp.where(finished, 3, state.stage + advance - fall_back)
     return reward, stage.astype(jnp.int32), finished

@@ -24,6 +24,7 @@ class Kitchen(NamedTuple):
     fridge_x: int
     ingredients: int
     horizon: int
+    fall_back_reward: float = -0.35
 
 
 def returns(kitchen: Kitchen) -> tuple[float, float]:
@@ -72,7 +73,9 @@ def _values(kitchen: Kitchen, weight: np.ndarray, kinds: list[int], second: int)
             at = (kitchen.fridge_x, row)
             for phase in range(4):
                 wanted = _FIRST if phase < 2 else second
-                picked = _picked(value[:, at[0], at[1]], weight, kinds, row, phase, wanted)
+                fall_back = kitchen.fall_back_reward
+                there = value[:, at[0], at[1]]
+                picked = _picked(there, weight, kinds, row, phase, wanted, fall_back)
                 best[phase][at] = np.maximum(best[phase][at], picked)
         best[1][pot] = np.maximum(best[1][pot], _RIGHT + value[2][pot])
         best[3][pot] = np.maximum(best[3][pot], _RIGHT)
@@ -81,7 +84,13 @@ def _values(kitchen: Kitchen, weight: np.ndarray, kinds: list[int], second: int)
 
 
 def _picked(
-    value: np.ndarray, weight: np.ndarray, kinds: list[int], row: int, phase: int, wanted: int
+    value: np.ndarray,
+    weight: np.ndarray,
+    kinds: list[int],
+    row: int,
+    phase: int,
+    wanted: int,
+    fall_back_reward: float,
 ) -> np.ndarray:
     """[known ...] the value of picking up at the fridge of a row. value: [phase, known ...]."""
     fetching = phase % 2 == 0
@@ -93,7 +102,8 @@ def _picked(
             if kind == wanted:
                 reward, after = (_RIGHT, phase + 1) if fetching else (_STEP, phase)
             else:
-                reward, after = _WRONG, phase if fetching else phase - 1
+                lost = (fall_back_reward, phase - 1)
+                reward, after = (_WRONG, phase) if fetching else lost
             then = reward + value[after].swapaxes(0, row)[kind]
             found[kind] = then
             share = np.nan_to_num(chance[kind] / chance[_UNKNOWN])

@@ -6,31 +6,48 @@ import numpy as np
 import pytest
 
 from dream_jax import envs, presets, problems, specs
-from dream_jax.envs.grids import cooking_variants
+from dream_jax.envs.grids import cooking_variants, grid
 from dream_jax.envs.grids.cooking_bounds import Kitchen, returns
 from dream_jax.oracles import bounds
 from dream_jax.runs import resolve
 from dream_jax.training import evaluation, setup
 
 
-def test_the_bounds_by_symmetry_are_those_of_the_search():
+@pytest.mark.parametrize("fall_back_reward", [-0.35, -0.45])
+def test_the_bounds_by_symmetry_are_those_of_the_search(fall_back_reward):
     env = envs.make("cooking")
+    env.fall_back_reward = fall_back_reward
     splits = [(bounds.optimal(env, s), bounds.no_exploration(env, s)) for s in ("train", "test")]
     optimal, unexplored = (np.concatenate(part).mean() for part in zip(*splits, strict=True))
-    found = returns(Kitchen(3, (1, 1), 2, 4, 20))
+    found = returns(Kitchen(3, (1, 1), 2, 4, 20, fall_back_reward))
     assert found == pytest.approx((optimal, unexplored), abs=1e-6)
-    fewer = returns(Kitchen(3, (1, 1), 2, 4, 9))
+    fewer = returns(Kitchen(3, (1, 1), 2, 4, 9, fall_back_reward))
     assert fewer[0] <= found[0]
+
+
+def test_a_loop_of_picking_up_and_dropping_is_worth_no_more_than_idling():
+    """In `Cooking` it is worth more, so that agents learn it first (docs/fidelity.md)."""
+    for name, gain in (("cooking", 0.1), ("cooking_large", 0.0)):
+        env = envs.make(name)
+        state, _ = env.reset(jax.random.key(0), jnp.int32(0), jnp.zeros(2, jnp.int32))
+        state, _ = env.step(state, jnp.int32(grid.RIGHT))
+        loop = 0.0
+        for action in (grid.PICK, grid.DROP):
+            state, seen = env.step(state, jnp.int32(action))
+            loop += float(seen.reward)
+        assert int(state.stage) == 0
+        assert loop - 2 * -0.1 == pytest.approx(gain, abs=1e-6)
 
 
 def test_large_cooking_has_many_unseen_kitchens():
     env = envs.make("cooking_large")
     train, test = env.problem_ids("train"), env.problem_ids("test")
-    assert len(train) == 4_096 and len(test) == 28_672
-    problem = 3 + 8 * 1 + 64 * 7 + 512 * 0 + 4_096 * 5
-    np.testing.assert_array_equal(env.contents(jnp.int32(problem)), [3, 1, 7, 0, 5])
-    assert env.instructions(problem).shape == (25, 2)
-    assert (env.instructions(problem)[7] == [1, 7]).all()
+    assert len(train) == 4_096 and len(test) == 11_529
+    held = [3, 1, 4, 0, 2, 1]
+    problem = sum(content * 5**k for k, content in enumerate(held))
+    np.testing.assert_array_equal(env.contents(jnp.int32(problem)), held)
+    assert env.instructions(problem).shape == (36, 2)
+    assert (env.instructions(problem)[8] == [1, 4]).all()
     trials = evaluation.trial_set(env, "test", 64, 1, cover=True, most=2_000)
     assert trials.instruction.shape == (2_000, 1, 2)
     held = np.asarray(jax.vmap(env.contents)(trials.problem)).tolist()
