@@ -53,16 +53,23 @@ def _exploitation(returns: Returns, known: Bounds, small: float) -> str:
     if returns.informed is None or not known.top - returns.informed > small:
         return ""
     return (
-        f"exploitation is not learned: told the problem id, it returns {returns.informed:.2f} "
-        f"where {known.top:.2f} can be had"
+        f"exploitation is {_how_far(returns.informed, known.floor, known.top)}: told the problem id, "
+        f"it returns {returns.informed:.2f} where {known.top:.2f} can be had"
     )
+
+
+def _how_far(value: float, floor: float, top: float) -> str:
+    """Whether a return that falls short is nearer to its top or to its floor."""
+    near = value - floor > 0.5 * (top - floor)  # not where one of them is unknown
+    return "learned in part" if near else "not learned"
 
 
 def _exploration(returns: Returns, known: Bounds, small: float, worth: float) -> str:
     if returns.informed is not None:
         if returns.informed - returns.train > small:
+            how_far = _how_far(returns.train, known.floor, returns.informed)
             return (
-                f"exploration is not learned: train returns {returns.train:.2f}, and "
+                f"exploration is {how_far}: train returns {returns.train:.2f}, and "
                 f"{returns.informed:.2f} when told the problem id"
             )
         return "exploration is solved: train equals told-the-id"

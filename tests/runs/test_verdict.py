@@ -41,6 +41,16 @@ KEEP_UP = "unseen problems keep up"
             + KEEP_UP,
         ),
         (
+            Returns(0.88, 0.87, 0.99, True),
+            "exploration is learned in part: train returns 0.88, and 0.99 when told the problem id; "
+            + KEEP_UP,
+        ),
+        (
+            Returns(0.6, 0.6, 0.62, True),
+            "exploitation is learned in part: told the problem id, it returns 0.62 where 1.00 can "
+            "be had",
+        ),
+        (
             Returns(0.1, 0.1, 0.12, True),
             "exploitation is not learned: told the problem id, it returns 0.12 where 1.00 can be "
             "had",
