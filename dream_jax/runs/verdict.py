@@ -52,9 +52,10 @@ def _exploitation(returns: Returns, known: Bounds, small: float) -> str:
     """Nothing where exploitation is learned, or cannot be judged."""
     if returns.informed is None or not known.top - returns.informed > small:
         return ""
+    how_far = _how_far(returns.informed, known.floor, known.top)
     return (
-        f"exploitation is {_how_far(returns.informed, known.floor, known.top)}: told the problem id, "
-        f"it returns {returns.informed:.2f} where {known.top:.2f} can be had"
+        f"exploitation is {how_far}: told the problem id, it returns {returns.informed:.2f} "
+        f"where {known.top:.2f} can be had"
     )
 
 

@@ -42,8 +42,8 @@ KEEP_UP = "unseen problems keep up"
         ),
         (
             Returns(0.88, 0.87, 0.99, True),
-            "exploration is learned in part: train returns 0.88, and 0.99 when told the problem id; "
-            + KEEP_UP,
+            "exploration is learned in part: train returns 0.88, and 0.99 when told the problem "
+            f"id; {KEEP_UP}",
         ),
         (
             Returns(0.6, 0.6, 0.62, True),
