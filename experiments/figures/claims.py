@@ -57,7 +57,8 @@ def _panel_verdicts(benchmark: str, split: str, groups: Groups) -> list[Verdict]
             claim = f"{NAMES[name]} learns what can be had without {skipped}, and no more"
             found.append(panel.every_seed(name, claim, lambda x: abs(x) <= NOWHERE))
         found.append(panel.times(MORE_THAN_OTHERS, MORE))
-        if benchmark == "cooking":
+        if (benchmark, split) == ("cooking", "train"):
+            # On the held-out kitchen optimal is 2.4 times what can be had without exploring.
             claim = "DREAM returns 3.8 times as much as the best of E-RL2, IMPORT and VariBAD"
             found.append(panel.times(claim, COOKING_MORE))
     panel = _Panel(groups, benchmark, split, None)

@@ -65,8 +65,8 @@ def summary(known: Records) -> str:
     ]
     rows = [(claim, *_cells(found)) for (claim, _), found in _by_claim(wanted).items()]
     judged = [row for row in rows if row[1] or row[2]]
-    left = "; ".join(row[0] for row in rows if row not in judged)
-    text = f"\n\nNot measured anywhere yet: {left}." if left else ""
+    left = "".join(f"\n- {row[0]}: {row[3]}" for row in rows if row not in judged)
+    text = f"\n\nNo finished run yet:\n{left}" if left else ""
     return table(("claim of the paper", *_COLUMNS), judged) + text
 
 
