@@ -120,6 +120,10 @@ def add(options: Options) -> int:
     made = []  # all of them before the first is written
     for folder in folders:
         made += [records.of_folder(folder, run) for run in records.match(folder, names)]
+    paths = [record.path for record in made]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice:
+        raise ConfigError(f"--add={options.add}: two folders hold {twice}; give one of them")
     for record in made:
         records.write(options.data, record)
         print(f"{record.path}: {record.about['state']}, written to {options.data}")

@@ -111,7 +111,10 @@ def _listed(folder: Path) -> Listed:
     found = records.match(folder, studies.STUDIES)
     if len(found) > 1:
         seeds = ", ".join(str(run.first_seed) for run in found)
-        raise ConfigError(f"--record needs a run of one seed, and {folder} has the seeds {seeds}")
+        raise ConfigError(
+            f"--record --checkpoint={folder}: it has the seeds {seeds}; give a run of one seed, or "
+            "leave --record out"
+        )
     return found[0]
 
 

@@ -86,7 +86,7 @@ def optimal(env: Env, split: str) -> np.ndarray:
     Raises ValueError for an environment that cannot be tabulated.
     """
     ids = env.problem_ids(split)
-    return _returns(_tabulated(env)).optimal[ids]  # hashed by identity
+    return _returns(tabulated(env)).optimal[ids]  # hashed by identity
 
 
 def no_exploration(env: Env, split: str) -> np.ndarray:
@@ -101,11 +101,11 @@ def no_exploration(env: Env, split: str) -> np.ndarray:
     `belief_search.MAX_BELIEFS` belief states.
     """
     ids = env.problem_ids(split)
-    return _returns(_tabulated(env)).no_exploration[ids]
+    return _returns(tabulated(env)).no_exploration[ids]
 
 
-def _tabulated(env: Any) -> Any:
-    """The environment whose returns on every problem are those of `env`."""
+def tabulated(env: Any) -> Any:
+    """The environment that stands in for `env`, with the same returns on every problem."""
     return getattr(env, "same_returns_as", env)
 
 
@@ -113,7 +113,6 @@ def _tabulated(env: Any) -> Any:
 def _returns(env: Any) -> _Returns:
     if hasattr(env, "reference_returns"):  # derived by hand: infinitely many states
         return _Returns(*(np.full(env.num_problems, value) for value in env.reference_returns))
-    _need(env, problems.lists_instructions(env), "instructions that are listed")
     in_jax = not getattr(env, "runs_on_host", False)
     _need(env, in_jax, "reset and step in JAX")
     small = specs.observation(env).component_sizes is not None
@@ -211,6 +210,7 @@ def tabulate(env: Env, roots: np.ndarray | None = None) -> Table:
 
 def _pairs(env: Env) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(problem [P], instruction [P, I], p(problem, instruction) [P]) of every pair."""
+    _need(env, problems.lists_instructions(env), "instructions that are listed")
     pairs = []
     for problem in range(env.num_problems):
         rows = np.asarray(env.instructions(problem))

@@ -61,7 +61,7 @@ def _exploitation(returns: Returns, known: Bounds, small: float) -> str:
 
 def _how_far(value: float, floor: float, top: float) -> str:
     """Whether a return that falls short is nearer to its top or to its floor."""
-    near = value - floor > 0.5 * (top - floor)  # not where one of them is unknown
+    near = value - floor > 0.5 * (top - floor)  # false where one of them is unknown
     return "learned in part" if near else "not learned"
 
 

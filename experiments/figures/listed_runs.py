@@ -1,7 +1,8 @@
 """A run of the list behind docs/results.md: what it trains, and its command line.
 
-Every run trains ONE seed, so that runs fill cores one by one and a finished run is kept whatever
-happens to the others. The bandit's runs are short and have many seeds each. studies.py is the list.
+Every listed run trains ONE seed, so that runs fill cores one by one and a finished run is kept
+whatever happens to the others. The bandit's runs are short and have many seeds each. studies.py is
+the list.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from dream_jax import config as configs
 from dream_jax import presets
 from experiments.figures import bandit_config
 
-FIRST_SEED = 100  # no setting was ever chosen by this seed or a later one
+FIRST_SEED = 100  # no setting was chosen by this seed or a later one, unless studies.py says so
 SEEDS = 5
 BANDIT = "bandit"
 

@@ -1,9 +1,9 @@
-"""The claims of the paper on docs/results.md, as Markdown text made from records."""
+"""The claims on docs/results.md and README.md, as Markdown text made from records."""
 
 from collections.abc import Sequence
 
 from experiments.figures import claims
-from experiments.figures.groups import groups
+from experiments.figures.groups import PAPER_STEPS, at_most, groups
 from experiments.figures.listed_runs import BANDIT, FIRST_SEED
 from experiments.figures.page_bandit import fits_of, starts_of
 from experiments.figures.page_parts import command_of, table
@@ -21,7 +21,7 @@ _PANELS = tuple(panel for panels in PANELS.values() for panel in panels)
 
 
 def claims_of(known: Records) -> list[claims.Verdict]:
-    """Every claim of the paper that runs can judge."""
+    """Every claim and question that runs can judge."""
     found = groups((*STUDIES["comparison"], *STUDIES["bottleneck"]), FIRST_SEED, known)
     verdicts = claims.grid_verdicts(_PANELS, found)
     verdicts += claims.on_every_panel(verdicts, claims.MORE_THAN_OTHERS)
@@ -58,11 +58,9 @@ def glance(known: Records) -> str:
 
 def summary(known: Records) -> str:
     """The claims of the paper at the end of training, for README.md."""
-    wanted = [
-        v
-        for v in claims_of(known)
-        if v.asked_by == claims.PAPER and not v.budget.endswith("environment steps")
-    ]
+    early = {at_most(steps) for steps in PAPER_STEPS.values()}
+    every = claims_of(known)
+    wanted = [v for v in every if v.asked_by == claims.PAPER and v.budget not in early]
     rows = [(claim, *_cells(found)) for (claim, _), found in _by_claim(wanted).items()]
     judged = [row for row in rows if row[1] or row[2]]
     left = "".join(f"\n- {row[0]}: {row[3]}" for row in rows if row not in judged)

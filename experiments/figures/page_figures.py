@@ -35,13 +35,15 @@ def _curves(known: Records) -> list[Any] | None:
                     for row in record.rows
                     if row["test_return"] is not None
                 ]
-                if all(value is not None for _, value in line):
+                if line and all(value is not None for _, value in line):
                     points = [[x, round(y, 4)] for x, y in line]
                     found.append([benchmark, name, record.finished, points])
     return found or None
 
 
 def _draw_curves(shown: list[Any]) -> Any:
+    from matplotlib.lines import Line2D
+
     figure = _figure((12, 3.9))
     benchmarks = list(dict.fromkeys(benchmark for benchmark, *_ in shown))
     for axes, benchmark in zip(
@@ -50,8 +52,9 @@ def _draw_curves(shown: list[Any]) -> Any:
         for _, name, ended, line in (row for row in shown if row[0] == benchmark):
             steps, values = np.array(line).T
             axes.plot(steps / 1e6, values, color=COLOURS[name], lw=0.9, alpha=0.8)
-            if not ended:
-                axes.plot(steps[-1:] / 1e6, values[-1:], "x", color=COLOURS[name], ms=5)
+            if not ended:  # marked at the border where the return is below it
+                end = steps[-1:] / 1e6, np.maximum(values[-1:], -1)
+                axes.plot(*end, "x", color=COLOURS[name], ms=5, clip_on=False)
         axes.axhline(1, color=_FAINT, lw=0.8)
         axes.axhline(0, color=_FAINT, lw=0.8, ls=":")
         axes.set_ylim(-1, 1.1)
@@ -59,9 +62,9 @@ def _draw_curves(shown: list[Any]) -> Any:
         axes.set_xlabel("environment steps, millions")
         _plain(axes)
     names = list(dict.fromkeys(name for _, name, *_ in shown))
-    handles = [figure.axes[0].plot([], [], color=COLOURS[name])[0] for name in names]
+    handles = [Line2D([], [], color=COLOURS[name]) for name in names]
     if not all(ended for _, _, ended, _ in shown):
-        handles += figure.axes[0].plot([], [], "x", color=_FAINT)
+        handles.append(Line2D([], [], color=_FAINT, marker="x", ls=""))
         names.append("stopped there")
     figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     figure.axes[0].set_ylabel("normalised return")

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from dream_jax import config as configs
 from dream_jax import envs, presets
 from dream_jax.config import Config, ConfigError
@@ -20,7 +18,6 @@ from dream_jax.runs import milestones, provenance
 from dream_jax.runs import summary as summaries
 from dream_jax.runs.folder import saved_run
 from dream_jax.runs.metrics import write_json
-from dream_jax.viz import statistics
 from experiments.figures import curves, studies
 from experiments.figures.bandit_config import PRESETS, BanditConfig
 from experiments.figures.listed_runs import BANDIT, Listed, Setting
@@ -40,7 +37,7 @@ _COLUMNS = (
     "exploration_length",
     "exploration_return",
 )
-_MILESTONES = ("time_to_95_s", "env_steps_to_95", "updates_to_95", "return_at_env_steps")
+_REACHED, _AT_STEPS = ("time_to_95_s", "env_steps_to_95", "updates_to_95"), "return_at_env_steps"
 _TOTALS = ("wall_s", "compile_s", "env_steps", "trials", "updates")
 
 
@@ -124,15 +121,16 @@ def of_folder(folder: Path, listed: Listed) -> Record:
         "differs_from_preset": _differences(listed.setting),
         "git": saved["git"],
         "machine": machine(saved["versions"]),
-        **({} if tuple(saved["seeds"]) == listed.seeds else {"trained_with": saved["seeds"]}),
         **(_bandit(folder) if bandit else _trained(folder, listed)),
         "schema_version": saved.get("schema_version", 1),
         "config": saved["config"],
     }
+    if tuple(saved["seeds"]) != listed.seeds:
+        about["trained_with"] = saved["seeds"]
     if bandit:
         name = "starts.csv" if listed.setting.config().start_step_sizes else "complexity.csv"
         return Record(about, read_csv(folder / name))
-    rows = _rows(folder, listed)
+    rows = _rows(folder, listed.first_seed)
     return Record(about, [{key: row[key] for key in _COLUMNS if key in row} for row in rows])
 
 
@@ -148,19 +146,11 @@ def machine(versions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trained(folder: Path, listed: Listed) -> dict[str, Any]:
+    (seed,) = listed.seeds
+    rows = _rows(folder, seed)
     path = folder / "summary.json"
     if path.exists():
-        summary = provenance.read_json(path)
-        failures = [
-            each["reason"]
-            for seed, each in summary.get("failed", {}).items()
-            if int(seed) in listed.seeds
-        ]
-        state = f"failed: {failures[0]}" if failures else "finished"
-        if summary["seeds"] != list(listed.seeds):
-            summary = _of_seeds(summary, listed.seeds) | _totals(_rows(folder, listed)[-1])
-        return {"state": state} | {key: summary[key] for key in ("splits", *_MILESTONES, *_TOTALS)}
-    rows = _rows(folder, listed)
+        return _ended(folder, provenance.read_json(path), seed, rows)
     if not rows:
         raise ConfigError(f"--add={folder}: this run has not been evaluated yet; train it further")
     config = listed.setting.config()
@@ -170,44 +160,47 @@ def _trained(folder: Path, listed: Listed) -> dict[str, Any]:
         split: summaries.split_summary([last[f"{split}_return"]], of_split)
         for split, of_split in bounds.items()
     }
-    seeds = list(listed.seeds)
     return {
         "state": f"stopped at {last['trials']:,} of {config.training.trials:,} trials",
         "splits": splits,
-        **milestones.reached_95(rows, seeds, bounds),
-        "return_at_env_steps": milestones.return_at_env_steps(rows, seeds),
-        **_totals(last),
+        **milestones.reached_95(rows, [seed], bounds),
+        "return_at_env_steps": milestones.return_at_env_steps(rows, [seed]),
+        **{key: last[key] for key in _TOTALS},
     }
 
 
-def _rows(folder: Path, listed: Listed) -> list[dict[str, Any]]:
-    """The evaluations of a listed run's seeds, of which a folder may have more."""
-    path = folder / "metrics.jsonl"
-    rows = curves.read_rows(path) if path.exists() else []
-    return [row for row in rows if row["seed"] in listed.seeds]
-
-
-def _totals(last: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run took, from its last evaluation."""
-    return {key: last[key] for key in _TOTALS}
-
-
-def _of_seeds(summary: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
-    """What the summary of a run with more seeds says about some of them."""
-    places = [summary["seeds"].index(seed) for seed in seeds]
-
-    def mine(values: Sequence[Any]) -> list[Any]:
-        return [values[place] for place in places]
-
+def _ended(
+    folder: Path, summary: Mapping[str, Any], seed: int, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What the summary of a run says about one of its seeds."""
+    failure = summary.get("failed", {}).get(str(seed))
+    if seed not in summary["seeds"] or not (rows or failure):
+        raise ConfigError(
+            f"--add={folder}: summary.json or metrics.jsonl has nothing about seed {seed}; give "
+            "the folder of a run as it was written"
+        )
+    place = summary["seeds"].index(seed)
     splits = {}
     for split, part in summary["splits"].items():
-        lists = {key: mine(value) for key, value in part.items() if key.endswith("_per_seed")}
-        found = [value for value in lists["return_per_seed"] if value is not None]
-        mean = float(np.mean(found)) if found else None
-        splits[split] = part | lists | {"return_mean": mean, "return_ci95": statistics.ci95(found)}
-    at_steps = {steps: mine(v) for steps, v in summary["return_at_env_steps"].items()}
-    reached = {key: mine(summary[key]) for key in _MILESTONES if key != "return_at_env_steps"}
-    return dict(summary) | reached | {"splits": splits, "return_at_env_steps": at_steps}
+        lists = {key: [value[place]] for key, value in part.items() if key.endswith("_per_seed")}
+        mean = part["return_per_seed"][place]
+        splits[split] = part | lists | {"return_mean": mean, "return_ci95": None}
+    # Where there are several seeds, the summary's counts are not those of each.
+    counts = rows[-1] if rows and len(summary["seeds"]) > 1 else summary
+    return {
+        "state": f"failed: {failure['reason']}" if failure else "finished",
+        "splits": splits,
+        **{key: [summary[key][place]] for key in _REACHED},
+        _AT_STEPS: {steps: [values[place]] for steps, values in summary[_AT_STEPS].items()},
+        **{key: counts[key] for key in _TOTALS},
+    }
+
+
+def _rows(folder: Path, seed: int) -> list[dict[str, Any]]:
+    """The evaluations of a seed, in a folder that may have more seeds."""
+    path = folder / "metrics.jsonl"
+    rows = curves.read_rows(path) if path.exists() else []
+    return [row for row in rows if row["seed"] == seed]
 
 
 def _bandit(folder: Path) -> dict[str, Any]:

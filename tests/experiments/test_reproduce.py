@@ -215,18 +215,20 @@ def test_times_the_return_of_the_next_best(tmp_path):
     others = {"e_rl2": [0.0] * 5, "import": [-1.0] * 5, "varibad": [0.0, 0.2]}
     found = groups_of(tmp_path, {"dream": [1.0] * 5, **others})
 
-    def judged(claim):
+    def judged(claim, split="test"):
         """(verdict, measured) at 1M steps and at the end."""
-        verdicts = claims.grid_verdicts([("cooking", "test")], found)
+        verdicts = claims.grid_verdicts([("cooking", split)], found)
         return [(v.verdict, v.measured) for v in verdicts if v.claim.startswith(claim)]
 
     more, cooking = "DREAM returns 90% more than E-RL2", "DREAM returns 3.8"
     assert judged(more) == [("holds", "2.29 times VariBAD")] * 2  # 0.8 >= 1.9 * 0.4
-    assert judged(cooking) == [("does not hold (0 of 5 seeds)", "2.29 times VariBAD")] * 2
+    # On the held-out kitchen the optimum is 2.4 times what can be had without exploring.
+    assert judged(cooking, "test") == []
+    assert judged(cooking, "train") == [("does not hold (0 of 5 seeds)", "2.29 times VariBAD")] * 2
     del found["cooking", "import"]
     # Without a run of one method the claim may be refuted, and cannot be shown to hold.
     text = "2.29 times VariBAD; no run of IMPORT"
-    assert judged(cooking) == [("does not hold (0 of 5 seeds)", text)] * 2
+    assert judged(cooking, "train") == [("does not hold (0 of 5 seeds)", text)] * 2
     assert judged(more) == [("not measured", "")] * 2
 
 

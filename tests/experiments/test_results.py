@@ -13,6 +13,7 @@ from experiments.figures import (
     claims,
     estimates,
     page,
+    page_claims,
     page_parts,
     page_tables,
     records,
@@ -112,35 +113,87 @@ def test_a_stopped_run_says_so_and_has_no_final_return(place):
 def test_a_run_with_several_seeds_becomes_a_record_of_each(place, capsys):
     """Seeds that share a device are trained at once, and are listed one by one."""
     common, folder = place
-    runs = [fake_runs.listed(f"comparison/map-dream-s{seed}") for seed in (100, 101)]
-    shares = (1.0, 0.5)
-    out, other = (
-        fake_runs.make(run, folder / "runs", share) for run, share in zip(runs, shares, strict=True)
-    )
-    alone = records.of_folder(out, runs[0])
-    merge_second_seed(out, other)
+    runs, out = run_of_two_seeds(folder)
+    alone = records.of_folder(folder / "alone", runs[0])
     assert results.main([*common, f"--add={out}", "--to=comparison"]) == 0
     assert capsys.readouterr().out.count(": finished") == 2
     known = records.read(folder / "data")
     assert list(known) == [run.path for run in runs]
-    for run, share in zip(runs, shares, strict=True):
+    for run, share in zip(runs, (1.0, 0.5), strict=True):
         record = known[run.path]
         assert {row["seed"] for row in record.rows} == {run.first_seed}
         test = record.about["splits"]["test"]
         assert (test["normalised_per_seed"], test["return_ci95"]) == ([share], None)
+        assert test["return_mean"] == pytest.approx(0.3 + 0.5 * share)
         assert record.about["env_steps_to_95"] == [80_000 if share == 1.0 else None]
+        assert record.about["return_at_env_steps"] == {"250000": [share]}
         assert record.about["trained_with"] == [100, 101]
     # But for this note the record is that of the seed alone.
     first = dict(known[runs[0].path].about)
-    assert first.pop("trained_with") and first == json.loads(json.dumps(alone.about))
-    estimate = estimates.seconds(fake_runs.listed("comparison/map-dream-s102"), known)
-    assert estimate == estimates.seconds(fake_runs.listed("comparison/map-dream-s102"), {})
+    assert first.pop("trained_with")
+    assert first == json.loads(json.dumps(alone.about))
+    # Their seconds are those of both, so they say nothing about one.
+    other = fake_runs.listed("comparison/map-dream-s102")
+    assert estimates.seconds(other, known) == estimates.seconds(other, {})
 
 
-def merge_second_seed(out, other):
-    """Write the run of another seed into a folder, as if both had been trained at once."""
+def test_a_seed_that_failed_beside_others_has_a_record_too(place):
+    common, folder = place
+    runs, out = run_of_two_seeds(folder)
+    path = out / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["failed"] = {"101": {"trials": 5, "reason": "loss_td is not finite"}}
+    for part in summary["splits"].values():
+        part["return_per_seed"][1] = part["normalised_per_seed"][1] = None
+    path.write_text(json.dumps(summary))
+    metrics = out / "metrics.jsonl"  # it failed before its first evaluation
+    rows = [line for line in metrics.read_text().splitlines() if json.loads(line)["seed"] == 100]
+    metrics.write_text("\n".join(rows) + "\n")
+    assert results.main([*common, f"--add={out}"]) == 0
+    good, bad = (records.read(folder / "data")[run.path] for run in runs)
+    assert good.finished and bad.failed
+    assert bad.about["state"] == "failed: loss_td is not finite"
+    assert bad.about["splits"]["test"]["return_mean"] is None
+
+
+@pytest.mark.parametrize("lost", ["metrics.jsonl", "seed 101"])
+def test_a_folder_that_lacks_a_seed_is_refused(place, capsys, lost):
+    common, folder = place
+    _, out = run_of_two_seeds(folder)
+    if lost == "metrics.jsonl":
+        (out / lost).unlink()
+    else:
+        path = out / "summary.json"
+        path.write_text(path.read_text().replace('"seeds": [100, 101]', '"seeds": [100]'))
+    assert results.main([*common, f"--add={out}"]) == 2
+    assert "has nothing about seed 10" in one_line(capsys.readouterr().err)
+    assert not (folder / "data").exists()
+
+
+def test_two_folders_with_the_same_run_are_refused(place, capsys):
+    common, folder = place
+    run_of_two_seeds(folder)
+    assert results.main([*common, f"--add={folder}/[ab][lo]*"]) == 2
+    assert f"two folders hold {MAP}" in one_line(capsys.readouterr().err)
+    assert not (folder / "data").exists()
+
+
+def run_of_two_seeds(folder):
+    """(listed runs, folder of both seeds at once); the folder `alone` has the first one only."""
+    runs = [fake_runs.listed(f"comparison/map-dream-s{seed}") for seed in (100, 101)]
+    first, second = (
+        fake_runs.make(run, folder / "runs", share)
+        for run, share in zip(runs, (1.0, 0.5), strict=True)
+    )
+    for path, share in ((first, 1.0), (second, 0.5)):
+        summary = json.loads((path / "summary.json").read_text())
+        summary["return_at_env_steps"] = {"250000": [share]}
+        (path / "summary.json").write_text(json.dumps(summary))
+    out = folder / "both"
+    shutil.copytree(first, folder / "alone")
+    shutil.copytree(first, out)
     for name in ("config.json", "summary.json"):
-        mine, its = (json.loads((path / name).read_text()) for path in (out, other))
+        mine, its = (json.loads((path / name).read_text()) for path in (out, second))
         mine["seeds"] += its["seeds"]
         if name == "summary.json":
             for key in ("time_to_95_s", "env_steps_to_95", "updates_to_95"):
@@ -152,7 +205,22 @@ def merge_second_seed(out, other):
                 part["return_mean"], part["return_ci95"] = 0.675, [0.55, 0.8]
         (out / name).write_text(json.dumps(mine))
     with (out / "metrics.jsonl").open("a") as file:
-        file.write((other / "metrics.jsonl").read_text())
+        file.write((second / "metrics.jsonl").read_text())
+    return runs, out
+
+
+def test_the_claims_of_the_paper_stand_apart_from_the_questions_of_the_project(tmp_path):
+    known = {}
+    for name in ("dream", "dream_no_bottleneck"):
+        for run in studies.find("comparison", f"distracting_bus-{name}").runs():
+            known[run.path] = records.of_folder(fake_runs.make(run, tmp_path, 1.0), run)
+    paper, project = page_claims.glance(known).split("**Asked by this project**")
+    assert "| DREAM is optimal | 1M environment steps |" in paper
+    assert "four decoder heads" in project and "four decoder heads" not in paper
+    readme = page_claims.summary(known)
+    assert "| DREAM is optimal | distracting_bus test |" in readme
+    assert "four decoder heads" not in readme and "1M environment steps" not in readme
+    assert "- VariBAD learns what can be had without exploring, and no more: " in readme
 
 
 def test_a_run_that_ended_within_a_budget_counts_with_its_final_return(tmp_path):

@@ -154,6 +154,14 @@ def _check(name: str, env: Any, options: dict[str, Any]) -> None:
         raise ValueError(f"{name}: {error}") from error
     known = getattr(env, "reference_returns", (0.0, 0.0))
     need(np.shape(known) == (2,), "reference_returns must be (optimal, no exploration)", known)
+    same = getattr(env, "same_returns_as", env)
+    alike = [getattr(same, key, None) == getattr(env, key) for key in ("num_problems", "horizon")]
+    need(
+        all(alike) and not isinstance(same, type),
+        f"same_returns_as must be a family with num_problems={env.num_problems} and "
+        f"horizon={env.horizon}",
+        same,
+    )
     need(type(env).__hash__, "it must be hashable (a dataclass: eq=False)", type(env).__name__)
     if problems.is_listed(env):
         _check_lists(name, env, need)

@@ -1,10 +1,8 @@
 """Exact returns of cooking families that are too large to list: by symmetry over ingredients.
 
 For a recipe (i, j) a fridge holds i, j or something else; which other ingredient makes no
-difference. A cook that wants neither to drop a wrong ingredient nor to empty its hand is in one of
-four phases (the environment's stages), so that a state is a cell, a phase and what is known of each
-fridge. Dropping elsewhere, emptying the hand at the pot and the no-op are never better than the
-actions that are left, and ending the episode is worth as much as idling.
+difference. A cook is in one of four phases (the environment's stages), so that a state is a cell, a
+phase and what is known of each fridge. Ending the episode is worth as much as idling.
 """
 
 import itertools
@@ -24,7 +22,7 @@ class Kitchen(NamedTuple):
     fridge_x: int
     ingredients: int
     horizon: int
-    fall_back_reward: float = -0.35
+    fall_back_reward: float = -0.35  # of losing the ingredient in hand that was wanted
 
 
 def returns(kitchen: Kitchen) -> tuple[float, float]:
@@ -53,19 +51,19 @@ def _of_recipes(kitchen: Kitchen, same: bool) -> np.ndarray:
     for k in range(fridges):  # whatever fridge k holds
         part = weight.swapaxes(0, k)
         part[_UNKNOWN] = part[_FIRST:].sum(axis=0)
-    values = _values(kitchen, weight, kinds, _FIRST if same else _SECOND)
+    values = _values(kitchen, weight, _FIRST if same else _SECOND)
     start = values[kitchen.pot]  # of what is known
     total = complete.sum()
     return np.array([total, (complete * start).sum(), total * start[(_UNKNOWN,) * fridges]])
 
 
-def _values(kitchen: Kitchen, weight: np.ndarray, kinds: list[int], second: int) -> np.ndarray:
+def _values(kitchen: Kitchen, weight: np.ndarray, second: int) -> np.ndarray:
     """[size, size, known ...] values of phase 0 with all steps left, by value iteration."""
     size, known = kitchen.size, weight.shape
     value = np.zeros((4, size, size, *known))  # by phase, cell and knowledge
     pot = kitchen.pot
     for _ in range(kitchen.horizon):
-        best = np.full_like(value, -np.inf)
+        best = _STEP + value  # the no-op
         for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
             x, y = (np.clip(np.arange(size) + d, 0, size - 1) for d in (dx, dy))
             best = np.maximum(best, _STEP + value[:, x[:, None], y[None, :]])
@@ -73,10 +71,10 @@ def _values(kitchen: Kitchen, weight: np.ndarray, kinds: list[int], second: int)
             at = (kitchen.fridge_x, row)
             for phase in range(4):
                 wanted = _FIRST if phase < 2 else second
-                fall_back = kitchen.fall_back_reward
-                there = value[:, at[0], at[1]]
-                picked = _picked(there, weight, kinds, row, phase, wanted, fall_back)
+                picked = _picked(kitchen, value[:, at[0], at[1]], weight, row, phase, wanted)
                 best[phase][at] = np.maximum(best[phase][at], picked)
+        for phase in (1, 3):  # dropped, or put back at the pot
+            best[phase] = np.maximum(best[phase], kitchen.fall_back_reward + value[phase - 1])
         best[1][pot] = np.maximum(best[1][pot], _RIGHT + value[2][pot])
         best[3][pot] = np.maximum(best[3][pot], _RIGHT)
         value = best
@@ -84,13 +82,7 @@ def _values(kitchen: Kitchen, weight: np.ndarray, kinds: list[int], second: int)
 
 
 def _picked(
-    value: np.ndarray,
-    weight: np.ndarray,
-    kinds: list[int],
-    row: int,
-    phase: int,
-    wanted: int,
-    fall_back_reward: float,
+    kitchen: Kitchen, value: np.ndarray, weight: np.ndarray, row: int, phase: int, wanted: int
 ) -> np.ndarray:
     """[known ...] the value of picking up at the fridge of a row. value: [phase, known ...]."""
     fetching = phase % 2 == 0
@@ -98,12 +90,13 @@ def _picked(
     chance = weight.swapaxes(0, row)
     found = result.swapaxes(0, row)
     with np.errstate(divide="ignore", invalid="ignore"):
-        for kind in kinds:
+        for kind in (_FIRST, _SECOND, _OTHER):  # of weight 0 where a recipe has one ingredient
             if kind == wanted:
                 reward, after = (_RIGHT, phase + 1) if fetching else (_STEP, phase)
+            elif fetching:
+                reward, after = _WRONG, phase
             else:
-                lost = (fall_back_reward, phase - 1)
-                reward, after = (_WRONG, phase) if fetching else lost
+                reward, after = kitchen.fall_back_reward, phase - 1
             then = reward + value[after].swapaxes(0, row)[kind]
             found[kind] = then
             share = np.nan_to_num(chance[kind] / chance[_UNKNOWN])

@@ -52,12 +52,15 @@ class CookingLarge(Cooking):
     @functools.cached_property
     def reference_returns(self) -> tuple[float, float]:
         """(optimal, no exploration) over all kitchens, exactly."""
-        ingredients = self.empty
-        return returns(
-            Kitchen(
-                self.size, self.pot, self.fridge_x, ingredients, self.horizon, self.fall_back_reward
-            )
+        kitchen = Kitchen(
+            size=self.size,
+            pot=self.pot,
+            fridge_x=self.fridge_x,
+            ingredients=self.empty,
+            horizon=self.horizon,
+            fall_back_reward=self.fall_back_reward,
         )
+        return returns(kitchen)
 
     def contents(self, problem: Array) -> Array:
         return jnp.asarray(problem, jnp.int32) // 5 ** jnp.arange(self.size) % 5
@@ -120,7 +123,8 @@ class CookingSentences(Cooking):
 
     @functools.cached_property
     def same_returns_as(self) -> Cooking:
-        """`Cooking`: the same recipes, equally likely."""
+        """`Cooking`: the same recipes, equally likely. What a phrasing says about the kitchen, held
+        out or not, counts for nothing."""
         return Cooking(self.horizon)
 
     def sample_instruction(self, key: Key, problem: Array) -> Array:

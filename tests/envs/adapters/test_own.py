@@ -64,6 +64,13 @@ class Unknown(Lamps):
 class Single(Lamps):
     reference_returns = 1.0
 
+class Like(Lamps):
+    @property
+    def same_returns_as(self): return Lamps(9)
+
+class LikeNothing(Lamps):
+    same_returns_as = None
+
 class Short(Lamps):
     descriptors = Lamps.descriptors[:7]
 
@@ -177,6 +184,11 @@ def test_a_search_without_end_is_given_up(monkeypatch):
         (["others:Failing"], "error: others:Failing: KeyError: 'fuse', raised by Failing("),
         (["others:Deaf"], "error: others:Deaf: horizon must be the 5 given, not 7"),
         (["others:Single"], "reference_returns must be (optimal, no exploration), not 1.0"),
+        (
+            ["others:Like"],
+            "same_returns_as must be a family with num_problems=120 and horizon=5, not <",
+        ),
+        (["others:LikeNothing"], "num_problems=120 and horizon=5, not None"),
         (["others:Short"], "descriptors must be None or [120, D], not 'an array [7, 25]'"),
         (["others:Untested"], "problem_ids('test') must be [n] ids from 0 to 119, not []"),
         (["others:Beyond"], "problem_ids('train') must be [n] ids from 0 to 49, not [0, 1,"),
