@@ -43,7 +43,7 @@ def sentence(
     parts = [_exploitation(returns, known, small)]
     if not parts[0]:
         parts = [_exploration(returns, known, small, worth), _unseen(returns, bounds, small)]
-    if _rise(rows) > small:
+    if _rise(rows) > small and not known.top - returns.train <= small:
         parts.append("still rising at the end: raise training.trials")
     return "; ".join(filter(None, parts))
 
