@@ -37,7 +37,7 @@ class CookingLarge(Cooking):
     fall_back_reward = -0.45
     observation_sizes = (6, 6, 4, 6, 6, 6, 6)
     instruction_sizes = (6, 6)
-    num_problems = 5**6
+    num_problems = empty**size
     training_problems = 4_096
     descriptor_spec = specs.BoundedArray((6,), np.int32, 0, 4)
 
@@ -63,10 +63,11 @@ class CookingLarge(Cooking):
         return returns(kitchen)
 
     def contents(self, problem: Array) -> Array:
-        return jnp.asarray(problem, jnp.int32) // 5 ** jnp.arange(self.size) % 5
+        powers = self.empty ** jnp.arange(self.size)
+        return jnp.asarray(problem, jnp.int32) // powers % self.empty
 
     def held(self, problem: int) -> list[int]:
-        return [int(problem) // 5**k % 5 for k in range(self.size)]
+        return [int(problem) // self.empty**k % self.empty for k in range(self.size)]
 
     def descriptor(self, problem: Array) -> Array:
         return self.contents(problem)
