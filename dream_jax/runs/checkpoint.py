@@ -21,7 +21,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from dream_jax.runs.orbax_noise import drop_late_complaints, quiet
+from dream_jax.runs.orbax_noise import quiet
 from dream_jax.types import is_key
 
 _ARRAYS, _METADATA = "arrays", "metadata"
@@ -106,7 +106,6 @@ def _write(
         except Exception as error:  # orbax and tensorstore raise nearly anything on a full disk
             failure = _reason(error)
         if failure is not None:
-            drop_late_complaints()
             gc.collect()  # tasks that failed besides say so when they are deleted
     return failure
 
@@ -317,6 +316,5 @@ def _read(directory: str | Path, step: int, item: str, args: ocp.args.Checkpoint
         with _manager(directory) as manager:
             return manager.restore(step, args=ocp.args.Composite(**{item: args}))[item]
     except Exception as error:  # orbax and tensorstore raise nearly anything on a damaged file
-        drop_late_complaints()
         reason = str(error).split("\n", 1)[0]
         raise Damaged(f"checkpoint {step} in {directory} cannot be read: {reason}") from error

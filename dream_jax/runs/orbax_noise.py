@@ -10,26 +10,13 @@ from typing import Any
 import absl.logging
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silences orbax: some 60 lines per checkpoint, and a traceback of each task that fails."""
-    loggers = (absl.logging.get_absl_logger(), logging.getLogger("asyncio"))
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
-    try:
-        yield
-    finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
-
-
 @functools.cache
-def drop_late_complaints() -> None:
-    """From the first failure on, print no traceback of a closed event loop.
+def _drop_late_complaints() -> None:
+    """From now on, print no traceback of a closed event loop.
 
     Where one of tensorstore's operations fails, orbax closes their event loop. The others report to
-    it later, from threads of tensorstore, which hand each exception to `sys.unraisablehook`.
+    it at once or later, from threads of tensorstore, and hand each exception to
+    `sys.unraisablehook`. So the hook is there before the first operation, and stays.
     """
     before = sys.unraisablehook
 
@@ -39,3 +26,18 @@ def drop_late_complaints() -> None:
             before(about)
 
     sys.unraisablehook = hook
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silences orbax: some 60 lines per checkpoint, and a traceback of each task that fails."""
+    _drop_late_complaints()
+    loggers = (absl.logging.get_absl_logger(), logging.getLogger("asyncio"))
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled

@@ -111,6 +111,34 @@ def test_a_file_that_cannot_grow_is_one_line(tmp_path):
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+EARLY = """
+import sys
+import numpy as np
+from dream_jax.runs import checkpoint
+
+class Task:
+    def __del__(self):
+        raise RuntimeError("Event loop is closed")
+
+def full(*_, **__):
+    Task()
+    raise ValueError("full")
+
+checkpoint.ocp.CheckpointManager.save = full
+try:
+    checkpoint.save(sys.argv[1], 1, {"x": np.ones(1)}, {})
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_task_that_complains_before_its_operation_has_failed_is_not_heard(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, str(tmp_path)], capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("checkpoint 1 cannot be written: full\n", "")
+
+
 DAMAGED = """
 import sys
 from pathlib import Path
