@@ -1,10 +1,31 @@
 """Standard meta-RL: the bus world whose goal is part of the problem."""
 
+from collections.abc import Mapping, Sequence
+
 import jax.numpy as jnp
 import numpy as np
 
 from dream_jax.envs.grids.bus import GOALS, Bus, BusState
+from dream_jax.envs.grids.bus_view import BusView, place
 from dream_jax.types import Array, Key, TimeStep
+
+
+class BusTasksView(BusView):
+    """The view of `Bus`, whose goal is read off the problem."""
+
+    def instruction(self, instruction: np.ndarray) -> str:
+        return "earn the reward of this problem's goal"
+
+    def problem(self, problem: int) -> str:
+        return f"goal in the {place(_goal(problem))} corner, {super().problem(problem)}"
+
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        goals = [place(_goal(problem)) for problem in range(len(self._stops))]
+        return {"goal": goals, **super().groups()}
+
+
+def _goal(problem: int) -> tuple[int, int]:
+    return GOALS[problem // 24]
 
 
 class BusTasks(Bus):
@@ -36,3 +57,6 @@ class BusTasks(Bus):
     def reset(self, key: Key, problem: Array, instruction: Array) -> tuple[BusState, TimeStep]:
         goal = jnp.asarray(np.array(GOALS, np.int32))[problem // 24]
         return super().reset(key, problem, goal)
+
+    def view(self) -> BusTasksView:
+        return BusTasksView(self._buses, self.bus_at, None)

@@ -63,7 +63,7 @@ class BusView:
             shapes += _goal(tuple(int(v) for v in state.goal))
         x, y = _centre(*(int(v) for v in state.position))
         shapes += [Circle(x, y, 4.1, "#ffffff"), Circle(x, y, 3.3, _INK)]
-        words = f"The traveller is at {_place(state.position)}. Buses ridden: {len(ridden)}."
+        words = f"The traveller is at {place(state.position)}. Buses ridden: {len(ridden)}."
         return Drawing(_SIDE, _SIDE, tuple(shapes), words)
 
     def cell(self, state: Any) -> tuple[int, int]:
@@ -71,20 +71,20 @@ class BusView:
         return x, _SIZE - 1 - y
 
     def instruction(self, instruction: np.ndarray) -> str:
-        return f"go to the {_place(instruction)} corner"
+        return f"go to the {place(instruction)} corner"
 
     def problem(self, problem: int) -> str:
-        ends = [_place(far) for _, far in self._stops[problem][:4]]
+        ends = [place(far) for _, far in self._stops[problem][:4]]
         return ", ".join(f"bus {k + 1} to {end}" for k, end in enumerate(ends))
 
     def groups(self) -> Mapping[str, Sequence[str]]:
         buses = range(len(self._stops[0]))
         groups = {
-            f"bus {k + 1} goes": [_place(stops[k][1]) for stops in self._stops] for k in buses
+            f"bus {k + 1} goes": [place(stops[k][1]) for stops in self._stops] for k in buses
         }
         kinds = {"coloured buses": buses[:4], "grey buses": buses[4:]}
         orders = {
-            name: ["; ".join(_place(stops[k][1]) for k in some) for stops in self._stops]
+            name: ["; ".join(place(stops[k][1]) for k in some) for stops in self._stops]
             for name, some in kinds.items()
             if some
         }
@@ -101,7 +101,7 @@ class BusView:
         return ridden - {-1}
 
 
-def _place(cell: Any) -> str:
+def place(cell: Any) -> str:
     """The direction of a cell from the centre, in words."""
     x, y = (int(v) - _SIZE // 2 for v in cell)
     # A destination that is one step beside a corner is named after it.
