@@ -4,7 +4,8 @@
 
 Four grey boxes in the corners of a room hold balls of four colours: 24 problems, 4 of them unseen
 in training. Exploration may open boxes. Exploitation is told a colour; picking up its ball pays 1,
-any other ball -0.5, and both end the episode. A step costs 0.02.
+any other ball -0.5, and both end the episode. A step costs 0.05. A box may be opened while
+exploiting too, so an agent that never explores can look for its ball, which takes time.
 """
 
 import itertools
@@ -25,7 +26,8 @@ COLOURS = ("red", "green", "blue", "yellow")
 ORDERS = list(itertools.permutations(range(4)))  # colour in each corner
 ACTIONS = (0, 1, 2, 3, 5)  # of MiniGrid: left, right, forward, pick up, toggle (opens a box)
 PICK_UP = 3
-SIDE = 6  # with walls
+SIDE, VIEW = 6, 5  # of the room, with walls, and of what the agent sees of it
+STEP = -0.05
 
 
 def _mission() -> str:
@@ -38,7 +40,8 @@ class BoxRoom(MiniGridEnv):
     def __init__(self, order: tuple[int, ...], wanted: int):
         self._order, self._wanted = order, wanted
         mission = MissionSpace(mission_func=_mission)
-        super().__init__(mission, grid_size=SIDE, max_steps=1_000, render_mode="rgb_array")
+        size = {"grid_size": SIDE, "agent_view_size": VIEW}
+        super().__init__(mission, **size, max_steps=1_000, render_mode="rgb_array")
 
     def _gen_grid(self, width: int, height: int) -> None:
         self.grid = Grid(width, height)
@@ -58,27 +61,34 @@ class BoxRoom(MiniGridEnv):
         if isinstance(self.carrying, Ball):
             right = self.carrying.color == COLOURS[self._wanted]
             return observation, 1.0 if right else -0.5, True, False, {"goal": right}
-        return observation, -0.02, False, False, information
+        return observation, STEP, False, False, information
 
 
 class Boxes(HostFamily):
     num_actions = len(ACTIONS)
     observation_spec = {
-        # What each cell of the 7 x 7 view holds: object, colour, state.
-        "image": specs.BoundedArray((7, 7, 3), np.uint8, 0, np.array([10, 5, 3], np.uint8)),
+        # What each cell of the view holds: object, colour, state.
+        "image": specs.BoundedArray((VIEW, VIEW, 3), np.uint8, 0, np.array([10, 5, 3], np.uint8)),
         "direction": specs.BoundedArray((), np.int32, 0, 3),
     }
     instruction_sizes = (4,)
     num_problems = len(ORDERS)
     descriptors = np.eye(4, dtype=np.float32)[np.array(ORDERS)].reshape(len(ORDERS), 16)
     settings = {
-        "env": {"horizon": 40},
+        "env": {"horizon": 30},
         "trial": {"hidden_goal_ends_exploration": False},
         "acting": {"random_action_counts": [1, 1, 2, 1, 1]},
+        # As for cooking_large: few steps show what a ball is worth to whom, and until that is found
+        # nothing may shrink.
+        "networks": {"encoder_init_scale": 1.0},
+        "optimizer": {"weight_decay": 0.0},
+        "losses": {"bottleneck_weight": 2e-8},
         "training": {
-            "trials": 51_200,
-            "trials_per_iteration": 128,
-            "updates_per_iteration": 16,
+            "trials": 25_600,
+            "trials_per_iteration": 64,
+            # The worlds are slow, so an update costs little beside them.
+            "updates_per_iteration": 48,
+            "evaluation_period_trials": 1_280,
             "evaluation_trials": 96,
             "final_evaluation_trials": 480,
         },
