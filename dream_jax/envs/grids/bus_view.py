@@ -79,9 +79,7 @@ class BusView:
 
     def groups(self) -> Mapping[str, Sequence[str]]:
         buses = range(len(self._stops[0]))
-        groups = {
-            f"bus {k + 1} goes": [place(stops[k][1]) for stops in self._stops] for k in buses
-        }
+        groups = {f"bus {k + 1} goes": [place(stops[k][1]) for stops in self._stops] for k in buses}
         kinds = {"coloured buses": buses[:4], "grey buses": buses[4:]}
         orders = {
             name: ["; ".join(place(stops[k][1]) for k in some) for stops in self._stops]
