@@ -1,6 +1,7 @@
 """The examples, each where the package that it needs is installed."""
 
 import importlib
+import sys
 
 import numpy as np
 import pytest
@@ -55,4 +56,48 @@ def test_rejax_trains_on_whole_trials():
 def test_recurrent_ppo_of_sb3_trains_on_whole_trials():
     found = example("sb3_bus", "sb3_contrib").train("bus", steps=16 * 82, seed=0)
     assert found["steps"] == 16 * 82 and -4.0 <= found["return"] <= 0.8
+    assert (found["optimal"], found["no_exploration"]) == pytest.approx((0.8, 0.3))
+
+
+# A trainer with the interface of purejaxrl's, which acts at random.
+RANDOM_TRAINER = """
+import flax.linen as nn
+import gymnax
+import jax
+import jax.numpy as jnp
+
+
+def make_train(config):
+    env, params = gymnax.make(config["ENV_NAME"])
+    cell = nn.GRUCell()
+    assert cell.initialize_carry(jax.random.PRNGKey(0), (2,), 3).shape == (2, 3)
+
+    def step(carry, key):
+        state, total = carry
+        action = jax.random.randint(key, (), 0, env.num_actions)
+        _, state, reward, done, _ = env.step(key, state, action, params)
+        total = total + reward
+        return (state, jnp.where(done, 0.0, total)), (done[None], total[None])
+
+    def train(key):
+        _, state = env.reset(key, params)
+        steps = config["TOTAL_TIMESTEPS"]
+        _, (done, total) = jax.lax.scan(step, (state, 0.0), jax.random.split(key, steps))
+        return {"metric": {"returned_episode": done, "returned_episode_returns": total}}
+
+    return train
+"""
+
+
+@pytest.mark.slow
+def test_trainers_of_purejaxrl_get_whole_trials(tmp_path, monkeypatch):
+    trials = example("purejaxrl_trials", "gymnax")
+    (tmp_path / "purejaxrl").mkdir()
+    (tmp_path / "purejaxrl" / "ppo_rnn.py").write_text(RANDOM_TRAINER)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(trials.nn, "GRUCell", trials.nn.GRUCell)
+    found = trials.train(str(tmp_path), "bus", steps=4_000, seed=0)
+    monkeypatch.delitem(sys.modules, "ppo_rnn")
+    assert len(found["returns"]) == 10
+    assert all(-4.0 <= value <= 0.8 for value in found["returns"])
     assert (found["optimal"], found["no_exploration"]) == pytest.approx((0.8, 0.3))
