@@ -2,10 +2,11 @@
 
     python -m experiments.own_problem examples.minigrid_boxes:Boxes --out=runs/minigrid
 
-Four grey boxes in the corners of a room hold balls of four colours: 24 problems, 4 of them unseen
-in training. Exploration may open boxes. Exploitation is told a colour; picking up its ball pays 1,
-any other ball -0.5, and both end the episode. A step costs 0.05. A box may be opened while
-exploiting too, so an agent that never explores can look for its ball, which takes time.
+Four grey boxes in the corners of a room hold balls of four of six colours: 360 problems, 60 of them
+unseen in training. Exploration may open boxes. Exploitation is told one of the four colours;
+picking up its ball pays 1, any other ball -0.5, and both end the episode. A step costs 0.05. A box
+may be opened while exploiting too, so an agent that never explores can look for its ball, which
+takes time.
 """
 
 import itertools
@@ -22,10 +23,11 @@ from minigrid.minigrid_env import MiniGridEnv
 
 from dream_jax import HostFamily
 
-COLOURS = ("red", "green", "blue", "yellow")
-ORDERS = list(itertools.permutations(range(4)))  # colour in each corner
+COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
+ORDERS = np.array(list(itertools.permutations(range(len(COLOURS)), 4)), np.int32)  # by corner
 ACTIONS = (0, 1, 2, 3, 5)  # of MiniGrid: left, right, forward, pick up, toggle (opens a box)
 PICK_UP = 3
+UNSEEN = 60  # problems
 SIDE, VIEW = 6, 5  # of the room, with walls, and of what the agent sees of it
 STEP = -0.05
 
@@ -37,7 +39,7 @@ def _mission() -> str:
 class BoxRoom(MiniGridEnv):
     """A room of 4 x 4 cells with a box in each corner."""
 
-    def __init__(self, order: tuple[int, ...], wanted: int):
+    def __init__(self, order: np.ndarray, wanted: int):
         self._order, self._wanted = order, wanted
         mission = MissionSpace(mission_func=_mission)
         size = {"grid_size": SIDE, "agent_view_size": VIEW}
@@ -71,9 +73,9 @@ class Boxes(HostFamily):
         "image": specs.BoundedArray((VIEW, VIEW, 3), np.uint8, 0, np.array([10, 5, 3], np.uint8)),
         "direction": specs.BoundedArray((), np.int32, 0, 3),
     }
-    instruction_sizes = (4,)
+    instruction_sizes = (len(COLOURS),)
     num_problems = len(ORDERS)
-    descriptors = np.eye(4, dtype=np.float32)[np.array(ORDERS)].reshape(len(ORDERS), 16)
+    descriptors = np.eye(len(COLOURS), dtype=np.float32)[ORDERS].reshape(len(ORDERS), -1)
     settings = {
         "env": {"horizon": 30},
         "trial": {"hidden_goal_ends_exploration": False},
@@ -82,9 +84,9 @@ class Boxes(HostFamily):
         # nothing may shrink.
         "networks": {"encoder_init_scale": 1.0},
         "optimizer": {"weight_decay": 0.0},
-        "losses": {"bottleneck_weight": 2e-8},
+        "losses": {"bottleneck_weight": 2e-7},
         "training": {
-            "trials": 25_600,
+            "trials": 38_400,
             "trials_per_iteration": 64,
             # The worlds are slow, so an update costs little beside them.
             "updates_per_iteration": 48,
@@ -96,14 +98,14 @@ class Boxes(HostFamily):
     }
 
     def problem_ids(self, split: str) -> np.ndarray:
-        test = np.arange(3, len(ORDERS), 6, dtype=np.int32)
-        return test if split == "test" else np.setdiff1d(np.arange(len(ORDERS)), test)
+        drawn = np.random.default_rng(0).permutation(len(ORDERS)).astype(np.int32)
+        return np.sort(drawn[:UNSEEN] if split == "test" else drawn[UNSEEN:])
 
     def instructions(self, problem: int) -> np.ndarray:
-        return np.arange(4, dtype=np.int32)[:, None]
+        return ORDERS[problem][:, None]
 
     def sample_instruction(self, key: Any, problem: Any) -> Any:
-        return jax.random.randint(key, (1,), 0, 4)
+        return jax.numpy.asarray(ORDERS)[problem, jax.random.randint(key, (1,), 0, 4)]
 
     def make(self, problem: int, instruction: np.ndarray) -> gymnasium.Env:
         return BoxRoom(ORDERS[problem], int(instruction[0]))

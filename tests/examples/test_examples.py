@@ -31,7 +31,8 @@ def accepted(name):
 def test_minigrid_boxes():
     boxes = example("minigrid_boxes", "minigrid")
     env = accepted("examples.minigrid_boxes:Boxes")
-    assert len(boxes.ORDERS) == 24 and splits.held_out(env)
+    assert len(boxes.ORDERS) == 360 and splits.held_out(env)
+    assert len(env.problem_ids("test")) == 60
     world = env.make(0, np.array([2]))
     assert world.unwrapped._wanted == 2
 
