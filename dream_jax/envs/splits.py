@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,11 +58,18 @@ def with_validation(env: Env, problems: int) -> Env:
     drawn = np.random.default_rng(_SEED).choice(train, problems, replace=False)
     splits = {"train": np.setdiff1d(train, drawn), "validation": np.sort(drawn)}
 
-    def problem_ids(split: str) -> np.ndarray:
-        return splits[split] if split in splits else env.problem_ids(split)
-
     # A copy keeps the class and whatever else the family offers.
     changed = copy.copy(env)
-    changed.problem_ids = problem_ids  # type: ignore[method-assign]
+    changed.problem_ids = _ProblemIds(env, splits)  # type: ignore[assignment]
     changed.split_names = ("train", "validation", "test")  # type: ignore[attr-defined]
     return changed
+
+
+class _ProblemIds(NamedTuple):
+    """`problem_ids` of a family with other splits; no closure, so that it can go to processes."""
+
+    env: Env
+    splits: dict[str, np.ndarray]
+
+    def __call__(self, split: str) -> np.ndarray:
+        return self.splits[split] if split in self.splits else self.env.problem_ids(split)

@@ -4,6 +4,7 @@ Shapes and dtypes are found by tracing `reset` and `step`, values by some thousa
 `quick` raises for the first mistake. `experiments.check` reports every finding.
 """
 
+import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -76,6 +77,12 @@ def shape_mistakes(env: Any) -> list[str]:
 
 def value_mistakes(env: Env) -> list[str]:
     """What random steps tell: the first value that is not allowed, and episodes without end."""
+    if getattr(env, "runs_on_host", False):
+        try:
+            pickle.dumps(env)
+        except Exception as error:  # pickle raises nearly anything
+            what = "it cannot be sent to the processes that step it; it may hold no lambda, no"
+            return [f"{what} function within a function and no open file: {_line(error)}"]
     try:
         walk = random_walk(env)
     except Exception as error:  # the user's functions may raise anything

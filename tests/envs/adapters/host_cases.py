@@ -96,3 +96,11 @@ class FaultyWorld(gymnasium.Env):
                 time.sleep(600)
             return np.full(1, 77), 0.0, False, False, {}
         return np.full(1, action % DOORS), 1.0, False, False, {}
+
+
+class Held(Doors):
+    """It holds a function that no other process can get."""
+
+    def __init__(self, horizon):
+        super().__init__(horizon)
+        self.seen = lambda observation: observation

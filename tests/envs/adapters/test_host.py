@@ -1,5 +1,6 @@
 """Host families: the same trials as in JAX, and worlds that crash, hang or lie cost a trial."""
 
+import pickle
 import time
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from dream_jax import api, envs
+from dream_jax.envs import splits
 from tests.envs.adapters import host_cases
 
 MODULE = host_cases.__name__
@@ -61,6 +63,21 @@ def test_a_killed_process_costs_no_episode(doors, capsys):
     old = state._replace(ticket=jnp.int32(1_000_000))
     _, shown = jax.jit(doors.step)(old, jnp.int32(2))
     assert float(shown.reward) == 1.0 and bool(shown.terminated)
+
+
+def test_a_host_family_may_have_validation_problems():
+    env = splits.with_validation(host_cases.Doors(3), 1)
+    sent = pickle.loads(pickle.dumps(env))
+    np.testing.assert_array_equal(sent.problem_ids("train"), env.problem_ids("train"))
+    _, rest = walk(env, env.problem_ids("validation"), [[3, 3, 3]])
+    env.close()
+    assert rest.observation[0, 0, 0] == 1 + env.problem_ids("validation")[0]
+
+
+def test_a_family_that_cannot_go_to_processes_is_refused_in_one_line():
+    with pytest.raises(ValueError, match=r"^\S+:Held: it cannot be sent to .* lambda.*: ") as error:
+        envs.make(f"{MODULE}:Held", horizon=3)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.slow
