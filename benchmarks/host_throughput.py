@@ -34,10 +34,11 @@ def main(argv: Sequence[str]) -> int:
         line = CommandLine(f"{MODULE} MODULE:CLASS", "Steps per second, in training and bare.")
         line.count("trials", 1_024, "to train on, in two halves; the second is timed")
         line.count("steps", 20_000, "of the bare worlds")
+        line.count("updates", None, "per iteration of training, instead of the family's own")
         line.switch("json", "print one JSON object")
         given = line.read(argv[own.is_own(name) :])
         process.set_up_jax()
-        found = measure(name, given.trials, given.steps)
+        found = measure(name, given.trials, given.steps, given.updates)
         if given.json:
             print(json.dumps(found))
         else:
@@ -48,8 +49,11 @@ def main(argv: Sequence[str]) -> int:
     return process.exit_status(work, "interrupted")
 
 
-def measure(name: str, trials: int, steps: int) -> dict[str, float]:
-    """Steps per second. Raises ConfigError if the family does not make gymnasium environments."""
+def measure(name: str, trials: int, steps: int, updates: int | None = None) -> dict[str, float]:
+    """Steps per second, with `updates` per iteration, by default the family's own.
+
+    Raises ConfigError if the family does not make gymnasium environments.
+    """
     config = presets.get(name, "dream")
     env: Any = own.make(name, horizon=config.env.horizon)
     if not getattr(env, "runs_on_host", False):
@@ -75,6 +79,7 @@ def measure(name: str, trials: int, steps: int) -> dict[str, float]:
     }
     half = max(1, trials // 2 // count) * count
     overrides = {
+        "training.updates_per_iteration": updates or config.training.updates_per_iteration,
         "training.trials": 2 * half,
         "training.evaluation_period_trials": half,
         "training.evaluation_trials": 1,
