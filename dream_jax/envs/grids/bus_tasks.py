@@ -34,7 +34,7 @@ class BusTasks(Bus):
     Problem: 96 ids. id % 24 orders the destinations as in `Bus`, id // 24 chooses the goal cell
       among (0,0) (8,8) (0,8) (8,0). `test` contains every sixth id from 5, `train` the rest.
     Instruction: none. Exploration must see rewards (`trial.rewards_in_exploration`) to learn the
-      goal; the preset of this benchmark does.
+      goal. The preset of this benchmark does, in three episodes (`trial.exploration_episodes`).
     Everything else is as in `Bus`.
     """
 
