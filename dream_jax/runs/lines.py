@@ -13,9 +13,7 @@ from dream_jax.config import Config, ConfigError
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import provenance
 from dream_jax.runs.folder import RUN_FILE
-from dream_jax.runs.summary import OTHERS, split_summary
-
-AGENTS = ("told", "never_explores")
+from dream_jax.runs.summary import OTHERS, REFERENCE_LINES, split_summary
 
 Lines = Mapping[str, Mapping[str, float]]  # by agent and split, mean returns
 
@@ -44,7 +42,7 @@ def _of_run(folder: str, config: Config) -> tuple[str, dict[str, float]]:
         returns = {split: float(part["return_mean"]) for split, part in splits.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"--lines={folder} holds no finished run; {example}") from error
-    if theirs.agent not in AGENTS:
+    if theirs.agent not in REFERENCE_LINES:
         raise ConfigError(f"--lines={folder} is a run of {theirs.agent}; {example}")
     for name, here, there in (
         ("benchmark", config.benchmark, theirs.benchmark),

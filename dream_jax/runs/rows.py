@@ -188,6 +188,7 @@ def final_summary(
         float(np.mean(results["test"].trial_return[live])),
         None if informed is None else float(np.mean(informed[live])),
         held_out,
+        explores=config.agent not in summaries.REFERENCE_LINES,
     )
     return make_summary(
         config,

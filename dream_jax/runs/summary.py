@@ -12,7 +12,8 @@ from dream_jax.oracles.bounds import Bounds
 from dream_jax.types import Env
 from dream_jax.viz.statistics import ci95
 
-OTHERS = ("no_reading", "told", "never_explores")  # the references that only some runs have
+REFERENCE_LINES = ("told", "never_explores")  # agents that are trained to be compared with
+OTHERS = ("no_reading", *REFERENCE_LINES)  # the references that only some runs have
 
 
 def bounds_of(env: Env) -> dict[str, Bounds]:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from dream_jax.oracles.bounds import Bounds
@@ -68,6 +69,16 @@ KEEP_UP = "unseen problems keep up"
 )
 def test_stages_are_judged_in_the_order_in_which_they_are_learned(bounds, returns, expected):
     assert verdict.sentence(returns, bounds, FLAT) == expected
+
+
+def test_nothing_is_said_about_the_exploration_of_a_reference_line():
+    line = "a reference line, in which exploration plays no part"
+    told = Returns(0.9, 0.7, 0.9, True, explores=False)
+    said = verdict.sentence(told, EXACT, FLAT)
+    assert said.startswith(f"{line}; unseen problems fall behind by 0.20")
+    rising = rows(*np.linspace(0.0, 0.9, 20))
+    said = verdict.sentence(told._replace(test=0.9), UNKNOWN, rising)
+    assert said == f"{line}; {KEEP_UP}; still rising at the end: raise training.trials"
 
 
 def test_splits_are_compared_by_what_can_be_had_on_each():
