@@ -55,12 +55,17 @@ def measure(name: str, trials: int, steps: int, updates: int | None = None) -> d
     Raises ConfigError if the family does not make gymnasium environments.
     """
     config = presets.get(name, "dream")
-    env: Any = own.make(name, horizon=config.env.horizon)
+    try:
+        env: Any = own.make(name, horizon=config.env.horizon)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     if not getattr(env, "runs_on_host", False):
         raise ConfigError(f"{name} is no HostFamily")
-    env.close()
     problem = problems.first(env, "train")
     instruction = problems.draw_instructions(env, np.array([problem]))[0]
+
+    if not isinstance(env.make(problem, instruction), gymnasium.Env):
+        raise ConfigError(f"{name} makes no gymnasium environments, so there is no bare one")
 
     def make() -> Any:
         return gymnasium.wrappers.TimeLimit(env.make(problem, instruction), config.env.horizon)

@@ -80,15 +80,15 @@ class Boxes(HostFamily):
         "env": {"horizon": 30},
         "trial": {"hidden_goal_ends_exploration": False},
         "acting": {"random_action_counts": [1, 1, 2, 1, 1]},
-        # As for cooking_large: few steps show what a ball is worth to whom, and until that is found
-        # nothing may shrink.
+        # As for cooking_large: few steps show what a ball is worth under which instruction, and z
+        # must not shrink until that is found. Lambda is larger, for fewer problems; it is a guess.
         "networks": {"encoder_init_scale": 1.0},
         "optimizer": {"weight_decay": 0.0},
         "losses": {"bottleneck_weight": 2e-7},
         "training": {
             "trials": 38_400,
             "trials_per_iteration": 64,
-            # The worlds are slow, so an update costs little beside them.
+            # Stepping the worlds takes much of the time, so there are many updates for each trial.
             "updates_per_iteration": 48,
             "evaluation_period_trials": 1_280,
             "evaluation_trials": 96,

@@ -1,6 +1,7 @@
 """Somebody else's trainer on our trials: the recurrent PPO of purejaxrl as RL^2.
 
-Needs a checkout of purejaxrl, and what its files import: gymnax 0.0.9, brax and navix.
+Needs a checkout of purejaxrl (commit 31756b1 was used), and what its files import: gymnax 0.0.9,
+brax and navix.
 
     python -m examples.purejaxrl_trials CHECKOUT FAMILY [STEPS] [SEED]
 
@@ -31,22 +32,22 @@ class _OldGru(nn.Module):
 
     @nn.compact
     def __call__(self, carry: Any, x: Any) -> Any:
-        return _Gru(features=carry.shape[-1])(carry, x)
+        return nn.GRUCell(features=carry.shape[-1])(carry, x)
 
     @staticmethod
     def initialize_carry(key: Any, batch: tuple[int, ...], size: int) -> Any:
         return jnp.zeros((*batch, size))
 
 
-_Gru = nn.GRUCell
-
-
 def trainer(checkout: str) -> Any:
     """The module `ppo_rnn` of a checkout, with our trials in the place of gymnax's environments."""
-    sys.path.insert(0, str(Path(checkout) / "purejaxrl"))
+    folder = Path(checkout) / "purejaxrl"
+    if not (folder / "ppo_rnn.py").is_file():
+        raise SystemExit(f"{checkout} is no checkout of purejaxrl: it has no purejaxrl/ppo_rnn.py")
+    sys.path.insert(0, str(folder))
     module = importlib.import_module("ppo_rnn")
     module.gymnax = types.SimpleNamespace(make=gymnax_trials.make)  # type: ignore[attr-defined]
-    module.nn.GRUCell = _OldGru
+    module.nn = types.SimpleNamespace(**{**vars(nn), "GRUCell": _OldGru})  # type: ignore[attr-defined]
     return module
 
 
@@ -60,6 +61,10 @@ def train(checkout: str, family: str, steps: int, seed: int) -> dict[str, Any]:
       seed: of training.
     """
     env, _ = gymnax_trials.make(family)
+    per_update = 2 * env.trials.max_steps * ENVIRONMENTS
+    updates = steps // per_update
+    if updates < PARTS:
+        raise SystemExit(f"{steps} steps are too few: {PARTS} parts need {PARTS * per_update}")
     settings = {
         "LR": 1e-3,
         "NUM_ENVS": ENVIRONMENTS,
@@ -83,13 +88,15 @@ def train(checkout: str, family: str, steps: int, seed: int) -> dict[str, Any]:
     parts = zip(np.array_split(ended, PARTS), np.array_split(returned, PARTS), strict=True)
     return {
         "returns": [float(value[end].mean()) for end, value in parts],
-        "steps": steps,
+        "steps": updates * per_update,
         "seconds": time.perf_counter() - began,
         **env.reference_returns,
     }
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        raise SystemExit("give CHECKOUT FAMILY [STEPS] [SEED]")
     _, _checkout, _family, *given = sys.argv
     numbers = [int(word) for word in given]
     found = train(_checkout, _family, *(numbers + [3_000_000, 0][len(numbers) :]))

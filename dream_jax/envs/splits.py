@@ -58,6 +58,7 @@ def with_validation(env: Env, problems: int) -> Env:
     drawn = np.random.default_rng(_SEED).choice(train, problems, replace=False)
     splits = {"train": np.setdiff1d(train, drawn), "validation": np.sort(drawn)}
 
+    getattr(env, "close", lambda: None)()  # processes of a host family; the copy starts its own
     # A copy keeps the class and whatever else the family offers.
     changed = copy.copy(env)
     changed.problem_ids = _ProblemIds(env, splits)  # type: ignore[assignment]

@@ -188,7 +188,7 @@ def final_summary(
         float(np.mean(results["test"].trial_return[live])),
         None if informed is None else float(np.mean(informed[live])),
         held_out,
-        explores=config.agent not in summaries.REFERENCE_LINES,
+        config.agent if config.agent in summaries.REFERENCE_LINES else None,
     )
     return make_summary(
         config,

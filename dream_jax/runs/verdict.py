@@ -18,7 +18,7 @@ class Returns(NamedTuple):
     test: float
     informed: float | None  # on train, of the agent told the problem id; None: it cannot be told
     held_out: bool  # test problems are not those of training
-    explores: bool = True  # false for the reference lines `told` and `never_explores`
+    line: str | None  # "told" or "never_explores", for a run of one of the reference lines
 
 
 def sentence(
@@ -41,12 +41,12 @@ def sentence(
     if not np.isfinite(worth):
         worth = _spread(rows)
     small = TOLERANCE * worth
-    if returns.explores:
-        parts = [_exploitation(returns, known, small)]
-    else:
+    parts = [_exploitation(returns, known, small) if returns.line != "never_explores" else ""]
+    if returns.line and not parts[0]:
         parts = ["a reference line, in which exploration plays no part"]
-        parts.append(_unseen(returns, bounds, small))
-    if returns.explores and not parts[0]:
+        if returns.line == "told":
+            parts.append(_unseen(returns, bounds, small))
+    elif not parts[0]:
         parts = [_exploration(returns, known, small, worth), _unseen(returns, bounds, small)]
     if _rise(rows) > small and not known.top - returns.train <= small:
         parts.append("still rising at the end: raise training.trials")

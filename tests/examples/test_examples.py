@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -33,6 +34,11 @@ def test_minigrid_boxes():
     env = accepted("examples.minigrid_boxes:Boxes")
     assert len(boxes.ORDERS) == 360 and splits.held_out(env)
     assert len(env.problem_ids("test")) == 60
+    assert len(env.problem_ids("train")) == 300
+    assert len(np.unique(env.descriptors, axis=0)) == 360
+    keys = jax.random.split(jax.random.key(0), 64)
+    asked = jax.vmap(env.sample_instruction, (0, None))(keys, 359)
+    assert set(np.asarray(asked)[:, 0].tolist()) == set(boxes.ORDERS[359].tolist())
     world = env.make(0, np.array([2]))
     assert world.unwrapped._wanted == 2
 
@@ -71,7 +77,9 @@ import jax.numpy as jnp
 def make_train(config):
     env, params = gymnax.make(config["ENV_NAME"])
     cell = nn.GRUCell()
-    assert cell.initialize_carry(jax.random.PRNGKey(0), (2,), 3).shape == (2, 3)
+    carry = cell.initialize_carry(jax.random.PRNGKey(0), (2,), 3)
+    (carry, out), _ = cell.init_with_output(jax.random.PRNGKey(1), carry, jnp.ones((2, 5)))
+    assert carry.shape == out.shape == (2, 3) and bool(jnp.any(out != 0))
 
     def step(carry, key):
         state, total = carry
@@ -96,9 +104,12 @@ def test_trainers_of_purejaxrl_get_whole_trials(tmp_path, monkeypatch):
     (tmp_path / "purejaxrl").mkdir()
     (tmp_path / "purejaxrl" / "ppo_rnn.py").write_text(RANDOM_TRAINER)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(trials.nn, "GRUCell", trials.nn.GRUCell)
-    found = trials.train(str(tmp_path), "bus", steps=4_000, seed=0)
+    with pytest.raises(SystemExit, match="3 steps are too few: 10 parts need 52480"):
+        trials.train(str(tmp_path), "bus", steps=3, seed=0)
+    with pytest.raises(SystemExit, match="nowhere is no checkout of purejaxrl"):
+        trials.train("nowhere", "bus", steps=60_000, seed=0)
+    found = trials.train(str(tmp_path), "bus", steps=60_000, seed=0)
     monkeypatch.delitem(sys.modules, "ppo_rnn")
-    assert len(found["returns"]) == 10
+    assert len(found["returns"]) == 10 and found["steps"] == 57_728
     assert all(-4.0 <= value <= 0.8 for value in found["returns"])
     assert (found["optimal"], found["no_exploration"]) == pytest.approx((0.8, 0.3))

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
+from dream_jax import api, presets
 from dream_jax import config as configs
-from dream_jax import presets
 from dream_jax.config import ConfigError
 from dream_jax.oracles.bounds import Bounds
 from dream_jax.runs import folder, lines, page_data, provenance, storage
@@ -122,3 +122,11 @@ def test_a_finished_summary_gets_them_later():
     assert found["trials"] == 3
     assert found["splits"]["test"]["normalised_per_seed"] == pytest.approx([0.5])
     assert summary["splits"]["test"]["normalised_per_seed"] == [None]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["told", "never_explores"])
+def test_a_run_of_a_line_is_not_said_to_have_explored(preset):
+    summary = api.train("bus", preset=preset, smoke=True, verbose=False).summary
+    assert "exploration is" not in summary["verdict"]
+    assert ("told the problem id" in summary["verdict"]) == (preset == "told")

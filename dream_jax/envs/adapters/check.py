@@ -37,7 +37,7 @@ class Walk(NamedTuple):
 
 def quick(name: str, env: Env) -> None:
     """Raises ValueError in one line for the first mistake: component, value and step."""
-    for find in (shape_mistakes, value_mistakes, picture_mistakes):
+    for find in (shape_mistakes, process_mistakes, value_mistakes, picture_mistakes):
         for mistake in find(env):  # the later ones need what the earlier ones found good
             raise ValueError(f"{name}: {mistake}")
 
@@ -75,14 +75,20 @@ def shape_mistakes(env: Any) -> list[str]:
     return []
 
 
+def process_mistakes(env: Env) -> list[str]:
+    """Why a host family cannot be sent to the processes that step it."""
+    if not getattr(env, "runs_on_host", False):
+        return []
+    try:
+        pickle.dumps(env)
+    except Exception as error:  # pickle raises nearly anything
+        what = "it cannot be sent to the processes that step it; it may hold no lambda, no"
+        return [f"{what} function within a function and no open file: {_line(error)}"]
+    return []
+
+
 def value_mistakes(env: Env) -> list[str]:
     """What random steps tell: the first value that is not allowed, and episodes without end."""
-    if getattr(env, "runs_on_host", False):
-        try:
-            pickle.dumps(env)
-        except Exception as error:  # pickle raises nearly anything
-            what = "it cannot be sent to the processes that step it; it may hold no lambda, no"
-            return [f"{what} function within a function and no open file: {_line(error)}"]
     try:
         walk = random_walk(env)
     except Exception as error:  # the user's functions may raise anything

@@ -35,6 +35,9 @@ def of_family(env: Env, steps: int = check.STEPS) -> Iterator[Finding]:
     if bad:
         yield Finding("shapes", "bad", bad[0], "make `reset`, `step` and the specs agree")
         return
+    for mistake in check.process_mistakes(env):
+        yield Finding("processes", "bad", mistake, "use functions and classes of a module")
+        return
     yield Finding("shapes", "good", "reset, step and instructions agree with their specs")
     try:
         walk = check.random_walk(env, steps)

@@ -10,6 +10,7 @@ import pytest
 
 from dream_jax import api, envs
 from dream_jax.envs import splits
+from dream_jax.envs.adapters import findings
 from tests.envs.adapters import host_cases
 
 MODULE = host_cases.__name__
@@ -66,7 +67,10 @@ def test_a_killed_process_costs_no_episode(doors, capsys):
 
 
 def test_a_host_family_may_have_validation_problems():
-    env = splits.with_validation(host_cases.Doors(3), 1)
+    plain = host_cases.Doors(3)
+    assert len(plain.pool._workers) == 1
+    env = splits.with_validation(plain, 1)
+    assert plain._pool is None  # its processes would stay beside those of the copy
     sent = pickle.loads(pickle.dumps(env))
     np.testing.assert_array_equal(sent.problem_ids("train"), env.problem_ids("train"))
     _, rest = walk(env, env.problem_ids("validation"), [[3, 3, 3]])
@@ -78,6 +82,9 @@ def test_a_family_that_cannot_go_to_processes_is_refused_in_one_line():
     with pytest.raises(ValueError, match=r"^\S+:Held: it cannot be sent to .* lambda.*: ") as error:
         envs.make(f"{MODULE}:Held", horizon=3)
     assert "\n" not in str(error.value)
+    found = list(findings.of_family(host_cases.Held(3)))
+    assert [finding.what for finding in found] == ["processes"]
+    assert found[0].verdict == "bad" and "lambda" in found[0].text
 
 
 @pytest.mark.slow
