@@ -64,8 +64,11 @@ def measure(name: str, trials: int, steps: int, updates: int | None = None) -> d
     problem = problems.first(env, "train")
     instruction = problems.draw_instructions(env, np.array([problem]))[0]
 
-    if not isinstance(env.make(problem, instruction), gymnasium.Env):
+    env.close()  # the processes that checked it
+    world = env.make(problem, instruction)
+    if not isinstance(world, gymnasium.Env):
         raise ConfigError(f"{name} makes no gymnasium environments, so there is no bare one")
+    world.close()
 
     def make() -> Any:
         return gymnasium.wrappers.TimeLimit(env.make(problem, instruction), config.env.horizon)

@@ -1,8 +1,8 @@
 """The variants of cooking (large, in sentences, with pictures as ids), of bus and of sign.
 
-Each starts from its benchmark's settings and changes what its form asks for. Only `cooking_large`
-was tuned, by validation kitchens, and `bus_tasks`, by training returns: on validation problems
-nothing was better than no exploration.
+Each starts from its benchmark's settings and changes what its form asks for. Two were tuned:
+`cooking_large` by validation kitchens, and `bus_tasks` by training returns, since on validation
+problems nothing was better than no exploration.
 """
 
 from dataclasses import replace

@@ -9,6 +9,7 @@ from dream_jax.oracles.bounds import Bounds
 
 TOLERANCE = 0.05  # of what knowing the problem is worth; smaller differences say nothing
 _FEWEST = 10  # evaluations from which a trend can be read
+_LINE = "a reference line, in which exploration plays no part"
 
 
 class Returns(NamedTuple):
@@ -41,13 +42,14 @@ def sentence(
     if not np.isfinite(worth):
         worth = _spread(rows)
     small = TOLERANCE * worth
-    parts = [_exploitation(returns, known, small) if returns.line != "never_explores" else ""]
-    if returns.line and not parts[0]:
-        parts = ["a reference line, in which exploration plays no part"]
-        if returns.line == "told":
-            parts.append(_unseen(returns, bounds, small))
-    elif not parts[0]:
-        parts = [_exploration(returns, known, small, worth), _unseen(returns, bounds, small)]
+    exploitation = _exploitation(returns, known, small)
+    unseen = _unseen(returns, bounds, small)
+    if returns.line == "never_explores":
+        parts = [_LINE]
+    elif exploitation:
+        parts = [exploitation]
+    else:
+        parts = [_LINE if returns.line else _exploration(returns, known, small, worth), unseen]
     if _rise(rows) > small and not known.top - returns.train <= small:
         parts.append("still rising at the end: raise training.trials")
     return "; ".join(filter(None, parts))
