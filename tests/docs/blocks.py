@@ -43,6 +43,8 @@ NOT_RUN = {
     " trains a small one",
     "python -m experiments.evaluate --checkpoint=runs/sign --env=miniworld_sign": "needs OpenGL;"
     " tests/experiments/test_evaluate_command.py plays in a stand-in of Miniworld",
+    "python -m examples.": "needs somebody else's trainer; tests/examples/test_examples.py runs it"
+    " where that is installed",
     "@inproceedings": "a reference, no code",
     "import time\nimport dream_jax as dj\nfrom IPython.display": "tests/test_notebook.py runs it in"
     " a notebook",
@@ -51,8 +53,6 @@ NOT_RUN = {
 NEEDS = {
     "import gymnasium\n": "gymnasium",
     "from dream_jax.interop import gymnax_trials": "gymnax",
-    "python -m examples.rejax_bus": "rejax",
-    "python -m examples.sb3_bus": "sb3_contrib",
 }
 # (text, shorter text): in commands and in Python.
 SHORT = (
