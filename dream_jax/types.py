@@ -33,9 +33,10 @@ class TimeStep(NamedTuple):
     reward: Array  # [] float32; integers and booleans are cast
     terminated: Array  # [] bool
     truncated: Array  # [] bool
-    # [] bool: the episode terminates because the task of the instruction is done. Exploration,
-    # whose instruction is hidden, goes on then if `trial.hidden_goal_ends_exploration` is off; any
-    # other termination ends it. None: with that setting, only "end episode" ends exploration.
+    # [] bool: the episode terminates because the task of the instruction is done, or failed for
+    # good. Exploration, whose instruction is hidden, goes on then if
+    # `trial.hidden_goal_ends_exploration` is off; any other termination ends it. None: with that
+    # setting, only "end episode" ends exploration.
     goal: Array | None = None
 
     @property

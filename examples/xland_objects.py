@@ -3,10 +3,11 @@
     python -m experiments.own_problem examples.xland_objects:Objects --out=runs/xland
 
 Six objects are in a room. When the agent picks one up, a rule of the problem turns it into a star
-of one of five colours. The instruction names the star that is wanted. The first pick up ends
-exploitation: what it gives is the wanted star, or nothing is paid. Exploration goes on, and may put
-things down. So what no exploration tells can only be guessed. 10,000 rulesets are for training, all
-others are unseen. Each is described by what the objects turn into.
+of one of five colours. The instruction names the colour that is wanted. In exploitation the first
+pick up ends the episode. It pays 1 - 0.9 * step / horizon if it gives the wanted star, else
+nothing. In exploration the agent may put things down and go on. Without exploration it can only
+guess. 10,000 rulesets are for training, all others are unseen. Each is described by what the
+objects turn into.
 """
 
 import itertools
@@ -41,11 +42,14 @@ KINDS = (
     *OBJECTS,
     *STARS,
 )
+FIRST_STAR = len(KINDS) - len(STARS)
+FIRST_OBJECT = FIRST_STAR - len(OBJECTS)
 # [15625, 6] the star that each object turns into
 RULESETS = np.array(list(itertools.product(range(len(STARS)), repeat=len(OBJECTS))), np.int32)
 TRAINING = 10_000
 ACTIONS = 5  # forward, turn right, turn left, pick up, put down
 SIDE, VIEW = 7, 5
+AHEAD = VIEW - 2, VIEW // 2  # the cell of the view in front of the agent
 
 
 def _numbers() -> np.ndarray:
@@ -60,7 +64,7 @@ class Objects:
     num_actions = ACTIONS
     observation_spec = {
         "view": specs.BoundedArray((VIEW, VIEW), np.uint8, 0, len(KINDS) - 1),
-        # Also in the view. Alone it weighs as much as all of that, and is learned from sooner.
+        # Also in the view. Alone it starts with the weight of all the view, and is used sooner.
         "ahead": specs.BoundedArray((), np.uint8, 0, len(KINDS) - 1),
         "holds": specs.BoundedArray((), np.uint8, 0, len(KINDS) - 1),
     }
@@ -119,9 +123,14 @@ class Objects:
         return state, self._shown(state, jnp.asarray(False))
 
     def step(self, state: Any, action: Any) -> Any:
-        empty = self._held(state) == 0
+        ahead, empty = self._view(state)[AHEAD], self._held(state) == 0
+        turns = empty & (ahead >= FIRST_OBJECT) & (ahead < FIRST_STAR)
         state = self._world.step(self._params, state, action)
-        return state, self._shown(state, empty & (self._held(state) > 0))
+        return state, self._shown(state, turns & (self._held(state) > 0))
+
+    def _view(self, state: Any) -> Any:
+        """[VIEW, VIEW] numbers of what the agent sees; it stands at the middle of the last row."""
+        return self._number(state.observation)
 
     def _held(self, state: Any) -> Any:
         """The number of what the agent holds, 0 for nothing."""
@@ -131,16 +140,14 @@ class Objects:
         """[..., tile and colour] -> [...]"""
         return jnp.asarray(self._numbers)[tiles[..., 0], tiles[..., 1]]
 
-    def _shown(self, state: Any, picked: Any) -> TimeStep:
-        view = self._number(state.observation)
-        observation = {
-            "view": view,
-            "ahead": view[VIEW - 2, VIEW // 2],
-            "holds": self._held(state),
-        }
+    def _shown(self, state: Any, turned: Any) -> TimeStep:
+        """`turned`: an object was picked up. That decides the task, for better or worse."""
+        view = self._view(state)
+        observation = {"view": view, "ahead": view[AHEAD], "holds": self._held(state)}
+        # The goal of XLand is reached at each "pick up" with the wanted star in hand.
+        reward = jnp.where(turned, state.reward, 0.0)
         late = state.state.step_num >= self.horizon
-        # `picked` is the goal: with it the task is decided, for better or worse.
-        return TimeStep(observation, state.reward, picked, late & ~picked, picked)
+        return TimeStep(observation, reward, turned, late & ~turned, turned)
 
     def render_image(self, state: Any) -> np.ndarray:
         return np.asarray(self._world.render(self._params, state), np.uint8)

@@ -19,6 +19,10 @@ PAGES = sorted(
 )
 
 _WHEEL = "tests/test_wheel.py builds a wheel and runs it from an empty folder"
+_TRAINER = (
+    "needs somebody else's trainer; tests/examples/test_examples.py calls it where that is"
+    " installed, and purejaxrl's example with a stand-in"
+)
 # A block or a command that begins like this is not run by tests/docs/test_blocks.py.
 NOT_RUN = {
     "python3 -m venv": "makes an environment; .ci/run runs the README's command",
@@ -43,8 +47,9 @@ NOT_RUN = {
     " trains a small one",
     "python -m experiments.evaluate --checkpoint=runs/sign --env=miniworld_sign": "needs OpenGL;"
     " tests/experiments/test_evaluate_command.py plays in a stand-in of Miniworld",
-    "python -m examples.": "needs somebody else's trainer; tests/examples/test_examples.py runs it"
-    " where that is installed",
+    "python -m examples.rejax_bus": _TRAINER,
+    "python -m examples.sb3_bus": _TRAINER,
+    "python -m examples.purejaxrl_trials": _TRAINER,
     "@inproceedings": "a reference, no code",
     "import time\nimport dream_jax as dj\nfrom IPython.display": "tests/test_notebook.py runs it in"
     " a notebook",

@@ -51,21 +51,33 @@ def test_xland_objects_has_over_ten_thousand_rulesets():
     assert splits.held_out(env)
     assert specs.descriptor(env).parts[0].shape == (len(objects.OBJECTS),)
 
+
+@pytest.mark.slow
+def test_xland_an_object_that_is_picked_up_becomes_the_star_of_its_rule_and_pays_once():
+    objects = example("xland_objects", "xminigrid")
+    env = objects.Objects(horizon=30)
     problem, wanted = 12_345, objects.RULESETS[12_345][2]
     state, _ = env.reset(jax.random.key(0), problem, np.array([wanted]))
     step = jax.jit(env.step)
     inside = state.state
     agent = inside.agent.replace(position=np.array([3, 3]), direction=np.int32(0))
     for k, (tile, makes) in enumerate(zip(objects.OBJECTS, objects.RULESETS[problem], strict=True)):
-        grid = inside.grid.at[2, 3].set(np.array(tile, np.uint8))
-        before = state.replace(state=inside.replace(grid=grid, agent=agent))
+        tile = np.array(tile, np.uint8)
+        before = state.replace(
+            state=inside.replace(grid=inside.grid.at[2, 3].set(tile), agent=agent),
+            observation=state.observation.at[objects.AHEAD].set(tile),
+        )
         picked, seen = step(before, 3)
-        star = 3 + len(objects.OBJECTS) + makes
+        star = objects.FIRST_STAR + makes
         assert seen.goal and seen.terminated and seen.observation["holds"] == star, k
         assert (seen.reward > 0) == (makes == wanted), k
-        _, seen = step(picked, 4)
+        _, seen = step(picked, 3)  # with a full hand
+        assert not seen.done and seen.reward == 0, k
+        down, seen = step(picked, 4)
         assert not seen.done and seen.observation["ahead"] == star, k
         assert seen.observation["holds"] == 0 and seen.reward == 0, k
+        _, seen = step(down, 3)  # the star that lies there
+        assert not seen.done and seen.observation["holds"] == star and seen.reward == 0, k
 
 
 @pytest.mark.slow
