@@ -62,12 +62,12 @@ def stratified_ci95(
       statistic: of the values of all strata.
 
     Returns:
-      (low, high), or None where no stratum has two values.
+      (low, high), or None where a stratum has one value: how that varies is not known.
     """
     samples = [np.asarray(values, np.float64) for values in strata]
     if not samples or any(s.ndim != 1 or s.size == 0 for s in samples):
         raise ValueError(f"need lists of at least 1 value, got shapes {[s.shape for s in samples]}")
-    if max(s.size for s in samples) < 2:
+    if min(s.size for s in samples) < 2:
         return None
 
     def together(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -88,7 +88,7 @@ def probability_of_improvement(
       second: those of another method, on the same benchmarks.
 
     Returns:
-      The probability and its interval, None where no method has two seeds on any benchmark.
+      The probability and its interval, None where a method has one seed on a benchmark.
     """
     if len(first) != len(second) or not first:
         raise ValueError(f"{len(first)} benchmarks against {len(second)}: need as many of both")
@@ -106,7 +106,7 @@ def probability_of_improvement(
         return np.mean(wins, axis=0)
 
     value = float(probability(*samples))
-    known = max(s.size for s in samples) > 1
+    known = min(s.size for s in samples) > 1
     return value, _bootstrap(samples, probability) if known else None
 
 

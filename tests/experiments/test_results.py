@@ -227,7 +227,11 @@ def test_kitchens_are_counted_one_by_one_and_together(tmp_path):
     assert len(rows) == 2 + 8 + 1
     assert rows[2].startswith(f"| {studies.KITCHENS[0]} | 2 of 5 | 1.00, 0.98 (")
     assert "| all | 4 |" in rows[-1]
-    assert "3 of 4 at 0.95" in rows[-1]
+    assert "| mean of kitchens 0.80 (0.59 to 1.00); 3 of 4 at 0.95 |" in rows[-1]
+    run = studies.STUDIES["kitchens"][1].runs()[2]
+    known[run.path] = records.of_folder(fake_runs.make(run, tmp_path, 0.0), run)
+    last = page_tables.kitchens(known).splitlines()[-1]
+    assert "| mean of kitchens 0.70; 3 of 5 at 0.95 |" in last  # 0.99 and 0.4
 
 
 def test_methods_are_compared_over_all_benchmarks_together(tmp_path):

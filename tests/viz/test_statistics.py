@@ -43,6 +43,7 @@ def test_strata_are_resampled_each_on_its_own():
     low, high = statistics.stratified_ci95([[0.0] * 5, [0.9, 1.0, 1.1]])
     assert 0.3 < low < 3 / 8 < high < 0.45
     assert statistics.stratified_ci95([[0.0], [1.0]]) is None
+    assert statistics.stratified_ci95([[0.0], [0.9, 1.0, 1.1]]) is None  # says nothing of the first
 
 
 def test_interquartile_mean_by_hand():
@@ -60,12 +61,13 @@ def test_interquartile_mean_by_hand():
 def test_probability_of_improvement_by_hand():
     # Of the four pairs of the first benchmark three are won and one tied; the second is lost.
     value, interval = statistics.probability_of_improvement(
-        [[1.0, 2.0], [0.0]], [[0.5, 1.0], [1.0]]
+        [[1.0, 2.0], [0.0, 0.1]], [[0.5, 1.0], [1.0, 1.1]]
     )
     assert value == pytest.approx((3.5 / 4 + 0) / 2)
     assert interval is not None
     assert interval[0] <= value <= interval[1]
     assert statistics.probability_of_improvement([[1.0]], [[0.0]]) == (1.0, None)
+    assert statistics.probability_of_improvement([[1.0, 0.9]], [[0.0]]) == (1.0, None)
     with pytest.raises(ValueError, match="2 benchmarks against 1"):
         statistics.probability_of_improvement([[1.0], [1.0]], [[1.0]])
 
