@@ -47,6 +47,11 @@ NOT_RUN = {
     " trains a small one",
     "python -m experiments.evaluate --checkpoint=runs/sign --env=miniworld_sign": "needs OpenGL;"
     " tests/experiments/test_evaluate_command.py plays in a stand-in of Miniworld",
+    "python -m benchmarks.throughput": "takes minutes; tests/benchmarks/test_throughput.py runs it",
+    "python -m benchmarks.sign_parity": "tests/benchmarks/test_benchmarks.py runs it",
+    "python -m benchmarks.render": "tests/benchmarks/test_benchmarks.py runs it",
+    "python -m experiments.evaluate --pretrained=sign --page": "compiles for minutes;"
+    " tests/browser/test_page.py looks at the page",
     "python -m examples.rejax_bus": _TRAINER,
     "python -m examples.sb3_bus": _TRAINER,
     "python -m examples.purejaxrl_trials": _TRAINER,
@@ -74,9 +79,6 @@ SHORT = (
     ("--figure=all", "--figure=3"),
     ("--kills=50", "--kills=1"),
     ("--cases=2000", "--cases=20"),
-    ("--repeats=3", "--repeats=1 --batches=1 --qualities=fast"),
-    ("--quality=QUALITY", "--quality=fast"),
-    (" --original=PATH", ""),
     ('"map", preset="dream", seeds=2, overrides', '"map", smoke=True, seeds=2, overrides'),
     ('{"training.trials": 25_600}', '{"training.trials": 32}'),
     ('"map", on_evaluation', '"map", smoke=True, on_evaluation'),
@@ -89,7 +91,6 @@ FLAGS = {
     "experiments.evaluate": "--trials=8",
     "experiments.results": "--check",
     "experiments.check": "--quick --steps=64",
-    "benchmarks.throughput": "--quick --rounds=1 --seeds=1 --presets=dream_paper",
     # Pictures are drawn slowly by programs that compile fast, as those of tests do.
     "experiments.sign": "--config.env.horizon=4 --config.training.trials=16"
     " --config.training.evaluation_trials=3 --config.training.final_evaluation_trials=3",

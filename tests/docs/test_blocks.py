@@ -17,6 +17,7 @@ from unittest import mock
 import pytest
 
 from experiments.cli import process
+from experiments.cli.command_line import CommandLine
 from tests.conftest import DEVICES
 from tests.docs import blocks
 
@@ -118,6 +119,30 @@ def test_every_block_is_found_and_has_a_runner_or_a_reason(capsys):
                 assert importlib.util.find_spec(module), f"{block.name}: no {module}"
 
 
+class Read(Exception):
+    """The flags of a command were read, and none was refused."""
+
+
+def measuring():
+    """The commands of benchmarks that are not run."""
+    every = (piece for block in blocks.all_blocks() for piece in blocks.pieces(block))
+    return sorted({p for p in every if p.startswith("python -m benchmarks.") and blocks.reason(p)})
+
+
+@pytest.mark.parametrize("command", measuring())
+def test_a_benchmark_that_is_not_run_has_these_flags(command, monkeypatch):
+    read = CommandLine.read
+
+    def read_alone(self, argv):
+        read(self, argv)
+        raise Read
+
+    monkeypatch.setattr(CommandLine, "read", read_alone)
+    module, words = blocks.words(command.partition(" > ")[0])
+    with pytest.raises(Read):
+        importlib.import_module(module).main(words)
+
+
 def test_no_reason_and_no_short_size_is_stale():
     everything = [(block, piece) for block in blocks.all_blocks() for piece in blocks.pieces(block)]
     for start in (*blocks.NOT_RUN, *blocks.NEEDS):
@@ -135,5 +160,5 @@ def test_a_command_that_nothing_runs_is_noticed():
         "experiments.map",
         ["--out=a", "--smoke"],
     )
-    _, words = blocks.words("python -m benchmarks.throughput --json > a.json")
-    assert words[:2] == ["--json", "--quick"] and words[-2:] == [">", "a.json"]
+    _, words = blocks.words("python -m experiments.evaluate --json > a.json")
+    assert words[:2] == ["--json", "--trials=8"] and words[-2:] == [">", "a.json"]
