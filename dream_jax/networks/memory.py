@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dream_jax.networks import unroll
 from dream_jax.networks.dense import dense
 from dream_jax.types import Array
 
@@ -30,31 +31,22 @@ class Lstm(nn.Module):
         return jnp.zeros(self.size), jnp.zeros(self.size)
 
     def step(self, carry: tuple[Array, Array], x: Array) -> tuple[Any, Array]:
-        return self._cell(self.recurrent, carry, self.inputs(x))
+        (h, c), _ = unroll.cell(self.recurrent, carry, self.inputs(x))
+        return (h, c), h
 
     def __call__(self, xs: Array, mask: Array | None = None) -> Array:
         """[T, D] -> [T, size], from a zero state. A step with `mask` [T] 0 changes nothing."""
         recurrent = self.recurrent
         if mask is None:
-            return jax.lax.scan(
-                lambda carry, x: self._cell(recurrent, carry, x), self.initial(), self.inputs(xs)
-            )[1]
+            return unroll.lstm(recurrent, self.inputs(xs))
 
         def cell(carry, now):
             x, on = now
-            new, _ = self._cell(recurrent, carry, x)
+            new, _ = unroll.cell(recurrent, carry, x)
             h, c = jax.tree.map(lambda a, b: jnp.where(on, a, b), new, carry)
             return (h, c), h
 
         return jax.lax.scan(cell, self.initial(), (self.inputs(xs), mask))[1]
-
-    @staticmethod
-    def _cell(recurrent: Array, carry: tuple[Array, Array], x: Array) -> tuple[Any, Array]:
-        h, c = carry
-        i, f, g, o = jnp.split(x + h @ recurrent, 4, axis=-1)
-        c = jax.nn.sigmoid(f + 1.0) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-        h = jax.nn.sigmoid(o) * jnp.tanh(c)
-        return (h, c), h
 
 
 class MinGru(nn.Module):

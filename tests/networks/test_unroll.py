@@ -1,0 +1,127 @@
+"""The unrolled LSTM: equal to a plain loop however transformed, and one product for its kernel."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dream_jax.networks.unroll import lstm
+
+H, T = 3, 5
+RANDOM = np.random.default_rng(0)
+RECURRENT = RANDOM.normal(size=(H, 4 * H)).astype(np.float32)
+SEEDS = RANDOM.normal(size=(2, H, 4 * H)).astype(np.float32)
+XS = RANDOM.normal(size=(2, 4, T, 4 * H)).astype(np.float32)  # two batch axes, steps, gates
+
+
+def plain(recurrent, xs):
+    """The usual equations, for one sequence [T, 4H], differentiated by JAX."""
+
+    def step(carry, x):
+        h, c = carry
+        i, f, g, o = jnp.split(x + h @ recurrent, 4)
+        c = jax.nn.sigmoid(f + 1.0) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+    return jax.lax.scan(step, (jnp.zeros(H), jnp.zeros(H)), xs)[1]
+
+
+def of_sequence(unrolled, recurrent, xs):
+    return unrolled(recurrent, xs[0, 0])
+
+
+def of_one_step(unrolled, recurrent, xs):
+    return unrolled(recurrent, xs[0, 0, :1])
+
+
+def of_batch(unrolled, recurrent, xs):
+    return jax.vmap(unrolled, (None, 0))(recurrent, xs[0])
+
+
+def of_nested_maps(unrolled, recurrent, xs):
+    # The inner map is over the second axis, which the rule has to move.
+    inner = jax.vmap(unrolled, (None, 1))
+    return jax.vmap(inner, (None, 0))(recurrent, jnp.swapaxes(xs, 1, 2))
+
+
+def of_episodes_in_a_scan(unrolled, recurrent, xs):
+    def episodes(xs):
+        return jax.lax.scan(lambda c, x: (c, unrolled(recurrent, x)), None, xs)[1]
+
+    return jax.vmap(episodes)(xs)
+
+
+EVERY = (of_sequence, of_one_step, of_batch, of_nested_maps, of_episodes_in_a_scan)
+
+
+def gradients(unrolled, how):
+    def loss(recurrent, xs):
+        hs = how(unrolled, recurrent, xs)
+        return jnp.sum(jnp.sin(hs) * jnp.arange(hs.size).reshape(hs.shape)), hs
+
+    return jax.value_and_grad(loss, (0, 1), has_aux=True)
+
+
+def assert_equal(found, expected):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-4), found, expected
+    )
+
+
+@pytest.mark.parametrize("how", EVERY)
+def test_outputs_and_gradients_are_those_of_a_plain_loop(how):
+    found = jax.jit(gradients(lstm, how))(RECURRENT, XS)
+    assert_equal(found, jax.jit(gradients(plain, how))(RECURRENT, XS))
+
+
+@pytest.mark.parametrize("how", EVERY)
+def test_seeds_may_be_mapped_over_gradients(how):
+    found = jax.jit(jax.vmap(gradients(lstm, how), (0, None)))(SEEDS, XS)
+    assert_equal(found, jax.jit(jax.vmap(gradients(plain, how), (0, None)))(SEEDS, XS))
+
+
+@pytest.mark.parametrize("axes", [(0, None), (0, 0), (2, 1)])
+def test_kernel_and_sequences_may_be_mapped_together(axes):
+    recurrent = np.moveaxis(SEEDS, 0, axes[0])
+    xs = XS[0, 0] if axes[1] is None else np.moveaxis(XS[0, :2], 0, axes[1])
+    assert_equal(jax.vmap(lstm, axes)(recurrent, xs), jax.vmap(plain, axes)(recurrent, xs))
+
+
+def products(jaxpr):
+    """The shapes of all matrix products of a traced program: (in no loop, in loops)."""
+    outside, inside = [], []
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            outside.append(equation.outvars[0].aval.shape)
+        for inner in jax.core.jaxprs_in_params(equation.params):
+            found = products(inner)
+            if equation.primitive.name == "scan":
+                inside += found[0] + found[1]
+            else:
+                outside += found[0]
+                inside += found[1]
+    return outside, inside
+
+
+def test_the_kernels_gradient_is_one_product_after_the_loop():
+    def traced(unrolled):
+        return products(
+            jax.make_jaxpr(jax.grad(lambda r: jnp.sum(of_batch(unrolled, r, XS))))(RECURRENT).jaxpr
+        )
+
+    outside, inside = traced(lstm)
+    assert outside == [(H, 4 * H)]
+    assert (H, 4 * H) not in inside
+    assert (H, 4 * H) in traced(plain)[1] + traced(plain)[0]
+
+
+@pytest.mark.parametrize("size", [1e4, -1e4])
+def test_saturated_gates_have_finite_outputs_and_gradients(size):
+    found = gradients(lstm, of_batch)(RECURRENT, np.full_like(XS, size))
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(found))
+
+
+def test_forward_mode_is_refused():
+    with pytest.raises(TypeError):
+        jax.jvp(lstm, (RECURRENT, XS[0, 0]), (RECURRENT, XS[0, 0]))
