@@ -1,6 +1,7 @@
 """The unrolled LSTM: equal to a plain loop however transformed, and one product for its kernel."""
 
 import jax
+import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def products(jaxpr):
     for equation in jaxpr.eqns:
         if equation.primitive.name == "dot_general":
             outside.append(equation.outvars[0].aval.shape)
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
             found = products(inner)
             if equation.primitive.name == "scan":
                 inside += found[0] + found[1]
@@ -110,10 +111,13 @@ def test_the_kernels_gradient_is_one_product_after_the_loop():
             jax.make_jaxpr(jax.grad(lambda r: jnp.sum(of_batch(unrolled, r, XS))))(RECURRENT).jaxpr
         )
 
+    def of_the_kernel(shapes):
+        return [shape for shape in shapes if sorted(shape) == [H, 4 * H]]
+
     outside, inside = traced(lstm)
-    assert outside == [(H, 4 * H)]
-    assert (H, 4 * H) not in inside
-    assert (H, 4 * H) in traced(plain)[1] + traced(plain)[0]
+    assert len(of_the_kernel(outside)) == 1
+    assert not of_the_kernel(inside)
+    assert of_the_kernel(traced(plain)[1])  # what is avoided
 
 
 @pytest.mark.parametrize("size", [1e4, -1e4])
