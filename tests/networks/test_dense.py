@@ -12,6 +12,7 @@ RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(4, 3, 5)).astype(np.float32)  # trials, steps, features
 KERNEL = RANDOM.normal(size=(5, 2)).astype(np.float32)
 KERNELS = RANDOM.normal(size=(6, 5, 2)).astype(np.float32)
+WIDE = RANDOM.normal(size=(6, 5, 4)).astype(np.float32)  # their gradients go the other way round
 
 
 def of_vector(product, x, kernel):
@@ -35,7 +36,7 @@ def of_nested_maps(product, x, kernel):
 def of_trials_in_a_scan(product, x, kernel):
     def sequence(x, kernel):
         return jax.lax.scan(
-            lambda c, row: (c + jnp.sin(product(row, kernel)), None), 0.0 * KERNEL[0], x
+            lambda c, row: (c + jnp.sin(product(row, kernel)), None), 0.0 * kernel[0], x
         )[0]
 
     return jnp.sum(jax.vmap(sequence, (0, None))(x, kernel))
@@ -50,24 +51,26 @@ def both(transformed, *arguments):
 
 
 @pytest.mark.parametrize("loss", EVERY)
-def test_values_and_gradients_are_those_of_the_matrix_product(loss):
+@pytest.mark.parametrize("kernel", [KERNEL, WIDE[0]], ids=["narrow", "wide"])
+def test_values_and_gradients_are_those_of_the_matrix_product(loss, kernel):
     def gradients(product):
         return jax.jit(jax.value_and_grad(lambda x, k: loss(product, x, k), (0, 1)))
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
-        *both(gradients, X, KERNEL),
+        *both(gradients, X, kernel),
     )
 
 
 @pytest.mark.parametrize("loss", EVERY)
-def test_seeds_may_be_mapped_over_gradients(loss):
+@pytest.mark.parametrize("kernels", [KERNELS, WIDE], ids=["narrow", "wide"])
+def test_seeds_may_be_mapped_over_gradients(loss, kernels):
     def gradients(product):
         return jax.vmap(jax.grad(lambda x, k: loss(product, x, k), (0, 1)), (None, 0))
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
-        *both(gradients, X, KERNELS),
+        *both(gradients, X, kernels),
     )
 
 
