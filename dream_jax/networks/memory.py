@@ -40,7 +40,7 @@ class Lstm(nn.Module):
         if mask is None:
             return unroll.lstm(recurrent, self.inputs(xs))
 
-        def cell(carry, now):
+        def cell(carry, now):  # with a mask the loop is JAX's own, and its gradient slower
             x, on = now
             new, _ = unroll.cell(recurrent, carry, x)
             h, c = jax.tree.map(lambda a, b: jnp.where(on, a, b), new, carry)

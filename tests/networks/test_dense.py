@@ -12,7 +12,7 @@ RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(4, 3, 5)).astype(np.float32)  # trials, steps, features
 KERNEL = RANDOM.normal(size=(5, 2)).astype(np.float32)
 KERNELS = RANDOM.normal(size=(6, 5, 2)).astype(np.float32)
-WIDE = RANDOM.normal(size=(6, 5, 4)).astype(np.float32)  # their gradients go the other way round
+WIDE = RANDOM.normal(size=(6, 5, 4)).astype(np.float32)
 
 
 def of_vector(product, x, kernel):
@@ -103,23 +103,32 @@ def test_shapes_that_do_not_fit_are_refused_when_traced():
         jax.eval_shape(matmul, X, KERNEL.T)
 
 
-def test_the_derivative_may_be_taken_twice():
+@pytest.mark.parametrize("kernel", [KERNEL, WIDE[0]], ids=["narrow", "wide"])
+def test_the_derivative_may_be_taken_twice(kernel):
     def hessian(product):
         return jax.hessian(lambda k: of_trials(product, X, k))
 
-    np.testing.assert_allclose(*both(hessian, KERNEL), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(*both(hessian, kernel), rtol=1e-5, atol=1e-6)
 
 
-def contracted_axes(product):
-    """How many axes each product of the traced gradient of a batch of trials contracts."""
-    jaxpr = jax.make_jaxpr(jax.grad(lambda k: of_trials(product, X, k)))(KERNEL)
+@pytest.mark.parametrize("kernel", [KERNEL, WIDE[0]], ids=["narrow", "wide"])
+def test_no_rows_have_a_gradient_of_0(kernel):
+    gradient = jax.grad(lambda k: of_trials(matmul, X[:0], k))(kernel)
+    np.testing.assert_array_equal(gradient, np.zeros_like(kernel))
+
+
+def products_of_gradient(product, kernel):
+    """(contracted axes, shape) of each product of the traced gradient of a batch of trials."""
+    jaxpr = jax.make_jaxpr(jax.grad(lambda k: of_trials(product, X, k)))(kernel)
     products = [e for e in jaxpr.eqns if e.primitive.name == "dot_general"]
-    return [len(e.params["dimension_numbers"][0][0]) for e in products]
+    return [(len(e.params["dimension_numbers"][0][0]), e.outvars[0].aval.shape) for e in products]
 
 
 def test_a_kernels_gradient_contracts_one_axis_of_rows():
-    assert contracted_axes(matmul) == [1]
-    assert max(contracted_axes(jnp.matmul)) == 2  # what is avoided
+    # A kernel with few columns gets its gradient the other way round, and turned afterwards.
+    assert products_of_gradient(matmul, KERNEL) == [(1, (2, 5))]
+    assert products_of_gradient(matmul, WIDE[0]) == [(1, (5, 4))]
+    assert max(products_of_gradient(jnp.matmul, KERNEL))[0] == 2  # what is avoided
 
 
 def test_a_dense_layer_has_the_parameters_and_the_output_of_flaxs():

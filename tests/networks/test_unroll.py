@@ -64,9 +64,9 @@ def gradients(unrolled, how):
     return jax.value_and_grad(loss, (0, 1), has_aux=True)
 
 
-def assert_equal(found, expected):
+def assert_equal(found, expected, atol=1e-4):
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-4), found, expected
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=atol), found, expected
     )
 
 
@@ -86,7 +86,15 @@ def test_seeds_may_be_mapped_over_gradients(how):
 def test_kernel_and_sequences_may_be_mapped_together(axes):
     recurrent = np.moveaxis(SEEDS, 0, axes[0])
     xs = XS[0, 0] if axes[1] is None else np.moveaxis(XS[0, :2], 0, axes[1])
-    assert_equal(jax.vmap(lstm, axes)(recurrent, xs), jax.vmap(plain, axes)(recurrent, xs))
+
+    def loss(unrolled):
+        return jax.jit(
+            jax.grad(lambda r, x: jnp.sum(jnp.sin(jax.vmap(unrolled, axes)(r, x))), (0, 1))
+        )
+
+    found, expected = jax.vmap(lstm, axes)(recurrent, xs), jax.vmap(plain, axes)(recurrent, xs)
+    assert_equal(found, expected, atol=1e-6)
+    assert_equal(loss(lstm)(recurrent, xs), loss(plain)(recurrent, xs), atol=1e-5)
 
 
 def products(jaxpr):
@@ -126,6 +134,68 @@ def test_saturated_gates_have_finite_outputs_and_gradients(size):
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(found))
 
 
+def test_the_gradient_may_be_taken_twice_and_of_the_last_output_alone():
+    def twice(unrolled):
+        def last(r):
+            return jnp.sum(jnp.sin(unrolled(r, XS[0, 0])[-1]))
+
+        return jax.jit(jax.grad(lambda r: jnp.sum(jnp.square(jax.grad(last)(r)))))
+
+    assert_equal(twice(lstm)(RECURRENT), twice(plain)(RECURRENT), atol=1e-5)
+
+
+def test_a_checkpointed_gradient_is_the_same():
+    def loss(r):
+        return jnp.sum(jnp.sin(of_batch(lstm, r, XS)))
+
+    found, expected = jax.grad(jax.checkpoint(loss))(RECURRENT), jax.grad(loss)(RECURRENT)
+    assert_equal(found, expected, atol=1e-6)
+
+
+def test_the_gradient_is_shared_over_devices_like_that_of_a_plain_loop():
+    mesh = jax.make_mesh((1,), ("trials",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec("trials")
+
+    def shared(unrolled):
+        def part(r, xs):
+            g = jax.grad(lambda r: jnp.sum(jnp.sin(jax.vmap(unrolled, (None, 0))(r, xs))))(r)
+            return jax.lax.psum(g, "trials")
+
+        specs = {"in_specs": (jax.sharding.PartitionSpec(), spec), "check_vma": False}
+        return jax.jit(
+            jax.shard_map(part, mesh=mesh, out_specs=jax.sharding.PartitionSpec(), **specs)
+        )
+
+    assert_equal(shared(lstm)(RECURRENT, XS[0]), shared(plain)(RECURRENT, XS[0]), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(0, T), (4, 0)], ids=["no sequences", "no steps"])
+def test_there_may_be_nothing_to_unroll(shape):
+    (_, hs), (of_kernel, of_xs) = gradients(lstm, lambda f, r, x: f(r, x))(
+        RECURRENT, np.zeros((*shape, 4 * H), np.float32)
+    )
+    assert hs.shape == (*shape, H) and of_xs.shape == (*shape, 4 * H)
+    np.testing.assert_array_equal(of_kernel, np.zeros_like(RECURRENT))
+
+
+@pytest.mark.parametrize("types", [(jnp.bfloat16,) * 2, (np.float32, jnp.bfloat16)])
+def test_types_are_promoted(types):
+    recurrent, xs = RECURRENT.astype(types[0]), XS.astype(types[1])
+    assert lstm(recurrent, xs).dtype == jnp.result_type(recurrent, xs)
+    (_, hs), found = gradients(lstm, of_batch)(recurrent, xs)
+    assert tuple(x.dtype for x in found) == (recurrent.dtype, xs.dtype)
+    assert np.abs(np.asarray(hs, np.float32) - of_batch(plain, RECURRENT, XS)).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("recurrent", "xs"),
+    [((H, 4 * H), (4 * H,)), ((H, 4 * H), (T, 1)), ((H, H), (T, 4 * H)), ((4 * H, H), (T, 4 * H))],
+)
+def test_shapes_that_do_not_fit_are_refused(recurrent, xs):
+    with pytest.raises(TypeError, match=r"kernel \[H, 4H\]"):
+        lstm(np.zeros(recurrent), np.zeros(xs))
+
+
 def test_forward_mode_is_refused():
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="custom_vjp"):
         jax.jvp(lstm, (RECURRENT, XS[0, 0]), (RECURRENT, XS[0, 0]))
