@@ -4,10 +4,14 @@ import contextlib
 import functools
 import logging
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import absl.logging
+
+_LONGEST_WAIT_S = 10.0  # for threads that an operation left behind
 
 
 @functools.cache
@@ -34,10 +38,23 @@ def quiet() -> Iterator[None]:
     _drop_late_complaints()
     loggers = (absl.logging.get_absl_logger(), logging.getLogger("asyncio"))
     before = [logger.disabled for logger in loggers]
+    threads = set(threading.enumerate())
     for logger in loggers:
         logger.disabled = True
     try:
         yield
     finally:
+        _join_new(threads)
         for logger, disabled in zip(loggers, before, strict=True):
             logger.disabled = disabled
+
+
+def _join_new(before: Collection[threading.Thread]) -> None:
+    """Wait for orbax's threads that are not in `before`.
+
+    An operation that fails may leave one behind. It would fail later, and say so, when Python ends.
+    """
+    until = time.monotonic() + _LONGEST_WAIT_S
+    for thread in set(threading.enumerate()) - set(before):
+        if type(thread).__module__.startswith("orbax."):
+            thread.join(max(until - time.monotonic(), 0.0))

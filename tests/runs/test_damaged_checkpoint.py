@@ -1,12 +1,16 @@
 """Checkpoints on full disks and with damaged files: one line, and the newest whole one is used."""
 
+import contextlib
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from dream_jax.runs import checkpoint
+from dream_jax.runs.orbax_noise import quiet
 from tests.runs.test_checkpoint import assert_bit_equal
 
 
@@ -137,6 +141,20 @@ def test_a_task_that_complains_before_its_operation_has_failed_is_not_heard(tmp_
         [sys.executable, "-c", EARLY, str(tmp_path)], capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("checkpoint 1 cannot be written: full\n", "")
+
+
+class _Left(threading.Thread):
+    __module__ = "orbax.checkpoint"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_threads_that_orbax_leaves_behind_are_waited_for(fails):
+    thread = _Left(target=time.sleep, args=(0.3,))
+    with pytest.raises(ValueError) if fails else contextlib.nullcontext(), quiet():
+        thread.start()
+        if fails:
+            raise ValueError
+    assert not thread.is_alive()
 
 
 DAMAGED = """
