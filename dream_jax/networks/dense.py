@@ -2,9 +2,8 @@
 
 Under `vmap` over trials, the gradient of `x @ kernel` with respect to the kernel contracts two axes
 of [B, T, D], and XLA on a CPU first transposes one side in memory. With [B * T, D] it does not.
-Which axes to flatten is known only when `vmap` maps the product, so the product is a primitive with
-its own batching rule. The primitive does not work under `jax.shard_map` with `check_vma=True`: it
-has no rule for how its result varies over devices.
+Which axes to flatten is known only when `vmap` maps the product, so the product is a primitive
+(`networks.primitive`).
 """
 
 import math
@@ -13,13 +12,10 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad
 
+from dream_jax.networks import primitive
 from dream_jax.types import Array
-
-_matmul_p = Primitive("matmul_of_rows")
 
 
 def matmul(x: Array, kernel: Array) -> Array:
@@ -52,13 +48,6 @@ def _flattened(x: Array, kernel: Array) -> Array:
     return (_rows(x) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
-def _batched(operands: Any, axes: Any) -> tuple[Array, int]:
-    (x, kernel), (x_axis, kernel_axis) = operands, axes
-    if kernel_axis is None:
-        return matmul(jnp.moveaxis(x, x_axis, 0), kernel), 0
-    return jax.vmap(_flattened, axes)(x, kernel), 0
-
-
 def _gradient_of_x(gradient: Array, _: Any, kernel: Array) -> Array:
     return matmul(gradient, kernel.T)
 
@@ -72,13 +61,5 @@ def _gradient_of_kernel(gradient: Array, x: Array, _: Any) -> Array:
     return x.T @ gradient
 
 
-def _shape(x: Any, kernel: Any) -> Any:
-    out = jax.eval_shape(_flattened, x, kernel)
-    return jax.core.ShapedArray(out.shape, out.dtype)
-
-
-_matmul_p.def_impl(jax.jit(_flattened))
-_matmul_p.def_abstract_eval(_shape)
-mlir.register_lowering(_matmul_p, mlir.lower_fun(_flattened, multiple_results=False))
+_matmul_p = primitive.of_rows("matmul_of_rows", _flattened)
 ad.defbilinear(_matmul_p, _gradient_of_x, _gradient_of_kernel)
-batching.primitive_batchers[_matmul_p] = _batched

@@ -1,8 +1,8 @@
 """An LSTM unrolled over the sequences of a whole batch at once, with a gradient of its own.
 
 The caller writes `lstm` for one sequence and vmaps. What is gained needs the whole batch, so the
-unrolled LSTM is a primitive with its own batching rule, like the product in `networks.dense` (and
-with the same limit under `jax.shard_map`). Two things are gained on a CPU:
+unrolled LSTM is a primitive (`networks.primitive`), like the product in `networks.dense`. Two
+things are gained on a CPU:
 
 - The gradient of the recurrent kernel is one product of all steps of all sequences. Without this,
   the loop backward adds up one small product per step.
@@ -18,12 +18,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad
 
+from dream_jax.networks import primitive
 from dream_jax.types import Array
-
-_lstm_p = Primitive("unrolled_lstm")
 
 
 def lstm(recurrent: Array, xs: Array) -> Array:
@@ -44,7 +42,7 @@ def lstm(recurrent: Array, xs: Array) -> Array:
             f"an LSTM needs a kernel [H, 4H] and inputs [..., T, 4H], not {recurrent.shape} and"
             f" {xs.shape}"
         )
-    return _lstm_p.bind(recurrent, xs)
+    return _lstm_p.bind(xs, recurrent)
 
 
 def cell(
@@ -141,18 +139,11 @@ def _one_step_earlier(xs: Array) -> Array:
 # The primitive, with any number of batch axes before [T, 4H]
 
 
-def _any_batch(recurrent: Array, xs: Array) -> Array:
+def _any_batch(xs: Array, recurrent: Array) -> Array:
     batch = xs.shape[:-2]
     flat = xs.reshape(math.prod(batch), *xs.shape[-2:])
     hs = jnp.swapaxes(_unrolled(recurrent, jnp.swapaxes(flat, 0, 1)), 0, 1)
     return hs.reshape(*batch, *hs.shape[-2:])
-
-
-def _batched(operands: Any, axes: Any) -> tuple[Array, int]:
-    (recurrent, xs), (recurrent_axis, xs_axis) = operands, axes
-    if recurrent_axis is None:
-        return lstm(recurrent, jnp.moveaxis(xs, xs_axis, 0)), 0
-    return jax.vmap(_any_batch, axes)(recurrent, xs), 0
 
 
 def _jvp(primals: Any, tangents: Any) -> Any:
@@ -160,13 +151,5 @@ def _jvp(primals: Any, tangents: Any) -> Any:
     return jax.jvp(_any_batch, primals, tuple(ad.instantiate_zeros(t) for t in tangents))
 
 
-def _shape(recurrent: Any, xs: Any) -> Any:
-    out = jax.eval_shape(_any_batch, recurrent, xs)
-    return jax.core.ShapedArray(out.shape, out.dtype)
-
-
-_lstm_p.def_impl(jax.jit(_any_batch))
-_lstm_p.def_abstract_eval(_shape)
-mlir.register_lowering(_lstm_p, mlir.lower_fun(_any_batch, multiple_results=False))
+_lstm_p = primitive.of_rows("unrolled_lstm", _any_batch)
 ad.primitive_jvps[_lstm_p] = _jvp
-batching.primitive_batchers[_lstm_p] = _batched
